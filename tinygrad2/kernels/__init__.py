@@ -1,0 +1,43 @@
+"""Plain array functions, the floor everything stands on: convolution, pooling, and where arrays live.
+
+Nothing here knows of gradients. Each function takes NumPy or CuPy arrays and chooses the fastest path that gives the
+values `reference.py` defines.
+"""
+
+from tinygrad2.kernels.backend import (
+    Array,
+    device_of,
+    freeze,
+    index_add,
+    to_device,
+    to_numpy,
+    why_no_gpu,
+    why_no_numba,
+    xp,
+)
+from tinygrad2.kernels.conv import conv2d, conv2d_input, conv2d_weight
+from tinygrad2.kernels.geometry import Geometry, check_conv, check_pool
+from tinygrad2.kernels.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
+
+__all__ = [
+    "Array",
+    "Geometry",
+    "avg_pool2d",
+    "avg_unpool2d",
+    "check_conv",
+    "check_pool",
+    "conv2d",
+    "conv2d_input",
+    "conv2d_weight",
+    "device_of",
+    "freeze",
+    "index_add",
+    "pool_argmax",
+    "pool_gather",
+    "pool_scatter",
+    "to_device",
+    "to_numpy",
+    "why_no_gpu",
+    "why_no_numba",
+    "xp",
+]

@@ -1,0 +1,136 @@
+"""Which machine an array lives on, and what that machine can do.
+
+One idea: the array itself says where work happens (`xp(a)`), so no function takes a device argument and there is no
+global state. CuPy and Numba are optional and are imported on first need; why one is missing is kept as a sentence.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""A `numpy.ndarray` or a `cupy.ndarray` (typed Any: CuPy need not be installed, and its types are not NumPy's)."""
+
+DEVICES = ("cpu", "cuda")
+
+
+def _cupy_of(a: object) -> ModuleType | None:
+    """The cupy module if `a` is its ndarray. Never imports cupy: a CuPy array exists only if somebody already did."""
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and isinstance(a, cupy.ndarray) else None
+
+
+def xp(a: Array) -> Any:
+    """The module, numpy or cupy, that made array `a`. TypeError for anything else."""
+    if isinstance(a, (np.ndarray, np.generic)):
+        return np
+    cupy = _cupy_of(a)
+    if cupy is None:
+        raise TypeError(f"expected a NumPy or CuPy array, got {type(a).__name__}; convert it with numpy.asarray first")
+    return cupy
+
+
+def device_of(a: Array) -> str:
+    """'cpu' for a NumPy array, 'cuda' for a CuPy array."""
+    return "cpu" if xp(a) is np else "cuda"
+
+
+def to_numpy(a: Array) -> np.ndarray[Any, Any]:
+    """`a` in main memory: the same object if it is there already, else a copy."""
+    module = xp(a)
+    return np.asarray(a) if module is np else module.asnumpy(a)
+
+
+def to_device(a: Array, device: str) -> Array:
+    """A copy of `a` on `device` ('cpu' or 'cuda'). ValueError for another name, RuntimeError without a GPU."""
+    if device not in DEVICES:
+        raise ValueError(f"unknown device {device!r}: expected 'cpu' or 'cuda'")
+    if device == "cpu":
+        return np.array(to_numpy(a))
+    if reason := why_no_gpu():
+        raise RuntimeError(f"device 'cuda' cannot be used: {reason}")
+    xp(a)  # a list or a scalar must fail here exactly as it does for 'cpu'
+    import cupy
+
+    return cupy.array(a)
+
+
+@functools.cache
+def why_no_gpu() -> str | None:
+    """None if a CUDA device computes correctly through CuPy, else the reason why not; probed once."""
+    try:
+        import cupy
+    except ImportError as error:
+        return f"CuPy cannot be imported ({error}); install it with: pip install 'tinygrad2[cuda]'"
+    try:
+        if cupy.cuda.runtime.getDeviceCount() == 0:
+            return "CuPy is installed but finds no CUDA device"
+        a = cupy.arange(4, dtype=np.float32).reshape(2, 2)
+        product = cupy.asnumpy(a @ a)
+    except Exception as error:  # a broken driver raises CuPy's own errors, OSError, RuntimeError ...: all mean "no GPU"
+        return f"CuPy is installed but its CUDA device does not work ({type(error).__name__}: {error})"
+    if product.tolist() != [[2, 3], [6, 11]]:
+        return f"the CUDA device multiplies wrongly: [[0,1],[2,3]] squared came out as {product.tolist()}"
+    return None
+
+
+@functools.cache
+def why_no_numba() -> str | None:
+    """None if the compiled CPU kernels may be used, else the reason why not (TINYGRAD2_NUMBA=0 turns them off)."""
+    if os.environ.get("TINYGRAD2_NUMBA", "1") == "0":
+        return "Numba is turned off by the environment variable TINYGRAD2_NUMBA=0"
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:
+        return f"Numba cannot be imported ({error}); NumPy does the work, more slowly"
+    return None
+
+
+def _is_frozen(a: np.ndarray[Any, Any]) -> bool:
+    """True if no NumPy array that shares the memory of `a`'s chain of bases is writeable."""
+    owner: Any = a
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return False
+        owner = owner.base
+    return owner is None or isinstance(owner, bytes)
+
+
+def freeze(a: Array) -> Array:
+    """`a` as an array nobody else can write: itself if read-only all the way down, else a copy (read-only in NumPy)."""
+    if xp(a) is not np:
+        return a.copy()
+    if type(a) is np.ndarray and _is_frozen(a):
+        return a
+    frozen = np.array(a, order="C")
+    frozen.setflags(write=False)
+    return frozen
+
+
+def _is_basic(key: object) -> bool:
+    """True if `key` holds only integers, slices, None and Ellipsis: such an index names no element twice."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(
+        part is None
+        or part is Ellipsis
+        or isinstance(part, slice)
+        or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
+        for part in parts
+    )
+
+
+def index_add(shape: tuple[int, ...], key: Any, g: Array) -> Array:
+    """The adjoint of `a[key]` for `a` of `shape`: zeros with `g` added at `key`, repeated places adding up."""
+    module = xp(g)
+    out = module.zeros(shape, g.dtype)
+    if _is_basic(key):
+        out[key] += g
+    else:
+        module.add.at(out, key, g)
+    return out
