@@ -1,0 +1,37 @@
+"""Data sets as plain NumPy arrays, and the few things every experiment does with them.
+
+`load("digits")` works offline; `load("mnist")` reads the folder that TINYGRAD2_DATA names, or downloads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .batching import batches
+from .dataset import Dataset, centre, check_images
+from .digits import digits
+from .mnist import mnist
+
+__all__ = ["LOADERS", "Dataset", "batches", "centre", "check_images", "digits", "load", "mnist"]
+
+LOADERS: dict[str, Callable[..., Dataset]] = {"digits": digits, "mnist": mnist}
+
+
+def load(name: str, **options: Any) -> Dataset:
+    """The data set of that name, raw pixels in [0, 255]; the options are its own: `load("digits", upsample=28)`.
+
+    Raises ValueError for an unknown name, TypeError for an option that the data set does not have.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"load: name: expected a string, one of {', '.join(LOADERS)}; got {type(name).__name__}")
+    if name not in LOADERS:
+        nearest = difflib.get_close_matches(name.lower(), LOADERS, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        raise ValueError(f"load: there is no data set {name!r}; {hint}known names: {', '.join(LOADERS)}")
+    known = inspect.signature(LOADERS[name]).parameters
+    if unknown := [option for option in options if option not in known]:
+        raise TypeError(f"load({name!r}): no option {unknown[0]!r}; its options: {', '.join(known) or 'none'}")
+    return LOADERS[name](**options)
