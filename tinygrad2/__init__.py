@@ -1,0 +1,7 @@
+"""tinygrad2: the backward pass is a network you can read, run, differentiate again, and check."""
+
+__version__ = "0.1.0"
+
+from tinygrad2 import ops
+from tinygrad2.autodiff import *  # noqa: F403
+from tinygrad2.ops import *  # noqa: F403

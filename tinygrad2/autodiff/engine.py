@@ -1,0 +1,172 @@
+"""The backward pass: walk the tape from the outputs to the targets and let every recorded call pull its cotangent back.
+
+The engine knows no primitive by name. It needs a few operations on cotangents, which the floor above provides through `algebra`.
+It, not the rules, sums cotangents over broadcast axes, accumulates them, and holds each to its input's shape and dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
+from tinygrad2.autodiff.node import Node, is_recording, recording
+from tinygrad2.autodiff.primitive import Primitive, zero
+from tinygrad2.autodiff.tensor import Tensor, wrap
+from tinygrad2.kernels.backend import freeze, xp
+
+
+class Algebra:
+    """The differentiable operations that cotangents need; `ops` fills them in when it is imported."""
+
+    add: Callable[[Tensor, Tensor], Tensor]
+    unbroadcast: Callable[[Tensor, tuple[int, ...]], Tensor]
+    stack: Callable[[Sequence[Tensor], int], Tensor]
+    reshape: Callable[[Tensor, tuple[int, ...]], Tensor]
+    concatenate: Callable[[Sequence[Tensor]], Tensor]
+
+
+algebra = Algebra()
+_by_id = attrgetter("id")
+
+# A derivative taken at x depends on x, if only by the derivative zero (as that of a linear function does). This keeps the
+# connection, so that differentiating it again gives zeros and not an error.
+_taken_at = Primitive("taken_at", lambda c, x: c).vjp(lambda g, y, c, x: g, zero)
+
+
+def reachable(roots: Sequence[Node], edges: str = "parents") -> list[Node]:
+    """All nodes that the roots were computed from, latest first; iterative, so that depth has no limit."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend([p for p in getattr(node, edges) if p is not None])
+    return sorted(seen, key=_by_id, reverse=True)
+
+
+def pull(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], targets: Sequence[Tensor], create_graph: bool, allow_unused: bool = False
+) -> list[Tensor | None]:
+    """The sum over outputs of Jᵀ·cotangent, for each target: the vector-Jacobian product that everything else is built from.
+
+    Each result has its target's shape and dtype; it is None, with allow_unused, where the target is not connected.
+    """
+    roots = [y.node for y in outputs if y.node is not None]
+    nodes = [_node_of(x, "the input") for x in targets]
+    if not roots:
+        raise NotRecorded(_why_no_history(outputs))
+    order = reachable(roots)
+    wanted = _on_a_path(order, set(nodes))
+    with recording(create_graph):
+        pending: dict[Node, Tensor] = {}
+        for y, g in zip(outputs, cotangents, strict=True):
+            if y.node in wanted:
+                _accumulate(pending, y.node, g, "grad_outputs")
+        keep = set(nodes)
+        for node in order:
+            g_node = pending.get(node) if node in keep else pending.pop(node, None)
+            if g_node is not None and node.op is not None:
+                for parent, c in node.op.pull(node, g_node, wanted):
+                    _accumulate(pending, parent, c, node.op.name)
+        results = [pending.get(node) for node in nodes]
+        if any(c is None for c in results):
+            known = set(reachable(roots, "sources"))
+            results = [_zeros_or_complain(x, c, known, outputs, allow_unused) for x, c in zip(targets, results, strict=True)]
+        if create_graph:
+            results = [None if c is None else _connected(c, [*targets, *cotangents]) for c in results]
+    return results
+
+
+def backward(self: Tensor, grad: Any = None, create_graph: bool = False) -> None:
+    """Add to `.grad` of every leaf that this tensor depends on; the graph stays and can be used again.
+
+    grad: the cotangent, of this tensor's shape; may be left out for a scalar (it is 1).
+    create_graph: record the backward pass too, so that the gradients can be differentiated.
+    """
+    if self.node is None:
+        raise NotRecorded(_why_no_history([self]))
+    leaves = [leaf for node in reachable([self.node]) if node.leaf and (leaf := node.leaf()) is not None]
+    for leaf, g in zip(leaves, pull([self], [seed(self, grad)], leaves, create_graph), strict=True):
+        assert g is not None
+        leaf.grad = g if leaf.grad is None else algebra.add(leaf.grad, g)
+
+
+def seed(y: Tensor, grad: Any = None) -> Tensor:
+    """The cotangent to start from: the given one, checked, or 1 for a scalar."""
+    if grad is None:
+        if y.size != 1:
+            raise ValueError(f"the output has shape {y.shape}: only a scalar has a gradient by itself; give the cotangent, of that shape")
+        return wrap(freeze(xp(y.array).ones_like(y.array)), None)
+    g = grad if isinstance(grad, Tensor) else Tensor(grad)
+    if (g.shape, g.dtype) != (y.shape, y.dtype):
+        raise ValueError(f"the cotangent must match its output: expected shape {y.shape}, {y.dtype}; got {g.shape}, {g.dtype}")
+    return g
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    return wrap(freeze(xp(x.array).zeros_like(x.array)), None)
+
+
+def _on_a_path(order: Sequence[Node], targets: set[Node]) -> set[Node]:
+    """The nodes from which a target can be reached; only they need a cotangent."""
+    wanted = set(targets)
+    for node in reversed(order):
+        for p in node.parents:
+            if p in wanted:
+                wanted.add(node)
+                break
+    return wanted
+
+
+def _accumulate(pending: dict[Node, Tensor], node: Node, c: Tensor, source: str) -> None:
+    if type(c) is not Tensor:
+        raise GradientError(f"{source}: a rule must return a Tensor (built from primitives), got {type(c).__name__}")
+    if c.array.shape != node.shape:
+        c = algebra.unbroadcast(c, node.shape)
+    if c.array.dtype != node.dtype:
+        raise GradientError(f"{source}: the rule returned a {c.dtype} cotangent for a {node.dtype} input of shape {node.shape}")
+    before = pending.get(node)
+    pending[node] = c if before is None else algebra.add(before, c)
+
+
+def _connected(c: Tensor, points: Sequence[Tensor]) -> Tensor:
+    for x in points:
+        if x.node is not None:
+            c = _taken_at(c, x)
+    return c
+
+
+def _zeros_or_complain(x: Tensor, c: Tensor | None, known: set[Node], outputs: Sequence[Tensor], allow_unused: bool) -> Tensor | None:
+    if c is not None:
+        return c
+    if x.node in known:
+        return zeros_like(x)
+    if allow_unused:
+        return None
+    name = f"tensor {x.name!r}" if x.name else f"the tensor of shape {x.shape}"
+    raise NotConnected(
+        f"{name} is not connected to the output {outputs[0].node}: it was not used in computing it "
+        "(or only through .detach(), stop_gradient or no_grad). Pass allow_unused=True to get None instead"
+    )
+
+
+def _node_of(x: Tensor, role: str) -> Node:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{role} must be a Tensor, got {type(x).__name__}")
+    if x.node is None:
+        name = f" {x.name!r}" if x.name else ""
+        reason = x.why or "it was made without requires_grad=True"
+        raise NotRecorded(f"{role}{name} of shape {x.shape} carries no gradient: {reason}")
+    return x.node
+
+
+def _why_no_history(outputs: Sequence[Tensor]) -> str:
+    why = next((y.why for y in outputs if y.why), "no tensor that it was computed from requires a gradient")
+    state = "" if is_recording() else "; recording is off here (no_grad)"
+    return f"the output of shape {outputs[0].shape if outputs else ()} has no history: {why}{state}"
+
+
+Tensor.backward = backward  # type: ignore[method-assign]

@@ -1,0 +1,31 @@
+"""Graph style, as PyTorch users know it: gradients of recorded outputs by any tensors on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad2.autodiff.engine import pull, seed
+from tinygrad2.autodiff.tensor import Tensor
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the outputs, weighted by grad_outputs and summed, by each input; a tuple, as in PyTorch.
+
+    grad_outputs: one cotangent per output, of its shape; may be left out for scalars.
+    create_graph: record the backward pass too, so that the results can be differentiated again.
+    allow_unused: None for an input that the outputs do not depend on, instead of NotConnected.
+    Raises NotRecorded where an output or input has no history (no_grad, detached), NoRule where a primitive has no rule.
+    """
+    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    gs = list(grad_outputs) if isinstance(grad_outputs, Sequence) else [grad_outputs] * len(ys) if grad_outputs is None else [grad_outputs]
+    if len(gs) != len(ys):
+        raise ValueError(f"grad_outputs: expected one cotangent for each of the {len(ys)} outputs, got {len(gs)}")
+    return tuple(pull(ys, [seed(y, g) for y, g in zip(ys, gs, strict=True)], xs, create_graph, allow_unused))

@@ -1,0 +1,85 @@
+"""The tape: one node per recorded call.
+
+Nodes hold arrays and other nodes, never a user's Tensor, so there is no reference cycle and memory is freed by counting alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ReferenceType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tinygrad2.autodiff.tensor import Tensor
+    from tinygrad2.kernels.backend import Array
+
+
+class Recorded(Protocol):
+    """What a node knows of the operation that made it: its name, and how a cotangent passes back through the recorded call."""
+
+    name: str
+
+    def pull(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]: ...
+
+
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+next_id = itertools.count().__next__
+
+
+@contextmanager
+def recording(on: bool) -> Iterator[None]:
+    """Switch the tape on or off for the calling thread (or asyncio task) while the block runs."""
+    token = _recording.set(on)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def no_grad() -> AbstractContextManager[None]:
+    """Record nothing inside: `with no_grad(): ...`, or `@no_grad()` above a function. Holds for this thread or task only."""
+    return recording(False)
+
+
+is_recording = _recording.get
+
+
+class Node:
+    """One recorded call: what its rules read, and the nodes its inputs came from.
+
+    `sources` are the nodes of all inputs; `parents` the same with None where no cotangent flows. Ids grow with time, so sorting by
+    id is a topological order. A leaf has no operation, and a weak reference to the Tensor whose `.grad` it fills.
+    """
+
+    __slots__ = ("__weakref__", "arrays", "consts", "dtype", "id", "leaf", "op", "out", "parents", "shape", "sources")
+
+    def __init__(
+        self,
+        like: Array,
+        op: Recorded | None = None,
+        sources: tuple[Node | None, ...] = (),
+        parents: tuple[Node | None, ...] = (),
+        arrays: tuple[Array | None, ...] = (),
+        out: Array | None = None,
+        consts: tuple[Any, ...] = (),
+    ) -> None:
+        self.id = next_id()
+        self.shape: tuple[int, ...] = like.shape
+        self.dtype: np.dtype[Any] = like.dtype
+        self.op = op
+        self.sources = sources
+        self.parents = parents
+        self.arrays = arrays
+        self.out = out
+        self.consts = consts
+        self.leaf: ReferenceType[Tensor] | None = None
+
+    def __repr__(self) -> str:
+        tensor = self.leaf and self.leaf()
+        name = self.op.name if self.op else f"leaf {tensor.name!r}" if tensor is not None and tensor.name else "leaf"
+        return f"<{name} {self.shape} {self.dtype}>"

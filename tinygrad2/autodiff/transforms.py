@@ -1,0 +1,184 @@
+"""Functions of functions, as JAX users know them: they nest to any order and all rest on one vector-Jacobian product.
+
+A derivative is itself recorded exactly when somebody outside could ask for it: when a cotangent, an argument or a tensor that the
+function closes over carries a gradient of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff.engine import algebra, pull, reachable, seed, zeros_like
+from tinygrad2.autodiff.errors import NotConnected, NotRecorded
+from tinygrad2.autodiff.node import is_recording, recording
+from tinygrad2.autodiff.primitive import identity
+from tinygrad2.autodiff.tensor import Tensor, wrap
+from tinygrad2.autodiff.tree import flatten
+from tinygrad2.kernels.backend import device_of, to_device
+
+Function = Callable[..., Any]
+
+
+def vjp(f: Function, *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Any, ...]]]:
+    """f's value and its pullback g ↦ Jᵀg.
+
+    primals: tensors, or nested tuples, lists and dicts of tensors. f: returns one Tensor.
+    The pullback takes a cotangent of the output's shape and returns one result per primal, of the primal's structure and shapes.
+    Raises NotConnected where f does not depend on a primal.
+    """
+    given, rebuild = flatten(list(primals))
+    outer = is_recording()
+    with recording(True):
+        inner = [_fresh(x, outer) for x in given]
+        y = _as_output(f(*rebuild(iter(inner))))
+    mine = {x.node for x in inner}
+    foreign = outer and y.node is not None and any(n.op is None and n not in mine for n in reachable([y.node], "sources"))
+
+    def pullback(g: Any) -> tuple[Any, ...]:
+        cotangent = seed(y, g)
+        record = foreign or (cotangent.node is not None and is_recording())
+        results = pull([y], [cotangent], inner, create_graph=record)
+        return tuple(rebuild(iter(results)))
+
+    value = wrap(y.array, y.node if foreign else None)
+    return value, pullback
+
+
+def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
+    """The function that returns f's value and its gradient by the arguments `argnums`; f must return a scalar."""
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @wraps(f)
+    def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
+        y, pullback = vjp(_of(f, args, positions, kwargs), *[args[i] for i in positions])
+        if y.size != 1:
+            raise ValueError(f"grad: {_name(f)} must return a scalar, got shape {y.shape}; use jacobian, or reduce it with .sum()")
+        grads = pullback(seed(y))
+        return y, grads[0] if isinstance(argnums, int) else grads
+
+    return value_and_gradient
+
+
+def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
+    """The function that returns the gradient of the scalar function f by the arguments `argnums`, in their structure and shapes."""
+    both = value_and_grad(f, argnums)
+    return wraps(f)(lambda *args, **kwargs: both(*args, **kwargs)[1])
+
+
+def linearize(f: Function, *primals: Any) -> tuple[Tensor, Callable[..., Tensor]]:
+    """f's value and the linear map of tangents v ↦ Jv: the transpose of the pullback, which is linear in its cotangent."""
+    y, pullback = vjp(f, *primals)
+    _, transposed = vjp(lambda g: _join(pullback(g)), zeros_like(y))
+    return y, lambda *tangents: transposed(_join(tangents))[0]
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    """f's value and the directional derivative Jv; one tangent per primal, of its structure and shapes."""
+    y, push = linearize(f, *primals)
+    return y, push(*tangents)
+
+
+def jacrev(f: Function, argnum: int = 0) -> Function:
+    """The Jacobian of f by one argument, row by row in reverse mode. Result: out.shape + x.shape."""
+
+    @wraps(f)
+    def jacobian_of(*args: Any, **kwargs: Any) -> Tensor:
+        y, pullback = vjp(_of(f, args, (argnum,), kwargs), args[argnum])
+        rows = [pullback(e)[0] for e in _basis(y)]
+        return algebra.reshape(algebra.stack(rows, 0), y.shape + rows[0].shape) if rows else _empty(y, args[argnum], y.shape)
+
+    return jacobian_of
+
+
+def jacfwd(f: Function, argnum: int = 0) -> Function:
+    """The Jacobian of f by one argument, column by column in forward mode. Result: out.shape + x.shape."""
+
+    @wraps(f)
+    def jacobian_of(*args: Any, **kwargs: Any) -> Tensor:
+        x = _tensor(args[argnum])
+        y, push = linearize(_of(f, args, (argnum,), kwargs), x)
+        columns = [push(e) for e in _basis(x)]
+        return algebra.reshape(algebra.stack(columns, -1), y.shape + x.shape) if columns else _empty(y, x, y.shape)
+
+    return jacobian_of
+
+
+jacobian = jacrev
+
+
+def hessian(f: Function, argnum: int = 0) -> Function:
+    """The matrix of second derivatives of the scalar function f by one argument. Result: x.shape + x.shape."""
+    return jacrev(grad(f, argnum), argnum)
+
+
+def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """Hessian-vector product of the scalar function f: the pullback of its gradient, as the Hessian is symmetric.
+
+    Returns one result per primal (bare for a single one), of the primal's structure and shapes.
+    """
+    _, pullback = vjp(lambda *xs: _join(grad(f, tuple(range(len(primals))))(*xs)), *primals)
+    results = pullback(_join(tangents))
+    return results[0] if len(primals) == 1 else results
+
+
+def stop_gradient(x: Tensor) -> Tensor:
+    """x as a constant."""
+    return x.detach()
+
+
+def _fresh(x: Any, outer: bool) -> Tensor:
+    """The tensor that f is to see: linked to x where an outer derivative may ask for it, else a leaf of its own."""
+    x = _tensor(x)
+    return identity(x) if outer and x.node is not None else Tensor(x.array, requires_grad=True, name=x.name)
+
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _as_output(y: Any) -> Tensor:
+    if not isinstance(y, Tensor):
+        raise TypeError(f"the function must return one Tensor, got {type(y).__name__}; differentiate each output by itself")
+    if y.node is None:
+        kind = NotRecorded if y.why else NotConnected
+        raise kind(f"the function's output of shape {y.shape} does not depend on its arguments: {y.why or 'it is a constant'}")
+    return y
+
+
+def _of(f: Function, args: tuple[Any, ...], positions: tuple[int, ...], kwargs: dict[str, Any]) -> Function:
+    """f as a function of the arguments at `positions` alone."""
+    for i in positions:
+        if not -len(args) <= i < len(args):
+            raise ValueError(f"argnums: {_name(f)} was called with {len(args)} arguments, there is no number {i}")
+
+    def restricted(*chosen: Any) -> Any:
+        new = list(args)
+        for i, x in zip(positions, chosen, strict=True):
+            new[i] = x
+        return f(*new, **kwargs)
+
+    return restricted
+
+
+def _name(f: Function) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _join(tree: Any) -> Tensor:
+    """One flat vector of all leaves, so that several arguments can be handled as one."""
+    leaves = [_tensor(x) for x in flatten(tree)[0]]
+    return leaves[0] if len(leaves) == 1 else algebra.concatenate([algebra.reshape(x, (-1,)) for x in leaves])
+
+
+def _basis(x: Tensor) -> list[Tensor]:
+    """The one-hot tensors of x's shape."""
+    rows = to_device(np.eye(x.size, dtype=x.dtype).reshape((x.size, *x.shape)), device_of(x.array))
+    return [Tensor(row) for row in rows]
+
+
+def _empty(y: Tensor, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return Tensor(to_device(np.zeros(shape + x.shape, y.dtype), device_of(y.array)))

@@ -1,0 +1,162 @@
+"""What layers compute, composed of primitives: so their derivatives of every order need no rule of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.kernels import Geometry
+from tinygrad2.kernels.backend import device_of, to_device, to_numpy
+from tinygrad2.ops import families
+from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, softplus, sqrt, subtract, where
+from tinygrad2.ops.reduce import logsumexp, mean, sum, var
+from tinygrad2.ops.shape import gather, reshape
+
+Size = int | tuple[int, int]
+
+
+def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x wᵀ + b. x: (..., I); w: (O, I); bias: (O,). Result: (..., O)."""
+    if x.shape[-1:] != w.shape[1:]:
+        raise ValueError(f"linear: x has shape {x.shape}, so its last axis is not the {w.shape[1]} inputs of a weight of shape {w.shape}")
+    y = families.linear(x, w)
+    return y if bias is None else add(y, bias)
+
+
+def conv2d(
+    x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Any = 0, dilation: Size = 1, groups: int = 1
+) -> Tensor:
+    """Cross-correlation. x: (..., C, H, W); w: (O, C/groups, kh, kw); bias: (O,). Result: (..., O, OH, OW).
+
+    padding: a number, a pair, ((top, bottom), (left, right)), "valid", or "same" (output ⌈H/stride⌉, the odd row at the bottom).
+    """
+    geo = Geometry.of(x.shape[-2:], w.shape[-2:], stride, padding, dilation, groups)
+    return add_channels(families.conv2d(x, w, geo), bias)
+
+
+def conv_transpose2d(x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Any = 0, groups: int = 1) -> Tensor:
+    """The adjoint of conv2d, as a layer. x: (..., O, OH, OW); w: (O, C/groups, kh, kw); bias: (C,). Result: (..., C, H, W)."""
+    s, p = ((v, v) if isinstance(v, int) else v for v in (stride, padding))
+    size = tuple((n - 1) * s[i] - 2 * p[i] + w.shape[2 + i] for i, n in enumerate(x.shape[-2:]))
+    return add_channels(families.conv2d_input(x, w, Geometry.of(size, w.shape[-2:], s, p, 1, groups)), bias)
+
+
+def add_channels(y: Tensor, bias: Tensor | None) -> Tensor:
+    """y + bias, one number per channel. y: (..., C, H, W); bias: (C,) or None."""
+    return y if bias is None else add(y, reshape(bias, (-1, 1, 1)))
+
+
+def max_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Tensor:
+    """The maximum of each window. x: (..., C, H, W). At a tie the first in row-major order gets the whole cotangent."""
+    geo = pool_geometry(x, kernel_size, stride, padding)
+    return families.pool_gather(x, families.pool_argmax(x, geo), geo.input)
+
+
+def avg_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Tensor:
+    """The mean of each window, padding counted as zeros. x: (..., C, H, W)."""
+    return families.avg_pool(x, pool_geometry(x, kernel_size, stride, padding))
+
+
+def pool_geometry(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Geometry:
+    """The geometry of a pooling window over the last two axes of x; the stride is the kernel size where none is given."""
+    return Geometry.of(x.shape[-2:], kernel_size, kernel_size if stride is None else stride, padding)
+
+
+def standardize(x: Tensor, axis: Any, eps: float) -> tuple[Tensor, Tensor]:
+    """(x - mean) / √(var + eps) over the axes, and the factor 1/√(var + eps). Ioffe & Szegedy 2015, algorithm 1."""
+    inverse_std = divide(1.0, sqrt(add(var(x, axis, keepdims=True), eps)))
+    return multiply(subtract(x, mean(x, axis, keepdims=True)), inverse_std), inverse_std
+
+
+def batch_norm(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,).
+
+    With running statistics (eval mode) they are constants; without (train mode) the batch's own mean and variance are used, and
+    differentiated through.
+    """
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    if running_mean is None or running_var is None:
+        normal, _ = standardize(x, (0, *range(2, x.ndim)), eps)
+    else:
+        inverse_std = power(add(running_var, eps), -0.5)
+        normal = multiply(subtract(x, reshape(running_mean, shape)), reshape(inverse_std, shape))
+    return add(multiply(normal, reshape(weight, shape)), reshape(bias, shape))
+
+
+def channel_window(channels: int, size: int, like: Tensor) -> Tensor:
+    """The 1×1 filters (C, C, 1, 1) that sum `size` neighbouring channels: row c sums c - size//2 ... c + (size-1)//2."""
+    c = np.arange(channels)
+    offset = c[None, :] - c[:, None]
+    band = ((offset >= -(size // 2)) & (offset <= (size - 1) // 2)).astype(like.dtype)
+    return Tensor(to_device(band.reshape(channels, channels, 1, 1), like.device))
+
+
+def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels. x: (N, C, H, W). Krizhevsky et al. 2012."""
+    window = channel_window(x.shape[-3], size, x)
+    return divide(x, power(add(multiply(conv2d(multiply(x, x), window), alpha / size), k), beta))
+
+
+def dropout_mask(shape: tuple[int, ...], p: float, rng: np.random.Generator, like: Tensor) -> Tensor:
+    """A constant of entries 0 (with probability p) or 1/(1-p), drawn from the explicit generator."""
+    if not 0.0 <= p < 1.0:
+        raise ValueError(f"dropout: p is a probability in [0, 1), got {p}")
+    keep = (rng.random(shape, dtype=np.float32) >= p) / (1.0 - p)
+    return Tensor(to_device(keep.astype(like.dtype), like.device))
+
+
+def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
+    """x with entries dropped with probability p and the others scaled by 1/(1-p)."""
+    return mask(x, dropout_mask(x.shape, p, rng, x))
+
+
+def check_labels(labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
+    """The labels as an int64 array (n,); an error names the first that is not a class."""
+    y = np.asarray(to_numpy(labels.array) if isinstance(labels, Tensor) else labels if isinstance(labels, list | tuple) else to_numpy(labels))
+    if y.shape != (n,) or y.dtype.kind not in "iu":
+        raise ValueError(f"labels: expected {n} integers, shape ({n},), one per sample; got shape {y.shape}, {y.dtype}")
+    bad = np.flatnonzero((y < 0) | (y >= classes))
+    if bad.size:
+        raise ValueError(f"labels[{bad[0]}] is {y[bad[0]]}, but there are {classes} classes: labels run from 0 to {classes - 1}")
+    return y.astype(np.int64)
+
+
+def cross_entropy(
+    logits: Tensor, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean", saturating: bool = False
+) -> Tensor:
+    """-log softmax(logits)[label], per sample, then reduced. logits: (N, K); labels: N integers in [0, K).
+
+    label_smoothing: s in [0, 1): targets (1-s)·onehot + s/K, as in PyTorch. reduction: "mean", "sum" or "none" (shape (N,)).
+    It is written as softplus(logsumexp_{j≠t} z_j - z_t): the gradient at the true class is -Σ_{j≠t} p_j and keeps its precision in
+    float32, where p_t - 1 rounds to 0 for a confident network. `saturating=True` gives that usual form, to reproduce published figures.
+    """
+    if logits.ndim != 2 or 0 in logits.shape or logits.shape[1] < 2:
+        raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 samples and K ≥ 2 classes, got shape {logits.shape}")
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(map(repr, _REDUCTIONS))}")
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
+    n, classes = logits.shape
+    t = check_labels(labels, n, classes)[:, None]
+    z_t = gather(logits, t, 1)
+    if saturating:
+        loss = subtract(logsumexp(logits, 1, keepdims=True), z_t)
+    else:
+        true = to_device(t == np.arange(classes), device_of(logits.array))
+        others = where(true, float("-inf"), logits)
+        loss = softplus(subtract(logsumexp(others, 1, keepdims=True), z_t))
+    if label_smoothing:
+        loss = add(loss, multiply(sum(subtract(z_t, logits), 1, keepdims=True), label_smoothing / classes))
+    return _REDUCTIONS[reduction](reshape(loss, (n,)))
+
+
+_REDUCTIONS = {"mean": mean, "sum": sum, "none": lambda x: x}
