@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 
-from tinygrad2.kernels import reference
 from tinygrad2.kernels.backend import Array, xp
 from tinygrad2.kernels.geometry import Geometry, check_conv
+from tinygrad2.kernels.paths import path
 
 
 def _images(a: Array) -> Array:
@@ -26,16 +26,14 @@ def _check_dtypes(**arrays: Array) -> None:
     if xp(a) is not xp(b):
         raise TypeError(f"convolution: {first} and {second} are on different devices; move one with .to(...)")
     if a.dtype != b.dtype and "c" not in (a.dtype.kind, b.dtype.kind):
-        raise TypeError(
-            f"convolution: {first} is {a.dtype} but {second} is {b.dtype}; convert one (precision never changes by itself)"
-        )
+        raise TypeError(f"convolution: {first} is {a.dtype} but {second} is {b.dtype}; convert one of them")
 
 
 def conv2d(x: Array, w: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W), w: (O, C/groups, kh, kw) -> (..., O, OH, OW)."""
     check_conv(geo, x=x.shape, w=w.shape)
     _check_dtypes(x=x, w=w)
-    y = reference.conv2d(_images(x), w, geo)
+    y = path(x, w).conv2d(_images(x), w, geo)
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
@@ -43,7 +41,7 @@ def conv2d_input(g: Array, w: Array, geo: Geometry) -> Array:
     """g: (..., O, OH, OW), w: (O, C/groups, kh, kw) -> (..., C, H, W): transposed convolution."""
     check_conv(geo, w=w.shape, g=g.shape)
     _check_dtypes(g=g, w=w)
-    x = reference.conv2d_input(_images(g), w, geo)
+    x = path(g, w).conv2d_input(_images(g), w, geo)
     return x.reshape(*g.shape[:-3], *x.shape[1:])
 
 
@@ -51,4 +49,4 @@ def conv2d_weight(x: Array, g: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W), g: (..., O, OH, OW) -> (O, C/groups, kh, kw), summed over the shared leading axes."""
     check_conv(geo, x=x.shape, g=g.shape)
     _check_dtypes(x=x, g=g)
-    return reference.conv2d_weight(_images(x), _images(g), geo)
+    return path(x, g).conv2d_weight(_images(x), _images(g), geo)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import math
 
-from tinygrad2.kernels import reference
+import numpy as np
+
 from tinygrad2.kernels.backend import Array, xp
 from tinygrad2.kernels.geometry import Geometry, Pair, check_pool
+from tinygrad2.kernels.paths import path
 
 
 @functools.cache
@@ -37,12 +39,12 @@ def pool_argmax(x: Array, geo: Geometry) -> Array:
     """
     check_pool(geo, geo.input, x.shape, "x")
     _check_no_blind_window(geo)
-    idx = reference.pool_argmax(_planes(x), geo)
+    idx = path(x).pool_argmax(_planes(x), geo)
     return idx.reshape(*x.shape[:-2], *geo.output)
 
 
-def _shared(name: str, a: Array, idx: Array) -> int:
-    """How many times the leading axes of `a` repeat the images of `idx`; errors unless they fit."""
+def _shared(name: str, a: Array, idx: Array, size: Pair) -> int:
+    """How many times the leading axes of `a` repeat the images of `idx`; errors unless they fit and lie in `size`."""
     if xp(a) is not xp(idx):
         raise TypeError(f"pooling: {name} and idx are on different devices; move one with .to(...)")
     if idx.dtype.kind not in "iu":
@@ -53,13 +55,19 @@ def _shared(name: str, a: Array, idx: Array) -> int:
             f"pooling: {name} of shape {a.shape} does not match idx of shape {idx.shape}: the axes before its last "
             f"two must end with {images}"
         )
+    pixels = math.prod(size)
+    # Not on a GPU: looking at the values would stop the host until the device has caught up.
+    if isinstance(idx, np.ndarray) and idx.size and not (0 <= idx.min() and idx.max() < pixels):
+        raise IndexError(
+            f"pooling: idx holds {idx.min()} ... {idx.max()}, but positions in {size} are 0 ... {pixels - 1}"
+        )
     return math.prod(a.shape[: a.ndim - idx.ndim])
 
 
 def pool_gather(x: Array, idx: Array) -> Array:
     """x: (*lead, *idx.shape[:-2], H, W), idx: (..., C, OH, OW) -> (*lead, ..., C, OH, OW)."""
-    lead, planes = _shared("x", x, idx), math.prod(idx.shape[:-2])
-    y = reference.pool_gather(
+    lead, planes = _shared("x", x, idx, x.shape[-2:]), math.prod(idx.shape[:-2])
+    y = path(x).pool_gather(
         x.reshape(lead, planes, x.shape[-2] * x.shape[-1]), idx.reshape(planes, idx.shape[-2] * idx.shape[-1])
     )
     return y.reshape(*x.shape[:-2], *idx.shape[-2:])
@@ -70,11 +78,11 @@ def pool_scatter(g: Array, idx: Array, size: Pair) -> Array:
 
     size: (H, W). Values add up where windows overlap.
     """
-    lead, planes = _shared("g", g, idx), math.prod(idx.shape[:-2])
+    lead, planes = _shared("g", g, idx, size), math.prod(idx.shape[:-2])
     if g.shape[-2:] != idx.shape[-2:]:
         raise ValueError(f"pooling: the last two axes of g {g.shape} must be those of idx {idx.shape}")
     pixels = idx.shape[-2] * idx.shape[-1]
-    x = reference.pool_scatter(g.reshape(lead, planes, pixels), idx.reshape(planes, pixels), size[0] * size[1])
+    x = path(g).pool_scatter(g.reshape(lead, planes, pixels), idx.reshape(planes, pixels), size[0] * size[1])
     return x.reshape(*g.shape[:-2], *size)
 
 
@@ -82,14 +90,14 @@ def avg_pool2d(x: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W) -> (..., C, OH, OW): the mean of kh*kw entries, padding counted as zeros."""
     check_pool(geo, geo.input, x.shape, "x")
     _check_divisible(x)
-    return reference.avg_pool2d(_planes(x), geo).reshape(*x.shape[:-2], *geo.output)
+    return path(x).avg_pool2d(_planes(x), geo).reshape(*x.shape[:-2], *geo.output)
 
 
 def avg_unpool2d(g: Array, geo: Geometry) -> Array:
     """g: (..., C, OH, OW) -> (..., C, H, W): the adjoint of `avg_pool2d`."""
     check_pool(geo, geo.output, g.shape, "g")
     _check_divisible(g)
-    return reference.avg_unpool2d(_planes(g), geo).reshape(*g.shape[:-2], *geo.input)
+    return path(g).avg_unpool2d(_planes(g), geo).reshape(*g.shape[:-2], *geo.input)
 
 
 def _check_divisible(a: Array) -> None:
