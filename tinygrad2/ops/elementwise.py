@@ -99,15 +99,15 @@ def clip(x: Any, lo: float, hi: float) -> Tensor:
     return _clip(x, float(lo), float(hi))
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, negative_slope·x elsewhere; the slope at 0 is 0."""
-    return subtract(relu(x), multiply(relu(negative(x)), negative_slope))
+def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Tensor:
+    """x where x > 0, negative_slope·x elsewhere (the slope at 0 is negative_slope, as in PyTorch). The slope may be a Tensor."""
+    right = positive(x)
+    return add(mask(x, right), multiply(mask(x, logical_not(right)), negative_slope))
 
 
 def prelu(x: Any, slope: Tensor) -> Tensor:
-    """x where x > 0, slope·x elsewhere. x: (N, C, ...); slope: (1,) or (C,), one per channel. He et al. 2015."""
-    per_channel = slope.reshape((-1, *(1,) * (x.ndim - 2))) if slope.size > 1 else slope
-    return subtract(relu(x), multiply(relu(negative(x)), per_channel))
+    """x where x > 0, slope·x elsewhere. x: (N, C, ...); slope: (1,) or (C,), one per channel. He et al. 2015, equation 1."""
+    return leaky_relu(x, slope.reshape((-1, *(1,) * (x.ndim - 2))) if slope.size > 1 else slope)
 
 
 # Type and place.
