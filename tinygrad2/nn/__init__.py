@@ -1,0 +1,67 @@
+"""Layers, each with its reverse layer; containers, initial values, optimizers, models, and files of parameters."""
+
+from tinygrad2.nn import init, models, reverse
+from tinygrad2.nn.containers import Residual, Sequential
+from tinygrad2.nn.init import manual_seed
+from tinygrad2.nn.io import atomic_write, load, save
+from tinygrad2.nn.layer import Layer
+from tinygrad2.nn.layers import (
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    LeakyReLU,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from tinygrad2.nn.optim import OPTIMIZERS, SGD, Adam, Optimizer, RMSProp
+from tinygrad2.nn.reverse import ReverseLayer
+from tinygrad2.nn.trace import ReverseNetwork, Trace
+
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "Adam",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "LocalResponseNorm",
+    "MaxPool2d",
+    "Optimizer",
+    "PReLU",
+    "RMSProp",
+    "ReLU",
+    "Residual",
+    "ReverseLayer",
+    "ReverseNetwork",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Trace",
+    "atomic_write",
+    "init",
+    "load",
+    "manual_seed",
+    "models",
+    "reverse",
+    "save",
+]

@@ -1,0 +1,336 @@
+"""The explicit reverse network: for every layer a reverse layer that shares its weights, masks, indices and geometry.
+
+At a point x a layer is a linear map J. Its reverse layer computes Jᵀu (`back`), and, since the reverse of the reverse is the linearised
+forward pass, also Jv (`forth`). The fields of a reverse layer are what it shares. Cotangents may carry leading axes (K, N, ...); what is
+shared has the axes (N, ...) and is never copied over K. Deep Defense (Yan et al. 2018), section 3.3 and figure 1, made general.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.kernels import Geometry
+from tinygrad2.ops import families, logical_not, mask, mean, reshape, sum
+from tinygrad2.ops.elementwise import power
+from tinygrad2.ops.functional import channel_window
+
+
+class Row(NamedTuple):
+    """One line of a printed reverse network."""
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    reverse: str
+    shares: str
+
+
+class ReverseLayer:
+    """The transposed Jacobian of one layer at one point, as a layer: `rev(u)` is Jᵀu, and `rev.reverse()(v)` is Jv."""
+
+    def back(self, u: Tensor) -> Tensor:
+        """Jᵀu. u: (..., N, *out), with any leading axes; result: (..., N, *in)."""
+        raise NotImplementedError(f"{type(self).__name__} must define back(u), the product with the transposed Jacobian")
+
+    def forth(self, v: Tensor) -> Tensor:
+        """Jv. v: (..., N, *in), with any leading axes; result: (..., N, *out)."""
+        raise NotImplementedError(f"{type(self).__name__} must define forth(v), the product with the Jacobian")
+
+    def __call__(self, u: Tensor) -> Tensor:
+        return self.back(u)
+
+    def reverse(self) -> ReverseLayer:
+        """The reverse of the reverse: the layer linearised at the point, v ↦ Jv."""
+        return Linearized(self)
+
+    @property
+    def shares(self) -> str:
+        """The names of what this layer shares with its forward layer."""
+        return ", ".join(f.name for f in fields(self)) if hasattr(self, "__dataclass_fields__") else ""
+
+    def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
+        """The lines that this layer takes in a printed network, in forward order."""
+        yield Row(name, layer, shape, type(self).__name__, self.shares)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Linearized(ReverseLayer):
+    """A reverse layer turned round."""
+
+    of: ReverseLayer
+
+    def back(self, u: Tensor) -> Tensor:
+        return self.of.forth(u)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return self.of.back(v)
+
+    def reverse(self) -> ReverseLayer:
+        return self.of
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseIdentity(ReverseLayer):
+    """Identity ↔ itself."""
+
+    def back(self, u: Tensor) -> Tensor:
+        return u
+
+    def forth(self, v: Tensor) -> Tensor:
+        return v
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseLinear(ReverseLayer):
+    """Linear ↔ its transpose."""
+
+    weight: Tensor  # (O, I)
+
+    def back(self, u: Tensor) -> Tensor:
+        return families.linear_input(u, self.weight)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return families.linear(v, self.weight)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseConv2d(ReverseLayer):
+    """Conv2d ↔ transposed convolution."""
+
+    weight: Tensor  # (O, C/groups, kh, kw)
+    geometry: Geometry
+
+    def back(self, u: Tensor) -> Tensor:
+        return families.conv2d_input(u, self.weight, self.geometry)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return families.conv2d(v, self.weight, self.geometry)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseMask(ReverseLayer):
+    """ReLU or Dropout ↔ the same entries let through, with the same weights."""
+
+    mask: Tensor  # (N, ...), bool or weights
+
+    def back(self, u: Tensor) -> Tensor:
+        return mask(u, self.mask)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return mask(v, self.mask)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSlope(ReverseLayer):
+    """LeakyReLU or PReLU ↔ the slope of the side that each entry is on."""
+
+    positive: Tensor  # (N, C, ...) bool
+    slope: Tensor  # broadcasts against (N, C, ...)
+
+    def back(self, u: Tensor) -> Tensor:
+        return mask(u, self.positive) + mask(u, logical_not(self.positive)) * self.slope
+
+    forth = back
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSigmoid(ReverseLayer):
+    """Sigmoid ↔ σ' = y(1 - y) of the shared output."""
+
+    output: Tensor
+
+    def back(self, u: Tensor) -> Tensor:
+        return u * (self.output * (1.0 - self.output))
+
+    forth = back
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseTanh(ReverseLayer):
+    """Tanh ↔ 1 - y² of the shared output."""
+
+    output: Tensor
+
+    def back(self, u: Tensor) -> Tensor:
+        return u * (1.0 - self.output * self.output)
+
+    forth = back
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSoftmax(ReverseLayer):
+    """Softmax over the last axis ↔ y ⊙ (u - Σ u y), symmetric."""
+
+    output: Tensor
+
+    def back(self, u: Tensor) -> Tensor:
+        return self.output * (u - sum(u * self.output, -1, keepdims=True))
+
+    forth = back
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseMaxPool2d(ReverseLayer):
+    """MaxPool2d ↔ unpooling at the shared indices."""
+
+    indices: Tensor  # (N, C, OH, OW), positions in the H·W plane
+    size: tuple[int, int]
+
+    def back(self, u: Tensor) -> Tensor:
+        return families.pool_scatter(u, self.indices, self.size)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return families.pool_gather(v, self.indices, self.size)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseAvgPool2d(ReverseLayer):
+    """AvgPool2d ↔ spreading each entry evenly over its window."""
+
+    geometry: Geometry
+
+    def back(self, u: Tensor) -> Tensor:
+        return families.avg_unpool(u, self.geometry)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return families.avg_pool(v, self.geometry)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseGlobalAvgPool(ReverseLayer):
+    """GlobalAvgPool ↔ spreading each channel's entry evenly over its plane."""
+
+    size: tuple[int, int]
+
+    def back(self, u: Tensor) -> Tensor:
+        h, w = self.size
+        return reshape(u * (1.0 / (h * w)), (*u.shape, 1, 1)).broadcast_to((*u.shape, h, w))
+
+    def forth(self, v: Tensor) -> Tensor:
+        return mean(v, (-2, -1))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseFlatten(ReverseLayer):
+    """Flatten ↔ unflatten."""
+
+    shape: tuple[int, ...]  # of one sample
+
+    def back(self, u: Tensor) -> Tensor:
+        return reshape(u, (*u.shape[:-1], *self.shape))
+
+    def forth(self, v: Tensor) -> Tensor:
+        lead = v.shape[: v.ndim - len(self.shape)]
+        size = 1
+        for n in self.shape:
+            size *= n
+        return reshape(v, (*lead, size))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseScale(ReverseLayer):
+    """Batch normalisation in eval mode ↔ one factor per channel, γ/√(running var + eps); it follows γ while γ trains."""
+
+    scale: Tensor  # (C,) with the trailing axes of the image
+
+    def back(self, u: Tensor) -> Tensor:
+        return u * self.scale
+
+    forth = back
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseBatchNorm(ReverseLayer):
+    """Batch normalisation in train mode ↔ its Jacobian in the shared x̂: s(g - mean g - x̂ · mean(g x̂)), g = γu; all samples are coupled."""
+
+    normal: Tensor  # x̂: (N, C, ...)
+    inverse_std: Tensor  # s: (1, C, 1, ...)
+    weight: Tensor  # γ: (C, 1, ...)
+
+    def _project(self, g: Tensor) -> Tensor:
+        """Symmetric: remove the mean and the component along x̂, per channel, and scale."""
+        over = (-2,) if self.normal.ndim == 2 else (-4, -2, -1)
+        along = mean(g * self.normal, over, keepdims=True)
+        return self.inverse_std * (g - mean(g, over, keepdims=True) - self.normal * along)
+
+    def back(self, u: Tensor) -> Tensor:
+        return self._project(u * self.weight)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return self._project(v) * self.weight
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseLocalResponseNorm(ReverseLayer):
+    """LRN, y = x d^-β with d = k + α/n·W x² ↔ u d^-β - (2αβ/n) x ⊙ Wᵀ(u ⊙ x d^(-β-1)); W sums neighbouring channels."""
+
+    input: Tensor  # x: (N, C, H, W)
+    denominator: Tensor  # d
+    size: int
+    alpha: float
+    beta: float
+
+    def _terms(self) -> tuple[Tensor, Tensor, Tensor, Geometry]:
+        window = channel_window(self.input.shape[-3], self.size, self.input)
+        curve = self.input * power(self.denominator, -self.beta - 1) * (2 * self.alpha * self.beta / self.size)
+        return power(self.denominator, -self.beta), curve, window, Geometry.of(self.input.shape[-2:], 1)
+
+    def back(self, u: Tensor) -> Tensor:
+        scale, curve, window, geometry = self._terms()
+        return u * scale - self.input * families.conv2d_input(u * curve, window, geometry)
+
+    def forth(self, v: Tensor) -> Tensor:
+        scale, curve, window, geometry = self._terms()
+        return v * scale - curve * families.conv2d(v * self.input, window, geometry)
+
+
+class Step(NamedTuple):
+    """One layer of a sequence with its reverse: name, printed layer, shape of its output."""
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    reverse: ReverseLayer
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSequential(ReverseLayer):
+    """Sequential ↔ the reverse layers in reversed order."""
+
+    steps: tuple[Step, ...]
+
+    def back(self, u: Tensor) -> Tensor:
+        for step in reversed(self.steps):
+            u = step.reverse.back(u)
+        return u
+
+    def forth(self, v: Tensor) -> Tensor:
+        for step in self.steps:
+            v = step.reverse.forth(v)
+        return v
+
+    def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
+        for step in self.steps:
+            yield from step.reverse.rows(f"{name}.{step.name}" if name else step.name, step.layer, step.shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseResidual(ReverseLayer):
+    """Residual ↔ the sum of both branches' reverses."""
+
+    body: ReverseLayer
+    shortcut: ReverseLayer
+
+    def back(self, u: Tensor) -> Tensor:
+        return self.body.back(u) + self.shortcut.back(u)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return self.body.forth(v) + self.shortcut.forth(v)
+
+    def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
+        yield from self.body.rows(f"{name}.body", "body", shape)
+        yield from self.shortcut.rows(f"{name}.shortcut", "shortcut", shape)
+        yield Row(name, "+", shape, "sum of both branches", "")
