@@ -125,11 +125,17 @@ def _is_basic(key: object) -> bool:
     )
 
 
+def _names_rows_once(key: object) -> bool:
+    """True if `key` is one NumPy array that names no row twice (`add.at` would be many times slower)."""
+    (rows,) = key if isinstance(key, tuple) and len(key) == 1 else (key,)
+    return isinstance(rows, np.ndarray) and (rows.dtype.kind == "b" or rows.ndim == 1 and np.unique(rows).size == rows.size)
+
+
 def index_add(shape: tuple[int, ...], key: Any, g: Array) -> Array:
     """The adjoint of `a[key]` for `a` of `shape`: zeros with `g` added at `key`, repeated places adding up."""
     module = xp(g)
     out = module.zeros(shape, g.dtype)
-    if _is_basic(key):
+    if _is_basic(key) or _names_rows_once(key):
         out[key] += g
     else:
         module.add.at(out, key, g)

@@ -33,7 +33,7 @@ _region = threading.Lock()  # two parallel regions would share the same cores, a
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """`function` compiled on first use, called as run(work, *arguments); few elements of `work` use one thread."""
-    options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+    options: dict[str, Any] = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
     try:
         compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder where the machine code could be kept

@@ -6,6 +6,7 @@ Output pixel `o` of an axis looks at the input pixels `o*stride - before + k*dil
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,12 +15,14 @@ Pair: TypeAlias = tuple[int, int]
 Shape: TypeAlias = tuple[int, ...]
 
 
-def _pair(name: str, value: int | Sequence[int]) -> Pair:
+def _pair(name: str, value: object) -> Pair:
     """`value` or `(value, value)` as two ints: rows, columns."""
-    values = (value, value) if not isinstance(value, Sequence) else tuple(value)
-    if len(values) != 2 or isinstance(value, str) or not all(hasattr(v, "__index__") for v in values):
-        raise ValueError(f"{name} must be an integer or a pair of integers (rows, columns), got {value!r}")
-    return values[0].__index__(), values[1].__index__()
+    values = tuple(value) if isinstance(value, Sequence) else (value, value)
+    try:
+        rows, columns = map(operator.index, values)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an integer or a pair of integers (rows, columns), got {value!r}") from None
+    return rows, columns
 
 
 def _same(size: int, span: int, stride: int) -> Pair:
@@ -39,7 +42,7 @@ def _padding(value: object, size: Pair, span: Pair, stride: Pair) -> tuple[Pair,
         if len(value) != 2:
             raise ValueError(f"padding must be ((top, bottom), (left, right)), got {value!r}")
         return _pair("padding (top, bottom)", value[0]), _pair("padding (left, right)", value[1])
-    rows, columns = _pair("padding", value)  # type: ignore[arg-type]
+    rows, columns = _pair("padding", value)
     return (rows, rows), (columns, columns)
 
 
@@ -86,7 +89,7 @@ class Geometry:
         p = _padding(padding, size, span, s)
         if ceil:
             p = _round_up(size[0], span[0], s[0], p[0]), _round_up(size[1], span[1], s[1], p[1])
-        return cls(k, s, p, d, groups, size, _output(size, span, s, p))
+        return cls(k, s, p, d, operator.index(groups), size, _output(size, span, s, p))
 
     def __post_init__(self) -> None:
         """No record that points outside its image can exist: compiled kernels trust it without looking again."""
@@ -152,7 +155,8 @@ def check_conv(geo: Geometry, *, x: Shape | None = None, w: Shape | None = None,
             raise ValueError(f"convolution: {name} must have the axes {axes}, got shape {shape}")
         if tuple(shape[-2:]) != size:
             raise ValueError(f"convolution: {name} has shape {shape}, but its last two axes must be {size} for [{geo}]")
-    inputs, outputs = x and x[-3], g[-3] if g else w and w[0]
+    inputs = x[-3] if x else None
+    outputs = g[-3] if g else w[0] if w else None
     for name, channels in (("input", inputs), ("output", outputs)):
         if channels is not None and channels % geo.groups:
             raise ValueError(f"convolution: {channels} {name} channels cannot be divided into {geo.groups} groups")

@@ -57,7 +57,7 @@ def _shared(name: str, a: Array, idx: Array, size: Pair) -> int:
         )
     pixels = math.prod(size)
     # Not on a GPU: looking at the values would stop the host until the device has caught up.
-    if isinstance(idx, np.ndarray) and idx.size and not (0 <= idx.min() and idx.max() < pixels):
+    if isinstance(idx, np.ndarray) and idx.size and (idx.min() < 0 or idx.max() >= pixels):
         raise IndexError(
             f"pooling: idx holds {idx.min()} ... {idx.max()}, but positions in {size} are 0 ... {pixels - 1}"
         )
