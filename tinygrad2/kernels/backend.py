@@ -125,17 +125,19 @@ def _is_basic(key: object) -> bool:
     )
 
 
-def _names_rows_once(key: object) -> bool:
+def _names_rows_once(key: object, rows: int) -> bool:
     """True if `key` is one NumPy array that names no row twice (`add.at` would be many times slower)."""
-    (rows,) = key if isinstance(key, tuple) and len(key) == 1 else (key,)
-    return isinstance(rows, np.ndarray) and (rows.dtype.kind == "b" or rows.ndim == 1 and np.unique(rows).size == rows.size)
+    (at,) = key if isinstance(key, tuple) and len(key) == 1 else (key,)
+    if not isinstance(at, np.ndarray):
+        return False
+    return at.dtype.kind == "b" or at.ndim == 1 and np.unique(at % max(rows, 1)).size == at.size
 
 
 def index_add(shape: tuple[int, ...], key: Any, g: Array) -> Array:
     """The adjoint of `a[key]` for `a` of `shape`: zeros with `g` added at `key`, repeated places adding up."""
     module = xp(g)
     out = module.zeros(shape, g.dtype)
-    if _is_basic(key) or _names_rows_once(key):
+    if _is_basic(key) or _names_rows_once(key, shape[0]):
         out[key] += g
     else:
         module.add.at(out, key, g)

@@ -95,12 +95,12 @@ def _ratio_array(a: Array, b: Array) -> Array:
     return xp(a).where(nothing, a.dtype.type(0), a / xp(a).where(nothing, b.dtype.type(1), b))
 
 
-_ratio = Primitive("ratio", _ratio_array).vjp(
-    lambda g, y, a, b: _ratio(g, b),
-    lambda g, y, a, b: negative(_ratio(multiply(g, y), b)),
+ratio = Primitive("ratio", _ratio_array).vjp(
+    lambda g, y, a, b: ratio(g, b),
+    lambda g, y, a, b: negative(ratio(multiply(g, y), b)),
 )
 _norm = Primitive("norm", lambda x, axes: xp(x).sqrt((x * x).sum(axes, keepdims=True))).vjp(
-    lambda g, y, x, axes: multiply(g, _ratio(x, y))
+    lambda g, y, x, axes: multiply(g, ratio(x, y))
 )
 
 
