@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
-from tinygrad2 import ops
+from tinygrad2 import data, nn, ops, robust
 from tinygrad2.autodiff import *  # noqa: F403
+from tinygrad2.nn import manual_seed
 from tinygrad2.ops import *  # noqa: F403

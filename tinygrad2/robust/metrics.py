@@ -1,0 +1,124 @@
+"""How robust a net is: accuracy, ρ₂, accuracy under FGS perturbations, and ε_ref (Deep Defense, section 4.1).
+
+All take the whole set and work through it in batches; `progress` wraps the list of batches (tqdm, for instance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad2.autodiff import no_grad
+from tinygrad2.nn import Layer
+from tinygrad2.ops import sign
+from tinygrad2.robust.attack import accept, argmax
+from tinygrad2.robust.deepfool import deepfool
+from tinygrad2.robust.fgsm import loss_gradient
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[list[slice]], Iterable[slice]]
+
+
+def in_batches(f: Callable[[slice], Array], n: int, batch_size: int = 250, progress: Progress | None = None) -> Array:
+    """The results of f on consecutive slices of n samples, joined along the first axis."""
+    if n == 0:
+        raise ValueError("an empty set of images has no accuracy or robustness")
+    slices = [slice(i, min(i + batch_size, n)) for i in range(0, n, batch_size)]
+    return np.concatenate([f(part) for part in (progress(slices) if progress else slices)])
+
+
+def predict(net: Layer, x: Array, batch_size: int = 250) -> Array:
+    """The predicted classes. x: (N, ...); result: (N,)."""
+    with no_grad():
+        return in_batches(lambda part: argmax(net(accept(net, x[part]))), len(x), batch_size)
+
+
+def accuracy(net: Layer, x: Array, labels: Array, batch_size: int = 250) -> float:
+    """The share of samples that the net classifies as labelled, in [0, 1]."""
+    return float((predict(net, x, batch_size) == labels).mean())
+
+
+def rho(
+    net: Layer, x: Array, *, mode: str = "corrected", max_iter: int = 5, batch_size: int = 100, progress: Progress | None = None
+) -> Array:
+    """‖Δ_i‖₂/‖x_i‖₂ of each image, Δ from DeepFool; the mean is ρ₂ (equation 7). Misclassified images are included."""
+
+    def ratios(part: slice) -> Array:
+        found = deepfool(net, x[part], mode=mode, max_iter=max_iter)
+        return found.norms / np.linalg.norm(x[part].reshape(len(found.norms), -1), axis=1)
+
+    return in_batches(ratios, len(x), batch_size, progress)
+
+
+class FGS:
+    """Accuracy under x + ε·sign(∂CE/∂x) as a function of ε; the directions are computed once.
+
+    No clipping unless a box is given, as in the paper. `saturating`: see `loss_gradient`.
+    """
+
+    def __init__(
+        self,
+        net: Layer,
+        x: Array,
+        labels: Array,
+        *,
+        box: tuple[float, float] | None = None,
+        saturating: bool = False,
+        batch_size: int = 250,
+        progress: Progress | None = None,
+    ) -> None:
+        self.net, self.x, self.labels, self.box, self.batch_size = net, x, labels, box, batch_size
+        self.directions = in_batches(
+            lambda part: sign(loss_gradient(net, accept(net, x[part], labels[part]), labels[part], saturating)).numpy(),
+            len(x),
+            batch_size,
+            progress,
+        )
+
+    def accuracy(self, epsilon: float) -> float:
+        """The share still classified as labelled. epsilon: l∞ size, in the units of x."""
+        moved = self.x + self.x.dtype.type(epsilon) * self.directions.astype(self.x.dtype)
+        return accuracy(self.net, moved if self.box is None else moved.clip(*self.box), self.labels, self.batch_size)
+
+    def epsilon_ref(self, largest: float, steps: int = 32, tolerance: float = 1e-3) -> float:
+        """The smallest ε at which half of the images are misclassified, to the relative tolerance; inf if none up to `largest`.
+
+        It scans `steps` equal intervals for the first that crosses one half, since accuracy need not fall steadily, and halves that one.
+        """
+        lo = 0.0
+        for hi in np.linspace(0, largest, steps + 1):
+            if self.accuracy(float(hi)) <= 0.5:
+                break
+            lo = float(hi)
+        else:
+            return float("inf")
+        hi = float(hi)
+        while hi - lo > tolerance * hi:
+            middle = (lo + hi) / 2
+            lo, hi = (lo, middle) if self.accuracy(middle) <= 0.5 else (middle, hi)
+        return hi
+
+
+class Robustness(NamedTuple):
+    """One row of the paper's table 1."""
+
+    accuracy: float
+    rho2: float
+    fgs: dict[float, float]  # fraction of ε_ref → accuracy
+
+
+def table_row(
+    net: Layer, x: Array, labels: Array, epsilon_ref: float, *, mode: str = "corrected", saturating: bool = False, progress: Progress | None = None
+) -> Robustness:
+    """Accuracy, ρ₂, and accuracy at 0.2, 0.5 and 1.0 of a given ε_ref (that of the defended net, for every row of its table)."""
+    fgs = FGS(net, x, labels, saturating=saturating)
+    return Robustness(
+        accuracy(net, x, labels),
+        float(rho(net, x, mode=mode, progress=progress).mean(dtype=np.float64)),
+        {share: fgs.accuracy(share * epsilon_ref) for share in (0.2, 0.5, 1.0)},
+    )
+
+
+__all__ = ["FGS", "Robustness", "accuracy", "in_batches", "predict", "rho", "table_row"]
