@@ -1,0 +1,264 @@
+"""What must give the same numbers wherever the arrays live: every primitive, every public function, every layer.
+
+The tables are complete on purpose; a test fails when a new primitive, function or layer has no row. `orders` and `network` collect
+values and derivatives up to the second order; the tests compare what they collect on two devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import tinygrad2 as tg
+from tinygrad2 import nn, ops
+from tinygrad2.autodiff import REGISTRY, Tensor, VariadicPrimitive, autograd
+from tinygrad2.kernels import Geometry, to_device, to_numpy
+from tinygrad2.nn import Layer
+
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
+
+_rng = np.random.default_rng(7)
+
+
+def real(*shape: int) -> np.ndarray[Any, Any]:
+    """Normal numbers, none closer to 0 than 0.1: no kink and no tie within rounding."""
+    x = _rng.normal(size=shape)
+    return x + np.copysign(0.1, x)
+
+
+def positive(*shape: int) -> np.ndarray[Any, Any]:
+    return _rng.uniform(0.5, 2.0, shape)
+
+
+class Case(NamedTuple):
+    """f(*tensors, *constants); every array among the constants goes to the device too, "@device" and "@dtype" are filled in."""
+
+    arrays: tuple[np.ndarray[Any, Any], ...]
+    constants: tuple[Any, ...] = ()
+
+
+CONV = Geometry.of((6, 5), (3, 2), stride=(2, 1), padding=((1, 0), (2, 1)), dilation=1, groups=2)
+POOL = Geometry.of((6, 5), (3, 2), stride=2, padding=((1, 0), (0, 1)))
+PAIR = Case((real(2, 3), real(2, 3)))
+ONE = Case((real(2, 3),))
+BOOLEAN = np.array([[True, False, True], [False, False, True]])
+X, W, G = real(2, 4, 6, 5), real(6, 2, 3, 2), real(2, 6, *CONV.output)
+AT = _rng.integers(0, 30, (2, 4, *POOL.output)).astype(np.int32)
+ROWS = np.array([2, 0, 2, -1])
+
+PRIMITIVES: dict[str, Case] = {
+    **dict.fromkeys("add subtract multiply divide maximum share equal not_equal less less_equal greater greater_equal".split(), PAIR),
+    **dict.fromkeys("negative exp tanh sigmoid softplus positive sign relu abs identity".split(), ONE),
+    **dict.fromkeys(("log", "sqrt"), Case((positive(2, 3),))),
+    "power": Case((positive(2, 3),), (2.5,)),
+    "mask": Case((real(2, 3), BOOLEAN)),
+    "where": Case((BOOLEAN, real(2, 3), real(1, 3))),
+    "logical_not": Case((BOOLEAN,)),
+    "clip": Case((real(2, 3),), (-0.5, 0.5)),
+    "inside": Case((real(2, 3),), (-0.5, 0.5)),
+    "astype": Case((real(2, 3),), ("float64", "@dtype")),
+    "to": Case((real(2, 3),), ("@device", "@device")),
+    "taken_at": PAIR,
+    "ratio": Case((real(2, 3), real(2, 3) * BOOLEAN)),
+    "reshape": Case((real(2, 3),), ((3, 2), (2, 3))),
+    "transpose": Case((real(2, 3, 4),), ((2, 0, 1),)),
+    "broadcast_to": Case((real(1, 3),), ((4, 2, 3), (1, 3))),
+    "sum_to": Case((real(4, 2, 3),), ((1, 3), (4, 2, 3))),
+    "index": Case((real(3, 4),), ((ROWS,), (3, 4))),
+    "index_add": Case((real(4, 4),), ((ROWS,), (3, 4))),
+    "concatenate": Case((real(2, 3), real(2, 1)), (1, (0, 3, 4))),
+    "max": Case((real(2, 3, 4),), ((0, 2),)),
+    "ties": Case((np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]),), ((1,),)),
+    "argmax": Case((real(2, 3),), (1,)),
+    "logsumexp": Case((real(2, 3),), ((1,),)),
+    "norm": Case((real(2, 3, 2),), ((0, 2),)),
+    "matmul": Case((real(5, 2, 3), real(1, 3, 4))),
+    "linear": Case((real(2, 5, 3), real(4, 3))),
+    "linear_input": Case((real(2, 5, 4), real(4, 3))),
+    "linear_weight": Case((real(2, 5, 3), real(2, 5, 4))),
+    "conv2d": Case((X, W), (CONV,)),
+    "conv2d_input": Case((real(3, 2, 6, *CONV.output), W), (CONV,)),
+    "conv2d_weight": Case((X, G), (CONV,)),
+    "pool_argmax": Case((X,), (POOL,)),
+    "pool_gather": Case((real(3, 2, 4, 6, 5), AT), ((6, 5),)),
+    "pool_scatter": Case((real(3, 2, 4, *POOL.output), AT), ((6, 5),)),
+    "avg_pool2d": Case((X,), (POOL,)),
+    "avg_unpool2d": Case((real(2, 4, *POOL.output),), (POOL,)),
+}
+
+LABELS = np.array([2, 0, 1, 2])
+
+# The public functions that are not primitives themselves. Labels and indices stay NumPy arrays, as a user gives them.
+FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
+    "argmax": (lambda x: ops.argmax(x, 1), ONE),
+    "astype": (lambda x: ops.astype(x, np.float64), ONE),
+    "avg_pool2d": (lambda x: ops.avg_pool2d(x, 2, padding=1), Case((X,))),
+    "batch_norm": (lambda x, w, b: ops.batch_norm(x, w, b), Case((X, real(4), real(4)))),
+    "broadcast_to": (lambda x: ops.broadcast_to(x, (2, 2, 3)), ONE),
+    "clip": (lambda x: ops.clip(x, -0.5, 0.5), ONE),
+    "concatenate": (lambda x, y: ops.concatenate([x, y], -1), PAIR),
+    "conv2d": (
+        lambda x, w, b: ops.conv2d(x, w, b, stride=2, padding="same", groups=2),
+        Case((X, W, real(6))),
+    ),
+    "conv_transpose2d": (lambda x, w, b: ops.conv_transpose2d(x, w, b, stride=2, padding=1), Case((real(2, 6, 4, 3), W, real(2)))),
+    "cross_entropy": (
+        lambda z: ops.cross_entropy(z, LABELS, label_smoothing=0.1, reduction="none"),
+        Case((real(4, 3),)),
+    ),
+    "dropout": (lambda x: ops.dropout(x, 0.4, np.random.default_rng(3)), ONE),
+    "gather": (lambda x: ops.gather(x, np.array([[0, 0], [2, -1]]), 1), ONE),
+    "index": (lambda x: x[1:, np.array([2, 0, 2])], ONE),
+    "leaky_relu": (lambda x: ops.leaky_relu(x, 0.2), ONE),
+    "linear": (lambda x, w, b: ops.linear(x, w, b), Case((real(5, 3), real(4, 3), real(4)))),
+    "local_response_norm": (lambda x: ops.local_response_norm(x, 3, 0.5), Case((X,))),
+    "log_softmax": (lambda x: ops.log_softmax(x), ONE),
+    "logsumexp": (lambda x: ops.logsumexp(x), ONE),
+    "matmul": (lambda a, b: ops.matmul(a, b), Case((real(3), real(5, 3, 2)))),
+    "max": (lambda x: ops.max(x, 0), ONE),
+    "max_pool2d": (lambda x: ops.max_pool2d(x, 3, 2, 1), Case((X,))),
+    "mean": (lambda x: ops.mean(x, 1), ONE),
+    "min": (lambda x: ops.min(x, 1, keepdims=True), ONE),
+    "minimum": (lambda a, b: ops.minimum(a, b), PAIR),
+    "norm": (lambda x: ops.norm(x), ONE),
+    "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), 0.5), ONE),
+    "power": (lambda x, p: ops.power(x, p), Case((positive(2, 3), real(2, 3)))),
+    "prelu": (lambda x, a: ops.prelu(x, a), Case((X, real(4)))),
+    "reshape": (lambda x: ops.reshape(x, (3, -1)), ONE),
+    "scatter_add": (lambda x: ops.scatter_add(x, np.array([[0, 1, 1], [3, 0, 3]]), 4, 1), ONE),
+    "softmax": (lambda x: ops.softmax(x, 0), ONE),
+    "stack": (lambda a, b: ops.stack([a, b], 1), PAIR),
+    "sum": (lambda x: ops.sum(x), ONE),
+    "swapaxes": (lambda x: ops.swapaxes(x, 0, 1), ONE),
+    "transpose": (lambda x: ops.transpose(x), ONE),
+    "var": (lambda x: ops.var(x, 1), ONE),
+}
+
+IMAGES, VECTORS = (3, 4, 6, 6), (3, 5)
+
+# (a layer made afresh, in float64; the shape of its input)
+LAYERS: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
+    "AvgPool2d": (lambda: nn.AvgPool2d(3, 2, 1), IMAGES),
+    "BatchNorm1d": (lambda: nn.BatchNorm1d(5, dtype=np.float64), VECTORS),
+    "BatchNorm2d": (lambda: nn.BatchNorm2d(4, dtype=np.float64), IMAGES),
+    "Conv2d": (lambda: nn.Conv2d(4, 6, (3, 2), stride=2, padding=1, groups=2, rng=0, dtype=np.float64), IMAGES),
+    "Dropout": (lambda: nn.Dropout(0.4, rng=0), VECTORS),
+    "Flatten": (lambda: nn.Flatten(), IMAGES),
+    "GlobalAvgPool": (lambda: nn.GlobalAvgPool(), IMAGES),
+    "Identity": (lambda: nn.Identity(), VECTORS),
+    "LeakyReLU": (lambda: nn.LeakyReLU(0.2), VECTORS),
+    "Linear": (lambda: nn.Linear(5, 4, rng=0, dtype=np.float64), VECTORS),
+    "LocalResponseNorm": (lambda: nn.LocalResponseNorm(3, 0.5), IMAGES),
+    "MaxPool2d": (lambda: nn.MaxPool2d(3, 2, 1), IMAGES),
+    "PReLU": (lambda: nn.PReLU(4, dtype=np.float64), IMAGES),
+    "ReLU": (lambda: nn.ReLU(), VECTORS),
+    "Residual": (lambda: nn.Residual(nn.Sequential(nn.Linear(5, 5, rng=0, dtype=np.float64), nn.Tanh())), VECTORS),
+    "Sequential": (
+        lambda: nn.Sequential(
+            nn.Conv2d(4, 3, 3, rng=0, dtype=np.float64), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3, rng=1, dtype=np.float64)
+        ),
+        IMAGES,
+    ),
+    "Sigmoid": (lambda: nn.Sigmoid(), VECTORS),
+    "Softmax": (lambda: nn.Softmax(), VECTORS),
+    "Tanh": (lambda: nn.Tanh(), VECTORS),
+}
+
+
+def own_primitives() -> set[str]:
+    """The names of tinygrad2's own primitives; a test may have registered others."""
+    return {name for name, p in REGISTRY.items() if all(rule.__module__.startswith("tinygrad2.") for rule in p.rules)}
+
+
+def public_functions() -> set[str]:
+    """The names in ops.__all__ that are not a primitive's own name for itself."""
+    return {name for name in ops.__all__ if getattr(ops, name) is not REGISTRY.get(name)}
+
+
+def layers() -> set[str]:
+    """The names of all layers of tinygrad2.nn, but for their base."""
+    named = ((name, getattr(nn, name)) for name in nn.__all__)
+    return {name for name, c in named if isinstance(c, type) and issubclass(c, Layer) and c is not Layer}
+
+
+def primitive_call(name: str) -> Callable[..., Tensor]:
+    """The primitive as a function of tensors and constants."""
+    p = REGISTRY[name]
+    if not isinstance(p, VariadicPrimitive):
+        return p
+    return lambda *args: p(args[:2], *args[2:])
+
+
+def place(value: Any, device: str, dtype: str) -> Any:
+    """A constant of a case as it is given on a device."""
+    if isinstance(value, np.ndarray):
+        return to_device(value, device)
+    if isinstance(value, tuple) and not isinstance(value, Geometry):
+        return tuple(place(v, device, dtype) for v in value)
+    return {"@device": device, "@dtype": np.dtype(dtype)}.get(value, value) if isinstance(value, str) else value
+
+
+def leaf(values: np.ndarray[Any, Any], device: str, dtype: str) -> Tensor:
+    """A tensor on the device: a leaf where it can carry a gradient."""
+    is_float = values.dtype.kind == "f"
+    return Tensor(to_device(values.astype(dtype) if is_float else values, device), requires_grad=is_float)
+
+
+def like(y: Tensor, seed: int, requires_grad: bool = True) -> Tensor:
+    """A random tensor of y's shape, dtype and device."""
+    values = np.random.default_rng(seed).normal(size=y.shape).astype(y.dtype)
+    return Tensor(to_device(np.asarray(values), y.device), requires_grad=requires_grad)
+
+
+def orders(f: Callable[..., Tensor], case: Case, device: str, dtype: str) -> Iterator[tuple[str, Tensor]]:
+    """f's value, its pullback g = Jᵀu, and the pullback of the pullback: everything that double backprop meets."""
+    xs = [leaf(a, device, dtype) for a in case.arrays]
+    y = f(*xs, *[place(c, device, dtype) for c in case.constants])
+    yield "value", y
+    leaves = [x for x in xs if x.requires_grad]
+    if not y.requires_grad or y.dtype.kind != "f":
+        return
+    u = like(y, 1)
+    first = [g for g in autograd.grad(y, leaves, u, create_graph=True, allow_unused=True) if g is not None]
+    yield from ((f"first derivative {i}", g) for i, g in enumerate(first))
+    carried = [g for g in first if g.requires_grad]
+    if carried:
+        weights = [like(g, 2 + i, requires_grad=False) for i, g in enumerate(carried)]
+        second = autograd.grad(carried, [*leaves, u], weights, allow_unused=True)
+        yield from ((f"second derivative {i}", g) for i, g in enumerate(second) if g is not None)
+
+
+def network(make: Callable[[], Layer], shape: tuple[int, ...], device: str, training: bool) -> Iterator[tuple[str, Tensor]]:
+    """A layer's output, reverse layer, linearised layer, exact Jacobian, and the gradients of a penalty on that Jacobian."""
+    layer = make().train(training).to(device)
+    x = leaf(np.random.default_rng(5).normal(size=shape), device, "float64")
+    trace = layer.trace(x)
+    yield "output", trace.output
+    reverse = trace.reverse()
+    yield "reverse", reverse(like(trace.output, 1, False))
+    yield "linearised", reverse.reverse()(like(x, 2, False))
+    jacobian = trace.jacobian()
+    yield "jacobian", jacobian
+    loss = (jacobian * jacobian).sum() + (trace.output * trace.output).sum()
+    loss.backward()
+    for name, t in [("x", x), *layer.named_tensors()]:
+        yield name, t
+        if t.grad is not None:
+            yield f"gradient of {name}", t.grad
+
+
+def assert_same(collected: Iterator[tuple[str, Tensor]], expected: Iterator[tuple[str, Tensor]], array: type, tolerance: float) -> None:
+    """Both runs yield the same names, shapes, dtypes and values; the arrays of the first are all of the given type."""
+    got, want = list(collected), list(expected)
+    assert [name for name, _ in got] == [name for name, _ in want]
+    for (name, g), (_, w) in zip(got, want, strict=True):
+        assert type(g.array) is array, f"{name} left the device: {type(g.array)}"
+        assert (g.shape, g.dtype) == (w.shape, w.dtype), name
+        np.testing.assert_allclose(to_numpy(g.array), to_numpy(w.array), rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def loss_of(y: tg.Tensor) -> tg.Tensor:
+    """A smooth scalar, so that no derivative is trivially constant."""
+    return (y * y).sum()
