@@ -24,8 +24,9 @@ from tinygrad2.nn.layers import (
     Softmax,
     Tanh,
 )
-from tinygrad2.nn.optim import OPTIMIZERS, SGD, Adam, Optimizer, RMSProp
+from tinygrad2.nn.optim import OPTIMIZERS, SGD, Adam, Optimizer, RMSprop
 from tinygrad2.nn.reverse import ReverseLayer
+from tinygrad2.nn.rng import rng_state, set_rng_state
 from tinygrad2.nn.trace import ReverseNetwork, Trace
 
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
     "MaxPool2d",
     "Optimizer",
     "PReLU",
-    "RMSProp",
+    "RMSprop",
     "ReLU",
     "Residual",
     "ReverseLayer",
@@ -63,5 +64,7 @@ __all__ = [
     "manual_seed",
     "models",
     "reverse",
+    "rng_state",
     "save",
+    "set_rng_state",
 ]

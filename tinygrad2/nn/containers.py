@@ -6,30 +6,34 @@ from collections.abc import Iterator, Mapping
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import reverse as r
-from tinygrad2.nn.layer import Layer
-from tinygrad2.nn.layers import Applied, Identity
+from tinygrad2.nn.layer import Applied, Layer, located
+from tinygrad2.nn.layers import Identity
 
 
 class Sequential(Layer):
-    """Layers one after the other: `Sequential(a, b)`, or with names, `Sequential(conv1=a, fc=b)` or `Sequential({"conv1": a})`."""
+    """Layers one after the other: `Sequential(a, b)`, `Sequential(conv1=a, fc=b)` or `Sequential({"conv1": a})`."""
 
     def __init__(self, *layers: Layer | Mapping[str, Layer], **named: Layer) -> None:
         self.layers: dict[str, Layer] = {}
-        for part in layers:
-            self.layers.update(part if isinstance(part, Mapping) else {str(len(self.layers)): part})
-        self.layers.update(named)
-        for name, layer in self.layers.items():
-            if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential: {name!r} must be a layer, got {type(layer).__name__}")
+        for part in (*layers, named):
+            for name, layer in (part if isinstance(part, Mapping) else {str(len(self.layers)): part}).items():
+                self._add(name, layer)
+
+    def _add(self, name: str, layer: Layer) -> None:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Sequential: {name!r} must be a layer, got {type(layer).__name__}")
+        if not name or "." in name or name in self.layers:
+            raise ValueError(
+                f"Sequential: layers need different names without dots, got {name!r} after {[*self.layers]}"
+            )
+        self.layers[name] = layer
 
     def apply(self, x: Tensor) -> Applied:
         steps = []
         for name, layer in self.layers.items():
-            try:
+            with located(name, layer):
                 x, reverse = layer.apply(x)
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"layer {name!r}, {layer!r}: {error}") from None
-            steps.append(r.Step(name, repr(layer), x.shape, reverse))
+            steps.append(r.Step(name, layer, x.shape, reverse))
         return x, r.ReverseSequential(tuple(steps))
 
     def children(self) -> Iterator[tuple[str, Layer]]:
@@ -53,10 +57,17 @@ class Residual(Layer):
         self.shortcut = Identity() if shortcut is None else shortcut
 
     def apply(self, x: Tensor) -> Applied:
-        y, body = self.body.apply(x)
-        z, shortcut = self.shortcut.apply(x)
+        outputs, branches = [], []
+        for name, layer in self.children():
+            with located(name, layer):
+                y, reverse = layer.apply(x)
+            outputs.append(y)
+            branches.append(r.Step(name, layer, y.shape, reverse))
+        (y, z), (body, shortcut) = outputs, branches
         if y.shape != z.shape:
-            raise ValueError(f"Residual: the body gives shape {y.shape}, the shortcut {z.shape}; give a shortcut layer that matches")
+            raise ValueError(
+                f"the body gives shape {y.shape}, the shortcut {z.shape}; give a shortcut layer that matches"
+            )
         return y + z, r.ReverseResidual(body, shortcut)
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ Rng = np.random.Generator | int | None
 
 
 def manual_seed(seed: int) -> None:
-    """Restart the generator that layers without `rng=` draw from. It starts with seed 0: a script gives the same net every time."""
+    """Restart the generator that layers without `rng=` draw from. It starts with seed 0, so a script repeats itself."""
     global _default
     _default = np.random.default_rng(seed)
 

@@ -1,74 +1,116 @@
-"""Named arrays on disk, without pickle: .npz, or .safetensors where that package is installed. A file is written whole or not at all."""
+"""Named arrays on disk, without pickle: .npz, or .safetensors where that package is installed.
+
+A file is written whole or not at all.
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
     """A file that appears under its name only when the block ends without an error: readers never see half of it."""
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"cannot write {target}: it is a folder; give the name of a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {target}: there is no folder {target.parent}")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"cannot write {target}: the folder {target.parent} does not exist") from None
-    except PermissionError:
-        raise PermissionError(f"cannot write {target}: the folder {target.parent} is read-only") from None
+        file = temporary.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8")
+    except OSError as error:
+        raise type(error)(f"cannot write {target}: no file can be made in its folder ({error.strerror})") from None
     try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
     """Write named arrays to a .npz or .safetensors file, atomically."""
-    plain = {name: np.ascontiguousarray(a) if np.ndim(a) else np.asarray(a) for name, a in arrays.items()}
-    if Path(path).suffix == ".safetensors":
-        content = _safetensors().save(plain)
-        with atomic_write(path) as file:
-            file.write(content)
-    else:
-        with atomic_write(path) as file:
-            np.savez(file, allow_pickle=False, **plain)  # type: ignore[arg-type]
+    plain = {name: np.require(a, requirements="C") for name, a in arrays.items()}
+    for name, a in plain.items():
+        if a.dtype.hasobject:
+            raise TypeError(f"cannot save {name!r}: it holds Python objects, not numbers or strings")
+    write, _ = _format(path)
+    content = write(plain)
+    with atomic_write(path) as file:
+        file.write(content)
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray[Any, Any]]:
+def load(path: str | os.PathLike[str]) -> Arrays:
     """Read named arrays; a missing, truncated or foreign file is an error that names it."""
     source = Path(path)
+    _, read = _format(path)
     if not source.is_file():
         raise FileNotFoundError(f"no such file: {source}")
-    if source.suffix == ".safetensors":
-        safetensors = _safetensors()
-        try:
-            return dict(safetensors.load(source.read_bytes()))
-        except Exception as error:  # safetensors raises its own Rust error class
-            raise ValueError(f"{source} is not a readable .safetensors file: {error}") from error
+    content = source.read_bytes()
     try:
-        with np.load(source, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise ValueError("it holds one bare array, not named ones")
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
-        raise ValueError(f"{source} is not a readable .npz file of plain arrays (truncated or damaged?): {error}") from error
+        return read(content)
+    except Exception as error:  # damaged bytes can raise anything in a parser
+        raise ValueError(
+            f"{source} is not a readable {source.suffix} file of plain arrays (truncated or damaged?): {error}"
+        ) from error
+
+
+def _write_npz(arrays: Arrays) -> bytes:
+    """What np.savez writes, but any name is allowed and the same arrays give the same bytes."""
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, a in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, a, allow_pickle=False)
+    return content.getvalue()
+
+
+def _read_npz(content: bytes) -> Arrays:
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        return {name.removesuffix(".npy"): _read_array(archive, name) for name in archive.namelist()}
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray[Any, Any]:
+    with archive.open(name) as entry:
+        return np.lib.format.read_array(entry, allow_pickle=False)
 
 
 def _safetensors() -> Any:
     try:
         from safetensors import numpy as safetensors
     except ImportError:
-        raise ModuleNotFoundError("reading and writing .safetensors needs: pip install safetensors (or use .npz)") from None
+        raise ModuleNotFoundError("a .safetensors file needs: pip install safetensors (or use .npz)") from None
     return safetensors
+
+
+# How each kind of file is made of arrays, and read.
+FORMATS: dict[str, tuple[Callable[[Arrays], bytes], Callable[[bytes], Arrays]]] = {
+    ".npz": (_write_npz, _read_npz),
+    ".safetensors": (lambda arrays: _safetensors().save(arrays), lambda content: _safetensors().load(content)),
+}
+
+
+def _format(path: str | os.PathLike[str]) -> tuple[Callable[[Arrays], bytes], Callable[[bytes], Arrays]]:
+    suffix = Path(path).suffix
+    if suffix not in FORMATS:
+        raise ValueError(f"{path}: unknown kind of file {suffix!r}; expected a name ending in {' or '.join(FORMATS)}")
+    if suffix == ".safetensors":
+        _safetensors()  # say that it is missing before reading or making anything
+    return FORMATS[suffix]

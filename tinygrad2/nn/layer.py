@@ -1,11 +1,13 @@
 """A layer: its fields are its parameters and settings, and `apply` gives its output together with its reverse layer.
 
-One method says it all, so the forward pass and its reverse cannot drift apart. Calling a layer takes the output and drops the reverse.
+One method says it all, so the forward pass and its reverse cannot drift apart. Calling a layer takes the output and
+drops the reverse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -16,43 +18,58 @@ from tinygrad2.kernels.backend import to_device
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.trace import Trace
 
+Applied = tuple[Tensor, ReverseLayer]
+
 
 class Layer:
-    """Base of all layers. A Tensor attribute that requires a gradient is a parameter, any other a buffer; a Layer attribute is a child."""
+    """Base of all layers.
+
+    A Tensor attribute that requires a gradient is a parameter, any other Tensor a buffer; a Layer attribute is a child.
+    Lists of layers are not searched: put them in a Sequential.
+    """
 
     training: bool = True
 
-    def apply(self, x: Tensor) -> tuple[Tensor, ReverseLayer]:
+    def apply(self, x: Tensor) -> Applied:
         """The output at x, and the reverse layer at x. Every layer defines this."""
         raise NotImplementedError(f"{type(self).__name__} must define apply(x) -> (output, reverse layer)")
 
     def __call__(self, x: Any) -> Tensor:
-        return self.apply(_as_input(x))[0]
+        with located("", self):
+            return self.apply(_as_input(x))[0]
 
     def trace(self, x: Any) -> Trace:
         """A forward pass that keeps what the reverse layers share."""
         x = _as_input(x)
-        y, reverse = self.apply(x)
-        return Trace(repr(self), x, y, reverse)
+        with located("", self):
+            y, reverse = self.apply(x)
+        return Trace(self, x, y, reverse)
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers directly inside this one, with their names."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Layer))
 
-    def named_tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Parameters and buffers under dotted names, in order of definition."""
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                yield prefix + name, value
-        for name, child in self.children():
-            yield from child.named_tensors(f"{prefix}{name}.")
+    def named_layers(self, name: str = "") -> Iterator[tuple[str, Layer]]:
+        """This layer, called `name`, and all layers inside it under dotted names, in order of definition."""
+        yield name, self
+        for child_name, child in self.children():
+            yield from child.named_layers(dotted(name, child_name))
+
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and buffers under dotted names such as "conv1.weight", in order of definition."""
+        for owner, layer in self.named_layers():
+            yield from ((dotted(owner, name), t) for name, t in vars(layer).items() if isinstance(t, Tensor))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """The tensors that training changes, under dotted names such as "conv1.weight"."""
-        return ((name, t) for name, t in self.named_tensors() if t.requires_grad)
+        """The tensors that training changes, each once, under the first of its dotted names."""
+        seen: set[int] = set()
+        for name, t in self.named_tensors():
+            if t.requires_grad and id(t) not in seen:
+                seen.add(id(t))
+                yield name, t
 
     def parameters(self) -> list[Tensor]:
-        """The tensors that training changes."""
+        """The tensors that training changes, each once."""
         return [t for _, t in self.named_parameters()]
 
     def zero_grad(self) -> None:
@@ -62,9 +79,8 @@ class Layer:
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout and batch normalisation to training, here and in all layers inside."""
-        self.training = mode
-        for _, child in self.children():
-            child.train(mode)
+        for _, layer in self.named_layers():
+            layer.training = mode
         return self
 
     def eval(self) -> Self:
@@ -72,40 +88,65 @@ class Layer:
         return self.train(False)
 
     def to(self, device: str) -> Self:
-        """Move all parameters and buffers to "cpu" or "cuda", in place."""
-        for owner, name, t in list(self._owned_tensors()):
-            setattr(owner, name, Tensor(to_device(t.array, device), t.requires_grad, t.name))
+        """Put new parameters and buffers on "cpu" or "cuda" in place of the old. Do it before making the optimizer."""
+        moved: dict[int, Tensor] = {}  # a shared tensor stays shared
+        for _, layer in self.named_layers():
+            for name, t in list(vars(layer).items()):
+                if isinstance(t, Tensor):
+                    if id(t) not in moved:
+                        moved[id(t)] = Tensor(to_device(t.array, device), t.requires_grad, t.name)
+                    setattr(layer, name, moved[id(t)])
         return self
-
-    def _owned_tensors(self) -> Iterator[tuple[Layer, str, Tensor]]:
-        yield from ((self, name, value) for name, value in vars(self).items() if isinstance(value, Tensor))
-        for _, child in self.children():
-            yield from child._owned_tensors()
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Parameters and buffers as host arrays under dotted names."""
         return {name: t.numpy() for name, t in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over values saved by `state_dict`; nothing is changed unless every name and shape fits."""
+        """Take over values saved by `state_dict`; nothing is changed unless every name, shape and dtype fits."""
         own = dict(self.named_tensors())
-        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        new = {name: np.asarray(values) for name, values in state.items()}
+        missing, unknown = sorted(own.keys() - new.keys()), sorted(new.keys() - own.keys())
         if missing or unknown:
-            hints = [f"{u!r}{f' (did you mean {close[0]!r}?)' if (close := get_close_matches(u, own, 1)) else ''}" for u in unknown]
             raise ValueError(
-                f"the state does not fit {self!r}: missing {', '.join(missing) or 'nothing'}; unknown {', '.join(hints) or 'nothing'}"
+                f"the state does not fit {self!r}: missing {', '.join(map(repr, missing)) or 'nothing'}; "
+                f"unknown {', '.join(repr(name) + nearest(name, own) for name in unknown) or 'nothing'}"
             )
         for name, t in own.items():
-            if tuple(state[name].shape) != t.shape:
-                raise ValueError(f"{name}: expected shape {t.shape}, the state has {tuple(state[name].shape)}")
-            if state[name].dtype != t.dtype:
-                raise ValueError(f"{name}: expected {t.dtype}, the state has {state[name].dtype}; convert it first")
+            if (new[name].shape, new[name].dtype) != (t.shape, t.dtype):
+                raise ValueError(
+                    f"{name}: expected shape {t.shape}, {t.dtype}; the state has {new[name].shape}, {new[name].dtype}"
+                )
         for name, t in own.items():
-            t.data = to_device(np.asarray(state[name]), t.device)
+            t.data = to_device(new[name], t.device)
 
     def __repr__(self) -> str:
-        settings = [f"{k}={v!r}" for k, v in vars(self).items() if isinstance(v, int | float | str | tuple) and k != "training"]
-        return f"{type(self).__name__}({', '.join(settings)})"
+        settings = {k: v for k, v in vars(self).items() if isinstance(v, int | float | str | tuple) and k != "training"}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
+
+
+@contextmanager
+def located(name: str, layer: Layer) -> Iterator[None]:
+    """Errors from inside begin with the dotted name and the printed form of the layer that they come from."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        path, message = getattr(error, "located", ("", f"{layer!r}: {error}"))
+        path = dotted(name, path)
+        error.located = (path, message)  # type: ignore[union-attr]
+        error.args = (f"layer {path!r}, {message}" if path else message,)
+        raise
+
+
+def dotted(*names: str) -> str:
+    """The names that are not empty, joined by dots."""
+    return ".".join(filter(None, names))
+
+
+def nearest(name: str, known: Any) -> str:
+    """A hint at the known name that is most like this one, or nothing."""
+    close = get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _as_input(x: Any) -> Tensor:

@@ -1,46 +1,54 @@
 """The layers, with PyTorch's argument names, order and parameter shapes. Each returns its output and its reverse layer.
 
-`rng`: a NumPy generator or a seed for the initial values (None: the shared generator, see `init.manual_seed`). `dtype`: float32 or float64.
+`rng`: a NumPy generator or a seed for the initial values (None: the shared generator, see `init.manual_seed`).
+`dtype`: float32 or float64. Samples come first in every input: a layer's errors name the axes that it expects.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.ops import families, functional, leaky_relu, mask, mean, positive, relu, reshape, sigmoid, softmax, tanh
-from tinygrad2.ops.elementwise import power
-from tinygrad2.ops.functional import Size
 from tinygrad2.kernels import Geometry
 from tinygrad2.nn import init
 from tinygrad2.nn import reverse as r
-from tinygrad2.nn.layer import Layer
-
-Applied = tuple[Tensor, r.ReverseLayer]
+from tinygrad2.nn.layer import Applied, Layer
+from tinygrad2.ops import families, functional, leaky_relu, mask, mean, positive, relu, reshape, sigmoid, softmax, tanh
+from tinygrad2.ops.elementwise import power
+from tinygrad2.ops.functional import Size
 
 
 class Linear(Layer):
-    """x Wᵀ + b. x: (N, in_features); result: (N, out_features). weight: (out_features, in_features); bias: (out_features,)."""
+    """x Wᵀ + b. x: (N, ..., in_features); result: (N, ..., out_features).
+
+    weight: (out_features, in_features); bias: (out_features,).
+    """
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, rng: init.Rng = None, dtype: Any = np.float32
     ) -> None:
+        _check_counts(in_features=in_features, out_features=out_features)
         rng = init.default_rng(rng)
         self.weight = init.fan_in_uniform((out_features, in_features), rng, dtype)
         self.bias = init.uniform((out_features,), in_features**-0.5, rng, dtype) if bias else None
 
     def apply(self, x: Tensor) -> Applied:
+        if x.ndim < 2:
+            raise ValueError(f"expected samples (N, ..., {self.weight.shape[1]}), got shape {x.shape}")
         return functional.linear(x, self.weight, self.bias), r.ReverseLinear(self.weight)
 
     def __repr__(self) -> str:
-        return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{'' if self.bias is not None else ', bias=False'})"
+        o, i = self.weight.shape
+        return f"Linear({i}, {o}{'' if self.bias is not None else ', bias=False'})"
 
 
 class Conv2d(Layer):
-    """Cross-correlation. x: (N, C, H, W); result: (N, out_channels, OH, OW). weight: (out_channels, in_channels/groups, kh, kw).
+    """Cross-correlation. x: (N, in_channels, H, W); result: (N, out_channels, OH, OW).
 
+    weight: (out_channels, in_channels/groups, kh, kw); bias: (out_channels,).
     padding: a number, a pair, ((top, bottom), (left, right)), "valid" or "same" (output ⌈H/stride⌉).
     """
 
@@ -58,8 +66,9 @@ class Conv2d(Layer):
         rng: init.Rng = None,
         dtype: Any = np.float32,
     ) -> None:
+        _check_counts(in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, groups=groups)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: {in_channels} → {out_channels} channels cannot be divided into {groups} groups")
+            raise ValueError(f"{in_channels} → {out_channels} channels cannot be divided into {groups} groups")
         rng = init.default_rng(rng)
         shape = (out_channels, in_channels // groups, *_pair(kernel_size))
         self.weight = init.fan_in_uniform(shape, rng, dtype)
@@ -67,7 +76,8 @@ class Conv2d(Layer):
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
     def apply(self, x: Tensor) -> Applied:
-        geometry = Geometry.of(_plane(x, self), self.weight.shape[-2:], self.stride, self.padding, self.dilation, self.groups)
+        kernel = self.weight.shape[-2:]
+        geometry = Geometry.of(_plane(x), kernel, self.stride, self.padding, self.dilation, self.groups)
         y = functional.add_channels(families.conv2d(x, self.weight, geometry), self.bias)
         return y, r.ReverseConv2d(self.weight, geometry)
 
@@ -98,13 +108,20 @@ class LeakyReLU(Layer):
 
 
 class PReLU(Layer):
-    """ReLU with a learned slope on the negative side, one or one per channel. weight: (num_parameters,). He et al. 2015."""
+    """x where x > 0, weight·x elsewhere: one learned slope, or one per channel. He et al. 2015, equation 1.
+
+    x: (N, C, ...); weight: (num_parameters,), with num_parameters 1 or C.
+    """
 
     def __init__(self, num_parameters: int = 1, init_slope: float = 0.25, *, dtype: Any = np.float32) -> None:
+        _check_counts(num_parameters=num_parameters)
         self.weight = init.parameter(np.full(num_parameters, init_slope), dtype)
 
     def apply(self, x: Tensor) -> Applied:
-        slope = reshape(self.weight, (-1, *(1,) * (x.ndim - 2))) if self.weight.size > 1 else self.weight
+        n = self.weight.size
+        if n > 1 and x.shape[1:2] != (n,):
+            raise ValueError(f"expected {n} channels (N, {n}, ...), one for each slope; got shape {x.shape}")
+        slope = reshape(self.weight, (-1, *(1,) * (x.ndim - 2))) if n > 1 else self.weight
         return leaky_relu(x, slope), r.ReverseSlope(positive(x), slope)
 
     def __repr__(self) -> str:
@@ -142,7 +159,7 @@ class MaxPool2d(Layer):
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
 
     def apply(self, x: Tensor) -> Applied:
-        geometry = Geometry.of(_plane(x, self), self.kernel_size, self.stride, self.padding)
+        geometry = Geometry.of(_plane(x), self.kernel_size, self.stride, self.padding)
         indices = families.pool_argmax(x, geometry)
         return families.pool_gather(x, indices, geometry.input), r.ReverseMaxPool2d(indices, geometry.input)
 
@@ -154,7 +171,7 @@ class AvgPool2d(Layer):
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
 
     def apply(self, x: Tensor) -> Applied:
-        geometry = Geometry.of(_plane(x, self), self.kernel_size, self.stride, self.padding)
+        geometry = Geometry.of(_plane(x), self.kernel_size, self.stride, self.padding)
         return families.avg_pool(x, geometry), r.ReverseAvgPool2d(geometry)
 
 
@@ -162,7 +179,7 @@ class GlobalAvgPool(Layer):
     """The mean of each channel's plane. x: (N, C, H, W); result: (N, C)."""
 
     def apply(self, x: Tensor) -> Applied:
-        size = _plane(x, self)
+        size = _plane(x)
         return mean(x, (-2, -1)), r.ReverseGlobalAvgPool(size)
 
 
@@ -171,7 +188,7 @@ class Flatten(Layer):
 
     def apply(self, x: Tensor) -> Applied:
         shape = x.shape[1:]
-        return reshape(x, (x.shape[0], int(np.prod(shape)))), r.ReverseFlatten(shape)
+        return reshape(x, (*x.shape[:1], math.prod(shape))), r.ReverseFlatten(shape)
 
 
 class Identity(Layer):
@@ -182,11 +199,14 @@ class Identity(Layer):
 
 
 class Dropout(Layer):
-    """In training, drops entries with probability p and scales the others by 1/(1-p); a fresh mask per call, from its own generator."""
+    """In training, drops entries with probability p and scales the others by 1/(1-p). Srivastava et al. 2014.
+
+    Each call draws a fresh mask from the layer's own generator; `nn.rng_state` saves where that is.
+    """
 
     def __init__(self, p: float = 0.5, *, rng: init.Rng = None) -> None:
         if not 0.0 <= p < 1.0:
-            raise ValueError(f"Dropout: p is a probability in [0, 1), got {p}")
+            raise ValueError(f"p is a probability in [0, 1), got {p}")
         self.p = p
         self.rng = init.default_rng(rng).spawn(1)[0]
 
@@ -200,13 +220,14 @@ class Dropout(Layer):
 class _BatchNorm(Layer):
     """Batch normalisation over all axes but the channel's. Ioffe & Szegedy 2015.
 
-    weight γ, bias β, running_mean, running_var: (num_features,). Training normalises by the batch and updates the running statistics
-    (variance unbiased, as PyTorch); eval uses the running statistics.
+    weight γ, bias β, running_mean, running_var: (num_features,). Training normalises by the batch and updates the
+    running statistics (variance unbiased, as PyTorch); eval uses the running statistics.
     """
 
     ndim: int
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = np.float32) -> None:
+        _check_counts(num_features=num_features)
         self.eps, self.momentum = eps, momentum
         self.weight = init.parameter(np.ones(num_features), dtype)
         self.bias = init.parameter(np.zeros(num_features), dtype)
@@ -215,22 +236,22 @@ class _BatchNorm(Layer):
 
     def apply(self, x: Tensor) -> Applied:
         if x.ndim != self.ndim or x.shape[1] != self.weight.size:
-            raise ValueError(f"{self!r}: expected {self.ndim} axes (N, {self.weight.size}, ...), got shape {x.shape}")
+            expected = ", ".join(["N", str(self.weight.size), "H", "W"][: self.ndim])
+            raise ValueError(f"expected shape ({expected}), got {x.shape}")
         shape = (-1, *(1,) * (x.ndim - 2))
         weight, bias = reshape(self.weight, shape), reshape(self.bias, shape)
         if not self.training:
             scale = weight * reshape(power(self.running_var + self.eps, -0.5), shape)
             return (x - reshape(self.running_mean, shape)) * scale + bias, r.ReverseScale(scale)
+        if x.size < 2 * self.weight.size:
+            raise ValueError(f"training needs more than one value per channel, got shape {x.shape}")
         axes = (0, *range(2, x.ndim))
         normal, inverse_std = functional.standardize(x, axes, self.eps)
         self._update_running(x.detach(), axes)
         return normal * weight + bias, r.ReverseBatchNorm(normal, inverse_std, weight)
 
     def _update_running(self, x: Tensor, axes: tuple[int, ...]) -> None:
-        count = x.size // self.weight.size
-        if count < 2:
-            raise ValueError(f"{self!r}: training needs more than one value per channel, got shape {x.shape}")
-        m = self.momentum
+        m, count = self.momentum, x.size // self.weight.size
         unbiased = x.var(axes) * (count / (count - 1))
         self.running_mean.data = (self.running_mean * (1 - m) + x.mean(axes) * m).data
         self.running_var.data = (self.running_var * (1 - m) + unbiased * m).data
@@ -252,12 +273,17 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LocalResponseNorm(Layer):
-    """x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels. x: (N, C, H, W). Krizhevsky et al. 2012, 3.3."""
+    """x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels. Krizhevsky et al. 2012, section 3.3.
+
+    x: (N, C, H, W). As in PyTorch, alpha is divided by size.
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        _check_counts(size=size)
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def apply(self, x: Tensor) -> Applied:
+        _plane(x)
         window = functional.channel_window(x.shape[-3], self.size, x)
         denominator = functional.conv2d(x * x, window) * (self.alpha / self.size) + self.k
         y = x * power(denominator, -self.beta)
@@ -268,7 +294,13 @@ def _pair(value: Size) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-def _plane(x: Tensor, layer: Layer) -> tuple[int, int]:
+def _check_counts(**counts: Size) -> None:
+    for name, value in counts.items():
+        if min(_pair(value)) < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _plane(x: Tensor) -> tuple[int, int]:
     if x.ndim != 4:
-        raise ValueError(f"{layer!r}: expected images (N, C, H, W), got shape {x.shape}")
+        raise ValueError(f"expected images (N, C, H, W), got shape {x.shape}")
     return x.shape[2], x.shape[3]

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Sequential
-from tinygrad2.nn.layer import Layer
+from tinygrad2.nn.layer import Layer, nearest
 from tinygrad2.nn.layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 
 
 def mlp(
-    in_features: int = 784, hidden: Sequence[int] = (500, 150), classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32
+    in_features: int = 784,
+    hidden: Sequence[int] = (500, 150),
+    classes: int = 10,
+    *,
+    rng: init.Rng = None,
+    dtype: Any = np.float32,
 ) -> Sequential:
     """The four-layer perceptron 784-500-150-10 of Deep Defense, section 4.2. Input: (N, ...), flattened."""
     rng = init.default_rng(rng)
     sizes = [in_features, *hidden]
     layers: dict[str, Layer] = {"flatten": Flatten()}
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+    for i, (a, b) in enumerate(pairwise(sizes), 1):
         layers |= {f"fc{i}": Linear(a, b, rng=rng, dtype=dtype), f"relu{i}": ReLU()}
     return Sequential(layers | {f"fc{len(sizes)}": Linear(sizes[-1], classes, rng=rng, dtype=dtype)})
 
@@ -47,6 +52,5 @@ MODELS: dict[str, Callable[..., Sequential]] = {"mlp": mlp, "lenet": lenet}
 def build(name: str, **options: Any) -> Sequential:
     """A network by its name; an unknown name is an error that suggests the nearest."""
     if name not in MODELS:
-        close = get_close_matches(name, MODELS, 1)
-        raise ValueError(f"unknown model {name!r}{f'; did you mean {close[0]!r}?' if close else ''} Known: {', '.join(MODELS)}")
+        raise ValueError(f"unknown model {name!r}{nearest(name, MODELS)}; known: {', '.join(MODELS)}")
     return MODELS[name](**options)

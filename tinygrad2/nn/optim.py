@@ -1,4 +1,7 @@
-"""Optimizers, with PyTorch's names and update rules. Their state is a dict of arrays, so that a resumed run continues bit for bit."""
+"""Optimizers, with PyTorch's names and update rules.
+
+Their state is a dict of arrays, so that a resumed run continues bit for bit.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,26 @@ from tinygrad2.kernels.backend import Array, to_device, to_numpy, xp
 
 
 class Optimizer:
-    """Base: holds the parameters, the learning rate `lr`, and per parameter the running averages named in `slots`."""
+    """Base: the parameters, the learning rate `lr` (set it anew at any time), and running averages per parameter.
+
+    `slots` names the averages; `steps` counts the updates of each parameter.
+    """
 
     slots: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
         self.params = list(params)
-        if not self.params or not all(p.requires_grad for p in self.params):
-            raise ValueError("the optimizer needs at least one parameter, each a Tensor with requires_grad=True")
+        if not self.params or not all(isinstance(p, Tensor) and p.requires_grad for p in self.params):
+            raise ValueError(
+                "the optimizer needs one or more Tensors with requires_grad=True, as net.parameters() gives"
+            )
         if not lr >= 0 or not weight_decay >= 0:
-            raise ValueError(f"learning rate and weight decay must not be negative, got lr={lr}, weight_decay={weight_decay}")
-        self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
-        self.state: dict[str, list[Array]] = {slot: [xp(p.array).zeros_like(p.array) for p in self.params] for slot in self.slots}
+            raise ValueError(f"lr and weight_decay must not be negative, got lr={lr}, weight_decay={weight_decay}")
+        self.lr, self.weight_decay = lr, weight_decay
+        self.steps = [0] * len(self.params)
+        self.state: dict[str, list[Array]] = {
+            slot: [xp(p.array).zeros_like(p.array) for p in self.params] for slot in self.slots
+        }
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -32,37 +43,45 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient."""
-        self.steps += 1
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                g = p.grad.array + self.weight_decay * p.array if self.weight_decay else p.grad.array
-                p.data = p.array - self.lr * self.direction(i, g)
+                self.steps[i] += 1
+                g = p.grad.array + float(self.weight_decay) * p.array if self.weight_decay else p.grad.array
+                # float(): a NumPy number, as schedules give, would make float64 of float32
+                p.data = p.array - float(self.lr) * self.direction(i, g)
 
     def direction(self, i: int, g: Array) -> Array:
         """What the learning rate multiplies, for parameter i with gradient g (weight decay included)."""
         raise NotImplementedError(f"{type(self).__name__} must define direction(i, g)")
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, as arrays."""
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Everything that the next step depends on but the settings given at construction, as arrays."""
         averages = {f"{slot}.{i}": to_numpy(a) for slot, arrays in self.state.items() for i, a in enumerate(arrays)}
-        return {"steps": np.asarray(self.steps), "lr": np.asarray(self.lr), **averages}
+        return {"steps": np.asarray(self.steps), "lr": np.asarray(float(self.lr)), **averages}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved state of the same optimizer over the same parameters."""
-        expected = self.state_dict().keys()
-        if expected != set(state):
-            raise ValueError(f"the optimizer state does not fit: expected {sorted(expected)}, got {sorted(state)}")
-        self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        """Continue from a saved state of the same kind of optimizer over the same parameters; all of it, or nothing."""
+        own, new = self.state_dict(), {name: np.asarray(values) for name, values in state.items()}
+        if own.keys() != new.keys():
+            raise ValueError(f"the optimizer state does not fit: expected {sorted(own)}, got {sorted(new)}")
+        for name, a in own.items():
+            if (new[name].shape, new[name].dtype) != (a.shape, a.dtype):
+                raise ValueError(
+                    f"optimizer state {name!r}: expected shape {a.shape}, {a.dtype}; "
+                    f"got {new[name].shape}, {new[name].dtype}"
+                )
+        self.steps, self.lr = new["steps"].tolist(), float(new["lr"])
         for slot, arrays in self.state.items():
-            for i, p in enumerate(self.params):
-                arrays[i] = to_device(np.asarray(state[f"{slot}.{i}"]), p.device)
+            arrays[:] = [to_device(new[f"{slot}.{i}"], p.device) for i, p in enumerate(self.params)]
 
 
 class SGD(Optimizer):
     """v ← momentum·v + g; p ← p - lr·v, with g including weight_decay·p."""
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
-        self.momentum = momentum
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
+        self.momentum = float(momentum)
         self.slots = ("velocity",) if momentum else ()
         super().__init__(params, lr, weight_decay)
 
@@ -87,25 +106,30 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.betas, self.eps = betas, eps
+        self.betas, self.eps = (float(betas[0]), float(betas[1])), float(eps)
         super().__init__(params, lr, weight_decay)
 
     def direction(self, i: int, g: Array) -> Array:
-        (b1, b2), m, v = self.betas, self.state["mean"], self.state["square"]
+        (b1, b2), m, v, t = self.betas, self.state["mean"], self.state["square"], self.steps[i]
         m[i] = b1 * m[i] + (1 - b1) * g
         v[i] = b2 * v[i] + (1 - b2) * g * g
-        return (m[i] / (1 - b1**self.steps)) / ((v[i] / (1 - b2**self.steps)) ** 0.5 + self.eps)
+        return (m[i] / (1 - b1**t)) / ((v[i] / (1 - b2**t)) ** 0.5 + self.eps)
 
 
-class RMSProp(Optimizer):
+class RMSprop(Optimizer):
     """g/(√v + eps), v an average of g². Tieleman & Hinton 2012."""
 
     slots = ("square",)
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
     ) -> None:
-        self.alpha, self.eps = alpha, eps
+        self.alpha, self.eps = float(alpha), float(eps)
         super().__init__(params, lr, weight_decay)
 
     def direction(self, i: int, g: Array) -> Array:
@@ -114,4 +138,4 @@ class RMSProp(Optimizer):
         return g / (v[i] ** 0.5 + self.eps)
 
 
-OPTIMIZERS = {"sgd": SGD, "adam": Adam, "rmsprop": RMSProp}
+OPTIMIZERS = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop}

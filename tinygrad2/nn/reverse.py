@@ -1,14 +1,16 @@
 """The explicit reverse network: for every layer a reverse layer that shares its weights, masks, indices and geometry.
 
-At a point x a layer is a linear map J. Its reverse layer computes Jᵀu (`back`), and, since the reverse of the reverse is the linearised
-forward pass, also Jv (`forth`). The fields of a reverse layer are what it shares. Cotangents may carry leading axes (K, N, ...); what is
-shared has the axes (N, ...) and is never copied over K. Deep Defense (Yan et al. 2018), section 3.3 and figure 1, made general.
+At a point x a layer is a linear map J. Its reverse layer computes Jᵀu (`back`), and also Jv (`forth`), since the reverse
+of the reverse is the linearised forward pass. The fields of a reverse layer are what it shares. Cotangents may carry
+leading axes (K, N, ...); what is shared has the axes (N, ...) and is never copied over K. This is Deep Defense (Yan et
+al. 2018), section 3.3 and figure 1, made general.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import NamedTuple
 
 from tinygrad2.autodiff import Tensor
@@ -19,12 +21,13 @@ from tinygrad2.ops.functional import channel_window
 
 
 class Row(NamedTuple):
-    """One line of a printed reverse network."""
+    """One line of a printed network: a forward layer, its output's shape, its reverse and its linearised map."""
 
     name: str
     layer: str
     shape: tuple[int, ...]
     reverse: str
+    linearized: str
     shares: str
 
 
@@ -33,11 +36,13 @@ class ReverseLayer:
 
     def back(self, u: Tensor) -> Tensor:
         """Jᵀu. u: (..., N, *out), with any leading axes; result: (..., N, *in)."""
-        raise NotImplementedError(f"{type(self).__name__} must define back(u), the product with the transposed Jacobian")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define back(u), its product with the transposed Jacobian"
+        )
 
     def forth(self, v: Tensor) -> Tensor:
         """Jv. v: (..., N, *in), with any leading axes; result: (..., N, *out)."""
-        raise NotImplementedError(f"{type(self).__name__} must define forth(v), the product with the Jacobian")
+        raise NotImplementedError(f"{type(self).__name__} must define forth(v), its product with the Jacobian")
 
     def __call__(self, u: Tensor) -> Tensor:
         return self.back(u)
@@ -49,11 +54,19 @@ class ReverseLayer:
     @property
     def shares(self) -> str:
         """The names of what this layer shares with its forward layer."""
-        return ", ".join(f.name for f in fields(self)) if hasattr(self, "__dataclass_fields__") else ""
+        return ", ".join(f.name for f in fields(self)) if is_dataclass(self) else ""
 
     def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
         """The lines that this layer takes in a printed network, in forward order."""
-        yield Row(name, layer, shape, type(self).__name__, self.shares)
+        kind = type(self).__name__
+        yield Row(name, layer, shape, kind, f"Linearized{kind.removeprefix('Reverse')}", self.shares)
+
+
+class Symmetric(ReverseLayer):
+    """A reverse layer whose Jacobian is symmetric, so that forth is back."""
+
+    def forth(self, v: Tensor) -> Tensor:
+        return self.back(v)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,14 +86,11 @@ class Linearized(ReverseLayer):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseIdentity(ReverseLayer):
+class ReverseIdentity(Symmetric):
     """Identity ↔ itself."""
 
     def back(self, u: Tensor) -> Tensor:
         return u
-
-    def forth(self, v: Tensor) -> Tensor:
-        return v
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +121,7 @@ class ReverseConv2d(ReverseLayer):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseMask(ReverseLayer):
+class ReverseMask(Symmetric):
     """ReLU or Dropout ↔ the same entries let through, with the same weights."""
 
     mask: Tensor  # (N, ...), bool or weights
@@ -119,12 +129,9 @@ class ReverseMask(ReverseLayer):
     def back(self, u: Tensor) -> Tensor:
         return mask(u, self.mask)
 
-    def forth(self, v: Tensor) -> Tensor:
-        return mask(v, self.mask)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseSlope(ReverseLayer):
+class ReverseSlope(Symmetric):
     """LeakyReLU or PReLU ↔ the slope of the side that each entry is on."""
 
     positive: Tensor  # (N, C, ...) bool
@@ -133,11 +140,9 @@ class ReverseSlope(ReverseLayer):
     def back(self, u: Tensor) -> Tensor:
         return mask(u, self.positive) + mask(u, logical_not(self.positive)) * self.slope
 
-    forth = back
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseSigmoid(ReverseLayer):
+class ReverseSigmoid(Symmetric):
     """Sigmoid ↔ σ' = y(1 - y) of the shared output."""
 
     output: Tensor
@@ -145,11 +150,9 @@ class ReverseSigmoid(ReverseLayer):
     def back(self, u: Tensor) -> Tensor:
         return u * (self.output * (1.0 - self.output))
 
-    forth = back
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseTanh(ReverseLayer):
+class ReverseTanh(Symmetric):
     """Tanh ↔ 1 - y² of the shared output."""
 
     output: Tensor
@@ -157,19 +160,15 @@ class ReverseTanh(ReverseLayer):
     def back(self, u: Tensor) -> Tensor:
         return u * (1.0 - self.output * self.output)
 
-    forth = back
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseSoftmax(ReverseLayer):
+class ReverseSoftmax(Symmetric):
     """Softmax over the last axis ↔ y ⊙ (u - Σ u y), symmetric."""
 
     output: Tensor
 
     def back(self, u: Tensor) -> Tensor:
         return self.output * (u - sum(u * self.output, -1, keepdims=True))
-
-    forth = back
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -223,28 +222,25 @@ class ReverseFlatten(ReverseLayer):
         return reshape(u, (*u.shape[:-1], *self.shape))
 
     def forth(self, v: Tensor) -> Tensor:
-        lead = v.shape[: v.ndim - len(self.shape)]
-        size = 1
-        for n in self.shape:
-            size *= n
-        return reshape(v, (*lead, size))
+        return reshape(v, (*v.shape[: v.ndim - len(self.shape)], math.prod(self.shape)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseScale(ReverseLayer):
-    """Batch normalisation in eval mode ↔ one factor per channel, γ/√(running var + eps); it follows γ while γ trains."""
+class ReverseScale(Symmetric):
+    """Batch normalisation in eval mode ↔ one factor per channel, γ/√(running var + eps), differentiable in γ."""
 
     scale: Tensor  # (C,) with the trailing axes of the image
 
     def back(self, u: Tensor) -> Tensor:
         return u * self.scale
 
-    forth = back
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseBatchNorm(ReverseLayer):
-    """Batch normalisation in train mode ↔ its Jacobian in the shared x̂: s(g - mean g - x̂ · mean(g x̂)), g = γu; all samples are coupled."""
+    """Batch normalisation in train mode ↔ its Jacobian in the shared x̂: s(g - mean g - x̂ · mean(g x̂)), g = γu.
+
+    The means run over the batch, so all samples are coupled. Ioffe & Szegedy 2015, section 3, solved for ∂l/∂x.
+    """
 
     normal: Tensor  # x̂: (N, C, ...)
     inverse_std: Tensor  # s: (1, C, 1, ...)
@@ -288,12 +284,16 @@ class ReverseLocalResponseNorm(ReverseLayer):
 
 
 class Step(NamedTuple):
-    """One layer of a sequence with its reverse: name, printed layer, shape of its output."""
+    """One layer inside another, at a point: its name, the layer, its output's shape, and its reverse."""
 
     name: str
-    layer: str
+    layer: object  # printed only
     shape: tuple[int, ...]
     reverse: ReverseLayer
+
+    def rows(self, inside: str) -> Iterator[Row]:
+        """The lines of this layer in a printed network, `inside` being the dotted name of the layer around it."""
+        return self.reverse.rows(f"{inside}.{self.name}" if inside else self.name, repr(self.layer), self.shape)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -314,23 +314,23 @@ class ReverseSequential(ReverseLayer):
 
     def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
         for step in self.steps:
-            yield from step.reverse.rows(f"{name}.{step.name}" if name else step.name, step.layer, step.shape)
+            yield from step.rows(name)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseResidual(ReverseLayer):
     """Residual ↔ the sum of both branches' reverses."""
 
-    body: ReverseLayer
-    shortcut: ReverseLayer
+    body: Step
+    shortcut: Step
 
     def back(self, u: Tensor) -> Tensor:
-        return self.body.back(u) + self.shortcut.back(u)
+        return self.body.reverse.back(u) + self.shortcut.reverse.back(u)
 
     def forth(self, v: Tensor) -> Tensor:
-        return self.body.forth(v) + self.shortcut.forth(v)
+        return self.body.reverse.forth(v) + self.shortcut.reverse.forth(v)
 
     def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
-        yield from self.body.rows(f"{name}.body", "body", shape)
-        yield from self.shortcut.rows(f"{name}.shortcut", "shortcut", shape)
-        yield Row(name, "+", shape, "sum of both branches", "")
+        yield from self.body.rows(name)
+        yield from self.shortcut.rows(name)
+        yield Row(name, "body + shortcut", shape, "sum of both", "sum of both", "")

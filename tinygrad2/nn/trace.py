@@ -1,4 +1,4 @@
-"""A forward pass that keeps what the reverse layers share, and the reverse network and the exact Jacobian that follow from it."""
+"""A forward pass that keeps what the reverse layers share; the reverse network and the Jacobian follow from it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tinygrad2.nn.reverse import Linearized, ReverseLayer
 
 
 class Trace:
-    """One recorded forward pass of a network at x. `output` is net(x), `reverse()` the network that computes Jᵀu."""
+    """One recorded forward pass of a network at x: `output` is net(x), `reverse()` the network that computes Jᵀu."""
 
-    def __init__(self, name: str, x: Tensor, output: Tensor, reverse_layer: ReverseLayer) -> None:
-        self.name = name
+    def __init__(self, net: object, x: Tensor, output: Tensor, reverse_layer: ReverseLayer) -> None:
+        self.net = net
         self.input = x
         self.output = output
         self._reverse = reverse_layer
 
     def reverse(self) -> ReverseNetwork:
         """The reverse network: printable, callable, differentiable in the shared weights and in x."""
-        return ReverseNetwork(self.name, self._reverse, self.input.shape, self.output)
+        return ReverseNetwork(self.net, self._reverse, self.input.shape, self.output)
 
     def jacobian(self) -> Tensor:
-        """The exact Jacobian of all outputs of every sample, in one pass with K one-hot cotangents. Result: (K, N, *x.shape[1:]).
+        """The exact Jacobian of all K outputs of every sample, in one pass with K one-hot cotangents: (K, N, *in).
 
-        K is the number of outputs of one sample. With batch normalisation in train mode the samples are coupled, and row k is the
-        gradient of the sum over the batch of output k.
+        With batch normalisation in train mode the samples are coupled, and row k is the gradient of the sum over the
+        batch of output k.
         """
         n, *out = self.output.shape
         k = math.prod(out)
@@ -43,39 +43,44 @@ class ReverseNetwork:
     `print(rev)` shows the forward layers going down and beside each its reverse, read upwards, with what the two share.
     """
 
-    def __init__(self, name: str, layer: ReverseLayer, input_shape: tuple[int, ...], output: Tensor) -> None:
-        self.name = name
+    def __init__(self, net: object, layer: ReverseLayer, input_shape: tuple[int, ...], output: Tensor) -> None:
+        self.net = net
         self.layer = layer
         self._input_shape = input_shape
         self._output = output
 
     def __call__(self, u: Any) -> Tensor:
         linearized = isinstance(self.layer, Linearized)
-        expected = self._input_shape if linearized else self._output.shape
+        kind, shape = ("tangent", self._input_shape) if linearized else ("cotangent", self._output.shape)
         if not isinstance(u, Tensor):
-            u = Tensor(to_device(np.asarray(u, self._output.dtype), self._output.device))
-        if u.shape[u.ndim - len(expected) :] != expected:
-            kind = "tangent" if linearized else "cotangent"
-            raise ValueError(f"the {kind} must have shape {expected}, or that with leading axes (K, N, ...); got {u.shape}")
+            given = u if hasattr(u, "dtype") else np.asarray(u, self._output.dtype)
+            u = Tensor(to_device(given, self._output.device))
+        if u.ndim < len(shape) or u.shape[u.ndim - len(shape) :] != shape:
+            raise ValueError(
+                f"the {kind} must have shape {shape}, or that with leading axes (K, N, ...); got {u.shape}"
+            )
+        if u.dtype != self._output.dtype:
+            raise TypeError(f"the {kind} must be {self._output.dtype}, as the network is; got {u.dtype}")
         return self.layer.back(u)
 
     def reverse(self) -> ReverseNetwork:
         """The reverse of the reverse: the network linearised at the point, v ↦ Jv."""
-        return ReverseNetwork(self.name, self.layer.reverse(), self._input_shape, self._output)
+        return ReverseNetwork(self.net, self.layer.reverse(), self._input_shape, self._output)
 
     def __repr__(self) -> str:
         linearized = isinstance(self.layer, Linearized)
-        layer = self.layer.of if isinstance(self.layer, Linearized) else self.layer
-        rows = list(layer.rows("", self.name, self._output.shape))
-        ends = ("v", "J v") if linearized else ("Jᵀu", "u")
+        forward = self.layer.of if isinstance(self.layer, Linearized) else self.layer
+        rows = forward.rows("", repr(self.net), self._output.shape)
+        title, start, end = ("linearised ↓", "v", "J v") if linearized else ("reverse ↑", "Jᵀu", "u")
         table = [
-            ("forward ↓", "", "output", "linearised ↓" if linearized else "reverse ↑", "shares"),
-            ("x", "", _shape(self._input_shape), ends[0], ""),
-            *[(r.name, r.layer, _shape(r.shape), r.reverse, r.shares) for r in rows],
-            ("z", "", _shape(self._output.shape), ends[1], ""),
+            ("forward ↓", "", "output", title, "shares"),
+            ("x", "", _shape(self._input_shape), start, ""),
+            *[(r.name, r.layer, _shape(r.shape), r.linearized if linearized else r.reverse, r.shares) for r in rows],
+            ("z", "", _shape(self._output.shape), end, ""),
         ]
-        widths = [max(len(line[i]) for line in table) for i in range(5)]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table)
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+        return "\n".join(lines)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
