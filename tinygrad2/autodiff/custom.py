@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import update_wrapper, wraps
 from typing import Any
 
-from tinygrad2.autodiff.engine import pull
+from tinygrad2.autodiff.engine import made_before, sweep
 from tinygrad2.autodiff.errors import GradientError
 from tinygrad2.autodiff.node import Node, is_recording, next_id, recording
 from tinygrad2.autodiff.primitive import Primitive, Rule
@@ -15,10 +15,10 @@ from tinygrad2.kernels.backend import Array, xp
 
 
 class custom_vjp:
-    """A function of Tensors with hand-written rules, `f.defvjp(rule, ...)`: one per tensor argument, as for a primitive.
+    """A function of Tensors with hand-written rules, `f.defvjp(rule, ...)`: one per tensor argument, as in a primitive.
 
-    `rule(g, y, *inputs, *constants)` is written in Tensors, so it can be differentiated in turn. (JAX passes residuals instead; here a
-    rule reads inputs and output only, because anything else would silently drop second-order terms.)
+    `rule(g, y, *inputs, *constants)` is written in Tensors, so it can be differentiated in turn. (JAX passes residuals
+    instead; a rule here reads inputs and output only: anything else would silently drop second-order terms.)
 
         @tg.custom_vjp
         def softplus(x): return tg.log(1.0 + tg.exp(x))
@@ -43,15 +43,16 @@ class custom_vjp:
         with recording(True):
             y = self._fn(*[wrap(a, None) for a in args[:arity]], *args[arity:])
         if y.node is not None:
-            raise GradientError(f"custom_vjp {self._fn.__name__}: it closes over a tensor that requires a gradient; pass that tensor as an argument")
+            name = self._primitive.name
+            raise GradientError(f"custom_vjp {name} closes over a tensor that requires a gradient; make it an argument")
         return y.array
 
 
 def checkpoint(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """f, without keeping its intermediate results: they are computed again in the backward pass (memory for time).
 
-    Gradients reach the arguments and every tensor that f closes over, to any order. f must be deterministic: a second run
-    that gives other values (dropout with a moving generator) raises GradientError.
+    Gradients reach the arguments and every tensor that f closes over, to any order. f returns one Tensor, and must be
+    deterministic: a second run that gives other values (dropout with a moving generator) raises GradientError.
     """
 
     @wraps(f)
@@ -60,9 +61,11 @@ def checkpoint(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return f(*args, **kwargs)
         start = next_id()
         y = f(*args, **kwargs)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"checkpoint: the function must return one Tensor, got {type(y).__name__}")
         if y.node is None:
             return y
-        inputs = _made_before(start, y.node)
+        inputs = tuple(made_before(start, y.node))
         same = [wrap(a.array, a.node) if isinstance(a, Tensor) else a for a in args]
         return wrap(y.array, Node(y.array, _Again(lambda: f(*same, **kwargs), y.array), inputs, inputs))
 
@@ -79,25 +82,11 @@ class _Again:
         self.expected = expected
 
     def pull(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
-        create_graph = is_recording()
         with recording(True):
             y = self.again()
         if not xp(y.array).array_equal(y.array, self.expected, equal_nan=True):
-            raise GradientError("checkpoint: the function gave other values when it was run again; it must be deterministic")
-        targets = [wrap(self.expected, p) for p in node.parents if p is not None and p in wanted]
-        for target, c in zip(targets, pull([y], [g], targets, create_graph, allow_unused=True), strict=True):
-            if c is not None and target.node is not None:
-                yield target.node, c
-
-
-def _made_before(start: int, root: Node) -> tuple[Node, ...]:
-    """The nodes older than `start` that the graph under `root` was built on."""
-    seen: set[Node] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            if node.id > start:
-                stack.extend([p for p in node.sources if p is not None])
-    return tuple(sorted((n for n in seen if n.id < start), key=lambda n: n.id))
+            raise GradientError("checkpoint: a second run of the function gave other values; it must be deterministic")
+        inputs = [p for p in node.parents if p is not None and p in wanted]
+        for parent, c in zip(inputs, sweep([y], [g], inputs), strict=True):
+            if c is not None:
+                yield parent, c

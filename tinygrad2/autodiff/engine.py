@@ -1,6 +1,6 @@
 """The backward pass: walk the tape from the outputs to the targets and let every recorded call pull its cotangent back.
 
-The engine knows no primitive by name. It needs a few operations on cotangents, which the floor above provides through `algebra`.
+The engine knows no primitive by name: the few operations that cotangents need come from the floor above, as `algebra`.
 It, not the rules, sums cotangents over broadcast axes, accumulates them, and holds each to its input's shape and dtype.
 """
 
@@ -16,23 +16,25 @@ from tinygrad2.autodiff.primitive import Primitive, zero
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.kernels.backend import freeze, xp
 
+Tensors = Sequence[Tensor]
+
 
 class Algebra:
     """The differentiable operations that cotangents need; `ops` fills them in when it is imported."""
 
     add: Callable[[Tensor, Tensor], Tensor]
     unbroadcast: Callable[[Tensor, tuple[int, ...]], Tensor]
-    stack: Callable[[Sequence[Tensor], int], Tensor]
+    stack: Callable[[Tensors, int], Tensor]
     reshape: Callable[[Tensor, tuple[int, ...]], Tensor]
-    concatenate: Callable[[Sequence[Tensor]], Tensor]
+    concatenate: Callable[[Tensors], Tensor]
 
 
 algebra = Algebra()
 _by_id = attrgetter("id")
 
-# A derivative taken at x depends on x, if only by the derivative zero (as that of a linear function does). This keeps the
-# connection, so that differentiating it again gives zeros and not an error.
-_taken_at = Primitive("taken_at", lambda c, x: c).vjp(lambda g, y, c, x: g, zero)
+# A derivative of y depends on all that y depends on, if only by the derivative zero (that of a linear function does).
+# This keeps the connection, so that differentiating it again gives zeros and not an error.
+_derivative_of = Primitive("derivative_of", lambda c, y: c).vjp(lambda g, z, c, y: g, zero)
 
 
 def reachable(roots: Sequence[Node], edges: str = "parents") -> list[Node]:
@@ -48,36 +50,45 @@ def reachable(roots: Sequence[Node], edges: str = "parents") -> list[Node]:
 
 
 def pull(
-    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], targets: Sequence[Tensor], create_graph: bool, allow_unused: bool = False
+    outputs: Tensors, cotangents: Tensors, targets: Tensors, create_graph: bool, allow_unused: bool = False
 ) -> list[Tensor | None]:
-    """The sum over outputs of Jᵀ·cotangent, for each target: the vector-Jacobian product that everything else is built from.
+    """The sum over outputs of Jᵀ·cotangent, for each target: the vector-Jacobian product everything else is built from.
 
     Each result has its target's shape and dtype; it is None, with allow_unused, where the target is not connected.
     """
-    roots = [y.node for y in outputs if y.node is not None]
     nodes = [_node_of(x, "the input") for x in targets]
+    roots = [y.node for y in outputs if y.node is not None]
     if not roots:
         raise NotRecorded(_why_no_history(outputs))
-    order = reachable(roots)
-    wanted = _on_a_path(order, set(nodes))
     with recording(create_graph):
-        pending: dict[Node, Tensor] = {}
-        for y, g in zip(outputs, cotangents, strict=True):
-            if y.node in wanted:
-                _accumulate(pending, y.node, g, "grad_outputs")
-        keep = set(nodes)
-        for node in order:
-            g_node = pending.get(node) if node in keep else pending.pop(node, None)
-            if g_node is not None and node.op is not None:
-                for parent, c in node.op.pull(node, g_node, wanted):
-                    _accumulate(pending, parent, c, node.op.name)
-        results = [pending.get(node) for node in nodes]
+        results = sweep(outputs, cotangents, nodes)
         if any(c is None for c in results):
             known = set(reachable(roots, "sources"))
-            results = [_zeros_or_complain(x, c, known, outputs, allow_unused) for x, c in zip(targets, results, strict=True)]
+            for i, (x, c) in enumerate(zip(targets, results, strict=True)):
+                if c is None and x.node in known:
+                    results[i] = zeros_like(x)
+                elif c is None and not allow_unused:
+                    raise NotConnected(_why_not_connected(x, outputs))
         if create_graph:
-            results = [None if c is None else _connected(c, [*targets, *cotangents]) for c in results]
+            results = [c if c is None else _connected(c, [*outputs, *cotangents]) for c in results]
     return results
+
+
+def sweep(outputs: Tensors, cotangents: Tensors, targets: Sequence[Node]) -> list[Tensor | None]:
+    """The backward pass itself: walk the tape, latest node first. None where no cotangent arrives at a target."""
+    order = reachable([y.node for y in outputs if y.node is not None])
+    keep = set(targets)
+    wanted = _on_a_path(order, keep)
+    pending: dict[Node, Tensor] = {}
+    for y, g in zip(outputs, cotangents, strict=True):
+        if y.node in wanted:
+            _accumulate(pending, y.node, g, "grad_outputs")
+    for node in order:
+        g_node = pending.get(node) if node in keep else pending.pop(node, None)
+        if g_node is not None and node.op is not None:
+            for parent, c in node.op.pull(node, g_node, wanted):
+                _accumulate(pending, parent, c, node.op.name)
+    return [pending.get(node) for node in targets]
 
 
 def backward(self: Tensor, grad: Any = None, create_graph: bool = False) -> None:
@@ -98,12 +109,26 @@ def seed(y: Tensor, grad: Any = None) -> Tensor:
     """The cotangent to start from: the given one, checked, or 1 for a scalar."""
     if grad is None:
         if y.size != 1:
-            raise ValueError(f"the output has shape {y.shape}: only a scalar has a gradient by itself; give the cotangent, of that shape")
+            raise ValueError(f"only a scalar has a gradient, the output has shape {y.shape}: give a cotangent for it")
         return wrap(freeze(xp(y.array).ones_like(y.array)), None)
     g = grad if isinstance(grad, Tensor) else Tensor(grad)
-    if (g.shape, g.dtype) != (y.shape, y.dtype):
-        raise ValueError(f"the cotangent must match its output: expected shape {y.shape}, {y.dtype}; got {g.shape}, {g.dtype}")
+    if (g.shape, g.dtype, g.device) != (y.shape, y.dtype, y.device):
+        expected, given = (f"shape {t.shape}, {t.dtype}, on {t.device}" for t in (y, g))
+        raise ValueError(f"the cotangent must match its output: {expected}; got {given}")
     return g
+
+
+def made_before(start: int, root: Node) -> list[Node]:
+    """The nodes older than the id `start` that the younger part of the graph of `root` is built on, oldest first."""
+    seen: set[Node] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            if node.id > start:
+                stack.extend([p for p in node.sources if p is not None])
+    return sorted((node for node in seen if node.id < start), key=_by_id)
 
 
 def zeros_like(x: Tensor) -> Tensor:
@@ -127,27 +152,21 @@ def _accumulate(pending: dict[Node, Tensor], node: Node, c: Tensor, source: str)
     if c.array.shape != node.shape:
         c = algebra.unbroadcast(c, node.shape)
     if c.array.dtype != node.dtype:
-        raise GradientError(f"{source}: the rule returned a {c.dtype} cotangent for a {node.dtype} input of shape {node.shape}")
+        raise GradientError(f"{source}: the rule returned a {c.dtype} cotangent for {node.dtype}, shape {node.shape}")
     before = pending.get(node)
     pending[node] = c if before is None else algebra.add(before, c)
 
 
-def _connected(c: Tensor, points: Sequence[Tensor]) -> Tensor:
-    for x in points:
-        if x.node is not None:
-            c = _taken_at(c, x)
+def _connected(c: Tensor, origins: Tensors) -> Tensor:
+    for y in origins:
+        if y.node is not None:
+            c = _derivative_of(c, y)
     return c
 
 
-def _zeros_or_complain(x: Tensor, c: Tensor | None, known: set[Node], outputs: Sequence[Tensor], allow_unused: bool) -> Tensor | None:
-    if c is not None:
-        return c
-    if x.node in known:
-        return zeros_like(x)
-    if allow_unused:
-        return None
+def _why_not_connected(x: Tensor, outputs: Tensors) -> str:
     name = f"tensor {x.name!r}" if x.name else f"the tensor of shape {x.shape}"
-    raise NotConnected(
+    return (
         f"{name} is not connected to the output {outputs[0].node}: it was not used in computing it "
         "(or only through .detach(), stop_gradient or no_grad). Pass allow_unused=True to get None instead"
     )
@@ -163,10 +182,10 @@ def _node_of(x: Tensor, role: str) -> Node:
     return x.node
 
 
-def _why_no_history(outputs: Sequence[Tensor]) -> str:
+def _why_no_history(outputs: Tensors) -> str:
     why = next((y.why for y in outputs if y.why), "no tensor that it was computed from requires a gradient")
     state = "" if is_recording() else "; recording is off here (no_grad)"
     return f"the output of shape {outputs[0].shape if outputs else ()} has no history: {why}{state}"
 
 
-Tensor.backward = backward  # type: ignore[method-assign]
+Tensor.backward = backward

@@ -1,4 +1,4 @@
-"""The names of "no gradient". A derivative that is mathematically zero is returned as zeros; every other kind is an error."""
+"""The names of "no gradient". A derivative that is mathematically zero is returned as zeros; all others are errors."""
 
 
 class GradientError(RuntimeError):

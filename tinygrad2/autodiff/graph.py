@@ -21,11 +21,13 @@ def grad(
     grad_outputs: one cotangent per output, of its shape; may be left out for scalars.
     create_graph: record the backward pass too, so that the results can be differentiated again.
     allow_unused: None for an input that the outputs do not depend on, instead of NotConnected.
-    Raises NotRecorded where an output or input has no history (no_grad, detached), NoRule where a primitive has no rule.
+    Raises NotRecorded where an output or input has no history (no_grad, detached), NotConnected as above.
     """
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gs = list(grad_outputs) if isinstance(grad_outputs, Sequence) else [grad_outputs] * len(ys) if grad_outputs is None else [grad_outputs]
+    gs = list(grad_outputs) if isinstance(grad_outputs, list | tuple) else [grad_outputs]
+    if grad_outputs is None:
+        gs = [None] * len(ys)
     if len(gs) != len(ys):
         raise ValueError(f"grad_outputs: expected one cotangent for each of the {len(ys)} outputs, got {len(gs)}")
     return tuple(pull(ys, [seed(y, g) for y, g in zip(ys, gs, strict=True)], xs, create_graph, allow_unused))

@@ -1,13 +1,13 @@
 """The tape: one node per recorded call.
 
-Nodes hold arrays and other nodes, never a user's Tensor, so there is no reference cycle and memory is freed by counting alone.
+Nodes hold arrays and other nodes, never a user's Tensor: there is no reference cycle, and counting frees the memory.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import _GeneratorContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ReferenceType
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Recorded(Protocol):
-    """What a node knows of the operation that made it: its name, and how a cotangent passes back through the recorded call."""
+    """What a node knows of the operation that made it: its name, and how a cotangent passes back through the call."""
 
     name: str
 
@@ -41,8 +41,8 @@ def recording(on: bool) -> Iterator[None]:
         _recording.reset(token)
 
 
-def no_grad() -> AbstractContextManager[None]:
-    """Record nothing inside: `with no_grad(): ...`, or `@no_grad()` above a function. Holds for this thread or task only."""
+def no_grad() -> _GeneratorContextManager[None]:
+    """Record nothing inside: `with no_grad(): ...`, or `@no_grad()` above a function. Only for this thread or task."""
     return recording(False)
 
 
@@ -52,8 +52,8 @@ is_recording = _recording.get
 class Node:
     """One recorded call: what its rules read, and the nodes its inputs came from.
 
-    `sources` are the nodes of all inputs; `parents` the same with None where no cotangent flows. Ids grow with time, so sorting by
-    id is a topological order. A leaf has no operation, and a weak reference to the Tensor whose `.grad` it fills.
+    `sources` are the nodes of all inputs; `parents` the same with None where no cotangent flows. Ids grow with time, so
+    sorting by id is a topological order. A leaf has no operation, but a weak reference to the Tensor with its `.grad`.
     """
 
     __slots__ = ("__weakref__", "arrays", "consts", "dtype", "id", "leaf", "op", "out", "parents", "shape", "sources")
@@ -80,6 +80,7 @@ class Node:
         self.leaf: ReferenceType[Tensor] | None = None
 
     def __repr__(self) -> str:
-        tensor = self.leaf and self.leaf()
-        name = self.op.name if self.op else f"leaf {tensor.name!r}" if tensor is not None and tensor.name else "leaf"
+        tensor = self.leaf() if self.leaf else None
+        leaf = f"leaf {tensor.name!r}" if tensor is not None and tensor.name else "leaf"
+        name = self.op.name if self.op else leaf
         return f"<{name} {self.shape} {self.dtype}>"

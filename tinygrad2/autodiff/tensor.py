@@ -12,14 +12,14 @@ from tinygrad2.autodiff.errors import GradientError
 from tinygrad2.autodiff.node import Node
 from tinygrad2.kernels.backend import Array, device_of, freeze, to_numpy
 
-_ACCEPTED = frozenset("fcbiu")
+_FLOATING = ("float32", "float64", "complex128")  # complex numbers carry no gradient: they are for the complex step
 
 
 class Tensor:
     """An n-dimensional array that differentiation can follow.
 
-    data: number, nested list, NumPy or CuPy array, of any shape. It is copied unless it is read-only already: later changes to the
-        caller's array can never reach the tape.
+    data: number, nested list, NumPy or CuPy array, of any shape. It is copied unless it is read-only already: later
+        changes to the caller's array can never reach the tape.
     requires_grad: make it a leaf, whose `.grad` is filled by `.backward()`; the dtype must then be float32 or float64.
     name: how error messages and pictures call it.
 
@@ -37,44 +37,31 @@ class Tensor:
 
     if TYPE_CHECKING:  # given by the floors above: the engine, and the operator table in ops
         backward: Callable[..., None]
-        __add__: Callable[..., Tensor]
-        __radd__: Callable[..., Tensor]
-        __sub__: Callable[..., Tensor]
-        __rsub__: Callable[..., Tensor]
-        __mul__: Callable[..., Tensor]
-        __rmul__: Callable[..., Tensor]
-        __truediv__: Callable[..., Tensor]
-        __rtruediv__: Callable[..., Tensor]
-        __pow__: Callable[..., Tensor]
-        __neg__: Callable[..., Tensor]
-        __matmul__: Callable[..., Tensor]
-        __getitem__: Callable[..., Tensor]
-        sum: Callable[..., Tensor]
-        mean: Callable[..., Tensor]
-        max: Callable[..., Tensor]
-        sqrt: Callable[..., Tensor]
-        exp: Callable[..., Tensor]
-        log: Callable[..., Tensor]
-        reshape: Callable[..., Tensor]
-        transpose: Callable[..., Tensor]
-        astype: Callable[..., Tensor]
-        to: Callable[..., Tensor]
         T: Tensor
+
+        def _method(self, *args: Any, **kwargs: Any) -> Tensor: ...
+
+        __neg__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _method
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _method
+        sum = mean = max = min = var = argmax = exp = log = sqrt = tanh = abs = clip = _method
+        reshape = transpose = swapaxes = broadcast_to = astype = to = _method
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, Tensor):
             data = data.array
         array = freeze(data if hasattr(data, "dtype") else np.asarray(data))
-        if array.dtype.kind not in _ACCEPTED or array.dtype in (np.float16, np.complex64):
-            raise TypeError(f"Tensor: expected float32 or float64 numbers, got dtype {array.dtype}; convert with .astype(np.float32)")
+        if array.dtype.kind not in "biu" and array.dtype not in _FLOATING:
+            raise TypeError(f"Tensor: expected float32 or float64, got {array.dtype}; convert with .astype(np.float32)")
         self.array = array
         self.node = None
+        self.why = None
         if name is not None:
             self.name = name
         if requires_grad:
             if array.dtype.kind != "f":
+                who = f"Tensor {name!r}" if name else "Tensor"
                 raise TypeError(
-                    f"Tensor{f' {name!r}' if name else ''}: only float32 and float64 carry gradients, got {array.dtype}; "
+                    f"{who}: only float32 and float64 carry gradients, got {array.dtype}; "
                     "write 1.0 for 1, or convert with .astype(np.float32)"
                 )
             self.node = Node(array)
@@ -82,7 +69,7 @@ class Tensor:
 
     def __getattr__(self, name: str) -> Any:
         # Slots that were never filled read as None: making a Tensor must cost next to nothing.
-        if name in ("grad", "name", "why"):
+        if name in ("grad", "name"):
             return None
         raise AttributeError(f"Tensor has no attribute {name!r}")
 
@@ -127,7 +114,7 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        """"cpu" or "cuda"."""
+        """Where the array lives: "cpu" or "cuda"."""
         return device_of(self.array)
 
     def numpy(self) -> np.ndarray[Any, Any]:
@@ -142,13 +129,11 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same values without history: a constant."""
-        constant = wrap(self.array, None)
-        constant.why = f"detached from {self.name or self.node or 'a constant'}"
-        return constant
+        return wrap(self.array, None, f"detached from {self.name or self.node or 'a constant'}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.node is not None:
-            raise TypeError("this tensor carries a gradient, which NumPy would drop: say .detach().numpy() where that is meant")
+            raise TypeError("this tensor carries a gradient, which NumPy would drop; if meant, say .detach().numpy()")
         return np.asarray(self.numpy(), dtype)
 
     def __float__(self) -> float:
@@ -178,17 +163,19 @@ class Tensor:
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=50)
-        history = "" if self.node is None else ", requires_grad=True" if self.node.op is None else f", from {self.node.op.name}"
+        name = f", name={self.name!r}" if self.name else ""
         device = "" if self.device == "cpu" else f", device={self.device!r}"
-        return f"Tensor({values}, {self.dtype}{f', name={self.name!r}' if self.name else ''}{device}{history})"
+        origin = self.node and (f", from {self.node.op.name}" if self.node.op else ", requires_grad=True")
+        return f"Tensor({values}, {self.dtype}{name}{device}{origin or ''})"
 
 
 _new = Tensor.__new__
 
 
-def wrap(array: Array, node: Node | None) -> Tensor:
+def wrap(array: Array, node: Node | None, why: str | None = None) -> Tensor:
     """A Tensor around an array that nobody else can write, with its node: the constructor of the tape itself."""
     t = _new(Tensor)
     t.array = array
     t.node = node
+    t.why = why
     return t

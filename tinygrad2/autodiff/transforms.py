@@ -1,7 +1,7 @@
 """Functions of functions, as JAX users know them: they nest to any order and all rest on one vector-Jacobian product.
 
-A derivative is itself recorded exactly when somebody outside could ask for it: when a cotangent, an argument or a tensor that the
-function closes over carries a gradient of its own.
+A derivative is itself recorded exactly when somebody outside could ask for it: when a cotangent, an argument or what
+the function closes over carries a gradient of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff.engine import algebra, pull, reachable, seed, zeros_like
+from tinygrad2.autodiff.engine import algebra, made_before, pull, seed, zeros_like
 from tinygrad2.autodiff.errors import NotConnected, NotRecorded
-from tinygrad2.autodiff.node import is_recording, recording
+from tinygrad2.autodiff.node import is_recording, next_id, recording
 from tinygrad2.autodiff.primitive import identity
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.autodiff.tree import flatten
@@ -27,20 +27,19 @@ def vjp(f: Function, *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Any, 
     """f's value and its pullback g ↦ Jᵀg.
 
     primals: tensors, or nested tuples, lists and dicts of tensors. f: returns one Tensor.
-    The pullback takes a cotangent of the output's shape and returns one result per primal, of the primal's structure and shapes.
+    The pullback takes a cotangent of the output's shape and returns one result per primal, of its structure and shapes.
     Raises NotConnected where f does not depend on a primal.
     """
     given, rebuild = flatten(list(primals))
-    outer = is_recording()
+    outer, start = is_recording(), next_id()
     with recording(True):
         inner = [_fresh(x, outer) for x in given]
         y = _as_output(f(*rebuild(iter(inner))))
-    mine = {x.node for x in inner}
-    foreign = outer and y.node is not None and any(n.op is None and n not in mine for n in reachable([y.node], "sources"))
+    foreign = outer and y.node is not None and bool(made_before(start, y.node))
 
     def pullback(g: Any) -> tuple[Any, ...]:
         cotangent = seed(y, g)
-        record = foreign or (cotangent.node is not None and is_recording())
+        record = is_recording() and (foreign or cotangent.requires_grad)
         results = pull([y], [cotangent], inner, create_graph=record)
         return tuple(rebuild(iter(results)))
 
@@ -56,7 +55,7 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         y, pullback = vjp(_of(f, args, positions, kwargs), *[args[i] for i in positions])
         if y.size != 1:
-            raise ValueError(f"grad: {_name(f)} must return a scalar, got shape {y.shape}; use jacobian, or reduce it with .sum()")
+            raise ValueError(f"grad: {_name(f)} must return a scalar, got shape {y.shape}; use jacobian, or .sum()")
         grads = pullback(seed(y))
         return y, grads[0] if isinstance(argnums, int) else grads
 
@@ -64,16 +63,23 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
 
 
 def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
-    """The function that returns the gradient of the scalar function f by the arguments `argnums`, in their structure and shapes."""
+    """The function that returns the gradient of the scalar function f by arguments `argnums`, in their structure."""
     both = value_and_grad(f, argnums)
     return wraps(f)(lambda *args, **kwargs: both(*args, **kwargs)[1])
 
 
 def linearize(f: Function, *primals: Any) -> tuple[Tensor, Callable[..., Tensor]]:
-    """f's value and the linear map of tangents v ↦ Jv: the transpose of the pullback, which is linear in its cotangent."""
+    """f's value and the linear map of tangents v ↦ Jv: the transpose of the pullback, which is linear itself."""
     y, pullback = vjp(f, *primals)
     _, transposed = vjp(lambda g: _join(pullback(g)), zeros_like(y))
-    return y, lambda *tangents: transposed(_join(tangents))[0]
+
+    def push(*tangents: Any) -> Tensor:
+        v = _join(tangents)
+        with recording(is_recording() and (y.requires_grad or v.requires_grad)):
+            result: Tensor = transposed(v)[0]
+        return result
+
+    return y, push
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Tensor, Tensor]:
@@ -87,9 +93,10 @@ def jacrev(f: Function, argnum: int = 0) -> Function:
 
     @wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Tensor:
-        y, pullback = vjp(_of(f, args, (argnum,), kwargs), args[argnum])
+        restricted, x = _of(f, args, (argnum,), kwargs), _tensor(args[argnum])
+        y, pullback = vjp(restricted, x)
         rows = [pullback(e)[0] for e in _basis(y)]
-        return algebra.reshape(algebra.stack(rows, 0), y.shape + rows[0].shape) if rows else _empty(y, args[argnum], y.shape)
+        return algebra.reshape(algebra.stack(rows, 0), y.shape + x.shape) if rows else _empty(y, x)
 
     return jacobian_of
 
@@ -99,10 +106,10 @@ def jacfwd(f: Function, argnum: int = 0) -> Function:
 
     @wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Tensor:
-        x = _tensor(args[argnum])
-        y, push = linearize(_of(f, args, (argnum,), kwargs), x)
+        restricted, x = _of(f, args, (argnum,), kwargs), _tensor(args[argnum])
+        y, push = linearize(restricted, x)
         columns = [push(e) for e in _basis(x)]
-        return algebra.reshape(algebra.stack(columns, -1), y.shape + x.shape) if columns else _empty(y, x, y.shape)
+        return algebra.reshape(algebra.stack(columns, -1), y.shape + x.shape) if columns else _empty(y, x)
 
     return jacobian_of
 
@@ -142,10 +149,10 @@ def _tensor(x: Any) -> Tensor:
 
 def _as_output(y: Any) -> Tensor:
     if not isinstance(y, Tensor):
-        raise TypeError(f"the function must return one Tensor, got {type(y).__name__}; differentiate each output by itself")
+        raise TypeError(f"the function must return one Tensor, got {type(y).__name__}; differentiate each output alone")
     if y.node is None:
         kind = NotRecorded if y.why else NotConnected
-        raise kind(f"the function's output of shape {y.shape} does not depend on its arguments: {y.why or 'it is a constant'}")
+        raise kind(f"the output of shape {y.shape} does not depend on the arguments: {y.why or 'it is a constant'}")
     return y
 
 
@@ -180,5 +187,5 @@ def _basis(x: Tensor) -> list[Tensor]:
     return [Tensor(row) for row in rows]
 
 
-def _empty(y: Tensor, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return Tensor(to_device(np.zeros(shape + x.shape, y.dtype), device_of(y.array)))
+def _empty(y: Tensor, x: Tensor) -> Tensor:
+    return Tensor(to_device(np.zeros(y.shape + x.shape, y.dtype), device_of(y.array)))

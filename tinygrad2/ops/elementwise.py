@@ -1,6 +1,6 @@
 """Elementwise arithmetic and functions, with NumPy broadcasting; the engine sums cotangents over broadcast axes.
 
-Each entry is an array function and one rule per argument. At kinks: relu'(0) = abs'(0) = 0, and half to each side of a tie of `maximum`.
+Each is an array function and a rule per argument. At kinks: relu'(0) = abs'(0) = 0, half to each tie of `maximum`.
 """
 
 from __future__ import annotations
@@ -8,22 +8,35 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from tinygrad2.autodiff import Primitive, Tensor, zero
-from tinygrad2.kernels.backend import Array, device_of, to_device, xp
+import numpy as np
 
-add = Primitive("add", operator.add).vjp(lambda g, y, a, b: g, lambda g, y, a, b: g)
-subtract = Primitive("subtract", operator.sub).vjp(lambda g, y, a, b: g, lambda g, y, a, b: negative(g))
-multiply = Primitive("multiply", operator.mul).vjp(lambda g, y, a, b: multiply(g, b), lambda g, y, a, b: multiply(g, a))
-divide = Primitive("divide", operator.truediv).vjp(
+from tinygrad2.autodiff import Primitive, Tensor, zero
+from tinygrad2.kernels.backend import Array, to_device, xp
+
+# fmt: off
+add: Primitive = Primitive("add", operator.add).vjp(
+    lambda g, y, a, b: g,
+    lambda g, y, a, b: g,
+)
+subtract: Primitive = Primitive("subtract", operator.sub).vjp(
+    lambda g, y, a, b: g,
+    lambda g, y, a, b: negative(g),
+)
+multiply: Primitive = Primitive("multiply", operator.mul).vjp(
+    lambda g, y, a, b: multiply(g, b),
+    lambda g, y, a, b: multiply(g, a),
+)
+divide: Primitive = Primitive("divide", operator.truediv).vjp(
     lambda g, y, a, b: divide(g, b),
     lambda g, y, a, b: negative(multiply(g, divide(y, b))),
 )
-negative = Primitive("negative", operator.neg).vjp(lambda g, y, x: negative(g))
+negative: Primitive = Primitive("negative", operator.neg).vjp(lambda g, y, x: negative(g))
 
 exp = Primitive("exp", lambda x: xp(x).exp(x)).vjp(lambda g, y, x: multiply(g, y))
 log = Primitive("log", lambda x: xp(x).log(x)).vjp(lambda g, y, x: divide(g, x))
 sqrt = Primitive("sqrt", lambda x: xp(x).sqrt(x)).vjp(lambda g, y, x: divide(g, multiply(y, 2.0)))
 tanh = Primitive("tanh", lambda x: xp(x).tanh(x)).vjp(lambda g, y, x: multiply(g, subtract(1.0, multiply(y, y))))
+# fmt: on
 
 
 def _sigmoid(x: Array) -> Array:
@@ -42,35 +55,44 @@ sigmoid = Primitive("sigmoid", _sigmoid).vjp(lambda g, y, x: multiply(g, multipl
 softplus = Primitive("softplus", _softplus).vjp(lambda g, y, x: multiply(g, sigmoid(x)))
 
 # Powers with a constant exponent; the derivative of x⁰ is 0, also at x = 0, where 0·x⁻¹ would be nan.
-_power = Primitive("power", lambda x, p: x**p).vjp(
+_power: Primitive = Primitive("power", lambda x, p: x**p).vjp(
     lambda g, y, x, p: multiply(g, multiply(_power(x, p - 1), float(p))) if p else multiply(g, 0.0)
 )
 
 
 def power(x: Any, p: Any) -> Tensor:
-    """xᵖ. p: a number, or a tensor of exponents (then x must be positive: exp(p·log x))."""
-    if isinstance(p, Tensor) and p.requires_grad or not isinstance(p, Tensor | int | float) and not hasattr(p, "item"):
-        return exp(multiply(p, log(x)))
-    return _power(x, p.item() if hasattr(p, "item") else p)
+    """xᵖ. p: a number, or a tensor of exponents (then x must be positive: it is exp(p·log x))."""
+    if isinstance(p, int | float | np.number) or (not getattr(p, "requires_grad", False) and np.ndim(p) == 0):
+        return _power(x, p.item() if hasattr(p, "item") else p)
+    return exp(multiply(p, log(x) if isinstance(x, Tensor) else np.log(x)))
 
 
 # Selection. A mask is a bool, or a weight per entry; where it is 0 the result is 0 even if g is infinite or nan there.
 def _mask(g: Array, m: Array) -> Array:
     nothing = g.dtype.type(0)
-    return xp(g).where(m, g, nothing) if m.dtype.kind == "b" else xp(g).where(m == 0, nothing, g * m.astype(g.dtype, copy=False))
+    if m.dtype.kind == "b":
+        return xp(g).where(m, g, nothing)
+    return xp(g).where(m == 0, nothing, g * m.astype(g.dtype, copy=False))
 
 
-mask = Primitive("mask", _mask).vjp(lambda g, y, x, m: mask(g, m), zero)
-where = Primitive("where", lambda m, a, b: xp(m).where(m, a, b)).vjp(
+def _where(m: Array, a: Array, b: Array) -> Array:
+    if m.dtype.kind != "b":
+        raise TypeError(f"where: the condition must hold bools, got {m.dtype}; write a comparison such as x > 0")
+    return xp(a).where(m, a, b)
+
+
+# fmt: off
+mask: Primitive = Primitive("mask", _mask).vjp(lambda g, y, x, m: mask(g, m), zero)
+where = Primitive("where", _where).vjp(
     zero,
     lambda g, y, m, a, b: mask(g, m),
     lambda g, y, m, a, b: mask(g, logical_not(m)),
 )
 
-# Piecewise constant functions: their derivative is the declared zero. A nan counts as positive, so that it is not swallowed.
+# Piecewise constant functions: their derivative is the declared zero. A nan counts as positive, lest it be swallowed.
 positive = Primitive("positive", lambda x: ~(x.real <= 0)).vjp(zero)
 sign = Primitive("sign", lambda x: xp(x).sign(x.real)).vjp(zero)
-logical_not = Primitive("logical_not", operator.invert).vjp(zero)
+logical_not: Primitive = Primitive("logical_not", operator.invert).vjp(zero)
 less = Primitive("less", operator.lt).vjp(zero, zero)
 less_equal = Primitive("less_equal", operator.le).vjp(zero, zero)
 greater = Primitive("greater", operator.gt).vjp(zero, zero)
@@ -78,15 +100,18 @@ greater_equal = Primitive("greater_equal", operator.ge).vjp(zero, zero)
 equal = Primitive("equal", operator.eq).vjp(zero, zero)
 not_equal = Primitive("not_equal", operator.ne).vjp(zero, zero)
 _inside = Primitive("inside", lambda x, lo, hi: ~((x.real < lo) | (x.real > hi))).vjp(zero)
-_share = Primitive("share", lambda a, b: ((a.real > b.real) + 0.5 * (a.real == b.real)).astype(a.real.dtype)).vjp(zero, zero)
+_share = Primitive("share", lambda a, b: 1 - (a.real <= b.real) * (1 - (a.real == b.real) / 2)).vjp(zero, zero)
 
 relu = Primitive("relu", lambda x: xp(x).maximum(x, x.dtype.type(0))).vjp(lambda g, y, x: mask(g, positive(y)))
 abs = Primitive("abs", lambda x: xp(x).where(x.real < 0, -x, x)).vjp(lambda g, y, x: mask(g, sign(x)))
-_clip = Primitive("clip", lambda x, lo, hi: xp(x).clip(x, lo, hi)).vjp(lambda g, y, x, lo, hi: mask(g, _inside(x, lo, hi)))
+_clip = Primitive("clip", lambda x, lo, hi: xp(x).clip(x, lo, hi)).vjp(
+    lambda g, y, x, lo, hi: mask(g, _inside(x, lo, hi))
+)
 maximum = Primitive("maximum", lambda a, b: xp(a).maximum(a, b)).vjp(
     lambda g, y, a, b: mask(g, _share(a, b)),
     lambda g, y, a, b: mask(g, _share(b, a)),
 )
+# fmt: on
 
 
 def minimum(a: Any, b: Any) -> Tensor:
@@ -100,26 +125,33 @@ def clip(x: Any, lo: float, hi: float) -> Tensor:
 
 
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Tensor:
-    """x where x > 0, negative_slope·x elsewhere (the slope at 0 is negative_slope, as in PyTorch). The slope may be a Tensor."""
+    """x where x > 0, negative_slope·x elsewhere (also the slope at 0, as in PyTorch); the slope may be a Tensor."""
     right = positive(x)
     return add(mask(x, right), multiply(mask(x, logical_not(right)), negative_slope))
 
 
 def prelu(x: Any, slope: Tensor) -> Tensor:
-    """x where x > 0, slope·x elsewhere. x: (N, C, ...); slope: (1,) or (C,), one per channel. He et al. 2015, equation 1."""
+    """x where x > 0, slope·x elsewhere. x: (N, C, ...); slope: (1,) or (C,), one per channel. He et al. 2015, eq. 1."""
     return leaky_relu(x, slope.reshape((-1, *(1,) * (x.ndim - 2))) if slope.size > 1 else slope)
 
 
 # Type and place.
-_cast = Primitive("astype", lambda x, dtype, old: x.astype(dtype)).vjp(lambda g, y, x, dtype, old: _cast(g, old, dtype))
-_move = Primitive("to", lambda x, device, old: to_device(x, device)).vjp(lambda g, y, x, device, old: _move(g, old, device))
+_cast: Primitive = Primitive("astype", lambda x, dtype, old: x.astype(dtype)).vjp(
+    lambda g, y, x, dtype, old: _cast(g, old, dtype)
+)
+_move: Primitive = Primitive("to", lambda x, device, old: to_device(x, device)).vjp(
+    lambda g, y, x, device, old: _move(g, old, device)
+)
 
 
 def astype(x: Tensor, dtype: Any) -> Tensor:
-    """x in another floating dtype; the cotangent is converted back."""
-    return _cast(x, dtype, x.dtype)
+    """x in another dtype; between float32 and float64 the cotangent is converted back. Other dtypes make constants."""
+    new = np.dtype(dtype)
+    if x.requires_grad and new.kind != "f":
+        raise TypeError(f"astype: {new} carries no gradient; say .detach().astype(...) if that is meant")
+    return _cast(x, new, x.dtype) if x.dtype.kind == "f" and new.kind == "f" else Tensor(x.array.astype(new))
 
 
 def to(x: Tensor, device: str) -> Tensor:
     """x on "cpu" or "cuda"; the cotangent travels back."""
-    return _move(x, device, device_of(x.array))
+    return _move(x, device, x.device) if x.dtype.kind in "fc" else Tensor(to_device(x.array, device))

@@ -1,11 +1,12 @@
 """Linear maps in closed families: every rule is another member, so a few lines give the derivatives of every order.
 
-A trilinear form ⟨f(x, w), g⟩ = ⟨x, f_input(g, w)⟩ = ⟨w, f_weight(x, g)⟩ has three partial contractions, each linear in each argument.
-Convolution is one (f_input is the transposed convolution), the fully connected layer another. g may carry leading axes (K, N, ...).
+A trilinear form ⟨f(x, w), g⟩ = ⟨x, f_input(g, w)⟩ = ⟨w, f_weight(x, g)⟩ has three partial contractions, linear in each
+argument. Convolution is one (f_input is its transpose), the fully connected layer another. g may have axes (K, N, ...).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,9 @@ from tinygrad2.ops.shape import index, reshape, swapaxes
 ArrayFunction = Callable[..., Array]
 
 
-def trilinear(name: str, f: ArrayFunction, f_input: ArrayFunction, f_weight: ArrayFunction) -> tuple[Primitive, Primitive, Primitive]:
+def trilinear(
+    name: str, f: ArrayFunction, f_input: ArrayFunction, f_weight: ArrayFunction
+) -> tuple[Primitive, Primitive, Primitive]:
     """The three contractions of one trilinear form as primitives, with the six rules that close the family."""
     y_of = Primitive(name, f)
     x_of = Primitive(f"{name}_input", f_input)
@@ -30,17 +33,10 @@ def trilinear(name: str, f: ArrayFunction, f_input: ArrayFunction, f_weight: Arr
 
 def _rows(a: Array) -> Array:
     """All leading axes folded into one, so that one product does the work."""
-    return a.reshape(-1, a.shape[-1]) if a.size else a.reshape(_count(a), a.shape[-1])
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
-def _count(a: Array) -> int:
-    n = 1
-    for m in a.shape[:-1]:
-        n *= m
-    return n
-
-
-# x: (..., I), w: (O, I), g: (..., O).   linear: x wᵀ;   linear_input: g w;   linear_weight: gᵀ x, summed over all leading axes.
+# x: (..., I), w: (O, I), g: (..., O).   linear: x wᵀ;   linear_input: g w;   linear_weight: gᵀ x over all leading axes.
 linear, linear_input, linear_weight = trilinear(
     "linear",
     lambda x, w: (_rows(x) @ w.T).reshape(*x.shape[:-1], w.shape[0]),
@@ -51,19 +47,21 @@ linear, linear_input, linear_weight = trilinear(
 # x: (..., C, H, W), w: (O, C/groups, kh, kw), g: (..., O, OH, OW), and the geometry.
 conv2d, conv2d_input, conv2d_weight = trilinear("conv2d", kernels.conv2d, kernels.conv2d_input, kernels.conv2d_weight)
 
-# ⟨gather(x, at), g⟩ = ⟨x, scatter(g, at)⟩. at: (N, C, OH, OW), positions in the H·W plane, shared over leading axes of x and g.
+# ⟨gather(x, at), g⟩ = ⟨x, scatter(g, at)⟩. at: (N, C, OH, OW), positions in the H·W plane, shared over leading axes.
 pool_argmax = Primitive("pool_argmax", kernels.pool_argmax).vjp(zero)
-pool_gather = Primitive("pool_gather", lambda x, at, size: kernels.pool_gather(x, at)).vjp(
+pool_gather: Primitive = Primitive("pool_gather", lambda x, at, size: kernels.pool_gather(x, at)).vjp(
     lambda g, y, x, at, size: pool_scatter(g, at, size), zero
 )
-pool_scatter = Primitive("pool_scatter", kernels.pool_scatter).vjp(lambda v, y, g, at, size: pool_gather(v, at, size), zero)
+pool_scatter: Primitive = Primitive("pool_scatter", kernels.pool_scatter).vjp(
+    lambda v, y, g, at, size: pool_gather(v, at, size), zero
+)
 
 # ⟨avg_pool2d(x), g⟩ = ⟨x, avg_unpool2d(g)⟩
-avg_pool = Primitive("avg_pool2d", kernels.avg_pool2d).vjp(lambda g, y, x, geo: avg_unpool(g, geo))
-avg_unpool = Primitive("avg_unpool2d", kernels.avg_unpool2d).vjp(lambda v, y, g, geo: avg_pool(v, geo))
+avg_pool: Primitive = Primitive("avg_pool2d", kernels.avg_pool2d).vjp(lambda g, y, x, geo: avg_unpool(g, geo))
+avg_unpool: Primitive = Primitive("avg_unpool2d", kernels.avg_unpool2d).vjp(lambda v, y, g, geo: avg_pool(v, geo))
 
 # Products with batch axes: (..., n, k) @ (..., k, m); batch axes broadcast, and the engine sums them back.
-_matmul = Primitive("matmul", lambda a, b: a @ b).vjp(
+_matmul: Primitive = Primitive("matmul", lambda a, b: a @ b).vjp(
     lambda g, y, a, b: _matmul(g, swapaxes(b, -1, -2)),
     lambda g, y, a, b: _matmul(swapaxes(a, -1, -2), g),
 )
@@ -73,7 +71,9 @@ def matmul(a: Any, b: Any) -> Tensor:
     """The matrix product a @ b. a: (..., n, k) or (k,); b: (..., k, m) or (k,); batch axes broadcast."""
     a, b = (t if isinstance(t, Tensor) else Tensor(t) for t in (a, b))
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not match: the last axis of a must equal the second last of b")
+        raise ValueError(
+            f"matmul: shapes {a.shape} and {b.shape}: a's last axis must equal b's second last or only one"
+        )
     y = _matmul(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
     y = index(y, (..., 0)) if b.ndim == 1 else y
     return index(y, (..., 0) if b.ndim == 1 else (..., 0, slice(None))) if a.ndim == 1 else y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,27 +21,36 @@ Size = int | tuple[int, int]
 def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
     """x wᵀ + b. x: (..., I); w: (O, I); bias: (O,). Result: (..., O)."""
     if x.shape[-1:] != w.shape[1:]:
-        raise ValueError(f"linear: x has shape {x.shape}, so its last axis is not the {w.shape[1]} inputs of a weight of shape {w.shape}")
+        raise ValueError(f"linear: x has shape {x.shape}; its last axis must be the {w.shape[1]} inputs of w {w.shape}")
     y = families.linear(x, w)
     return y if bias is None else add(y, bias)
 
 
+# fmt: off
 def conv2d(
-    x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Any = 0, dilation: Size = 1, groups: int = 1
+    x: Tensor, w: Tensor, bias: Tensor | None = None,
+    stride: Size = 1, padding: Any = 0, dilation: Size = 1, groups: int = 1,
 ) -> Tensor:
     """Cross-correlation. x: (..., C, H, W); w: (O, C/groups, kh, kw); bias: (O,). Result: (..., O, OH, OW).
 
-    padding: a number, a pair, ((top, bottom), (left, right)), "valid", or "same" (output ⌈H/stride⌉, the odd row at the bottom).
+    padding: a number, a pair, ((top, bottom), (left, right)), "valid", or "same" (⌈H/stride⌉, odd row at the bottom).
     """
     geo = Geometry.of(x.shape[-2:], w.shape[-2:], stride, padding, dilation, groups)
     return add_channels(families.conv2d(x, w, geo), bias)
 
 
-def conv_transpose2d(x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Any = 0, groups: int = 1) -> Tensor:
-    """The adjoint of conv2d, as a layer. x: (..., O, OH, OW); w: (O, C/groups, kh, kw); bias: (C,). Result: (..., C, H, W)."""
+def conv_transpose2d(
+    x: Tensor, w: Tensor, bias: Tensor | None = None,
+    stride: Size = 1, padding: Any = 0, groups: int = 1,
+) -> Tensor:
+    """The adjoint of conv2d, as a layer. x: (..., O, OH, OW); w: (O, C/groups, kh, kw); bias: (C,).
+
+    Result: (..., C, H, W), the smallest image that conv2d would bring to x's size.
+    """
     s, p = ((v, v) if isinstance(v, int) else v for v in (stride, padding))
     size = tuple((n - 1) * s[i] - 2 * p[i] + w.shape[2 + i] for i, n in enumerate(x.shape[-2:]))
     return add_channels(families.conv2d_input(x, w, Geometry.of(size, w.shape[-2:], s, p, 1, groups)), bias)
+# fmt: on
 
 
 def add_channels(y: Tensor, bias: Tensor | None) -> Tensor:
@@ -60,7 +70,7 @@ def avg_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding
 
 
 def pool_geometry(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Geometry:
-    """The geometry of a pooling window over the last two axes of x; the stride is the kernel size where none is given."""
+    """The geometry of a pooling window over the last two axes of x; the default stride is the kernel size."""
     return Geometry.of(x.shape[-2:], kernel_size, kernel_size if stride is None else stride, padding)
 
 
@@ -80,8 +90,8 @@ def batch_norm(
 ) -> Tensor:
     """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,).
 
-    With running statistics (eval mode) they are constants; without (train mode) the batch's own mean and variance are used, and
-    differentiated through.
+    With running statistics (eval mode) they are constants; without (train mode) the batch's own mean and variance are
+    used, and differentiated through.
     """
     shape = (1, -1, *(1,) * (x.ndim - 2))
     if running_mean is None or running_var is None:
@@ -93,7 +103,7 @@ def batch_norm(
 
 
 def channel_window(channels: int, size: int, like: Tensor) -> Tensor:
-    """The 1×1 filters (C, C, 1, 1) that sum `size` neighbouring channels: row c sums c - size//2 ... c + (size-1)//2."""
+    """The 1×1 filters (C, C, 1, 1) that sum `size` neighbours: row c sums channels c - size//2 ... c + (size-1)//2."""
     c = np.arange(channels)
     offset = c[None, :] - c[:, None]
     band = ((offset >= -(size // 2)) & (offset <= (size - 1) // 2)).astype(like.dtype)
@@ -101,7 +111,7 @@ def channel_window(channels: int, size: int, like: Tensor) -> Tensor:
 
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels. x: (N, C, H, W). Krizhevsky et al. 2012."""
+    """x / (k + alpha/size · Σ x²)^beta, Σ over `size` neighbour channels. x: (N, C, H, W). Krizhevsky et al. 2012."""
     window = channel_window(x.shape[-3], size, x)
     return divide(x, power(add(multiply(conv2d(multiply(x, x), window), alpha / size), k), beta))
 
@@ -121,12 +131,13 @@ def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
 
 def check_labels(labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
     """The labels as an int64 array (n,); an error names the first that is not a class."""
-    y = np.asarray(to_numpy(labels.array) if isinstance(labels, Tensor) else labels if isinstance(labels, list | tuple) else to_numpy(labels))
+    given = labels.array if isinstance(labels, Tensor) else labels
+    y = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
     if y.shape != (n,) or y.dtype.kind not in "iu":
         raise ValueError(f"labels: expected {n} integers, shape ({n},), one per sample; got shape {y.shape}, {y.dtype}")
     bad = np.flatnonzero((y < 0) | (y >= classes))
     if bad.size:
-        raise ValueError(f"labels[{bad[0]}] is {y[bad[0]]}, but there are {classes} classes: labels run from 0 to {classes - 1}")
+        raise ValueError(f"labels[{bad[0]}] is {y[bad[0]]}: labels of {classes} classes run from 0 to {classes - 1}")
     return y.astype(np.int64)
 
 
@@ -135,14 +146,15 @@ def cross_entropy(
 ) -> Tensor:
     """-log softmax(logits)[label], per sample, then reduced. logits: (N, K); labels: N integers in [0, K).
 
-    label_smoothing: s in [0, 1): targets (1-s)·onehot + s/K, as in PyTorch. reduction: "mean", "sum" or "none" (shape (N,)).
-    It is written as softplus(logsumexp_{j≠t} z_j - z_t): the gradient at the true class is -Σ_{j≠t} p_j and keeps its precision in
-    float32, where p_t - 1 rounds to 0 for a confident network. `saturating=True` gives that usual form, to reproduce published figures.
+    label_smoothing: s in [0, 1): targets (1-s)·onehot + s/K, as in PyTorch. reduction: "mean", "sum" or "none": (N,).
+    It is written as softplus(logsumexp_{j≠t} z_j - z_t): the gradient at the true class is -Σ_{j≠t} p_j and keeps its
+    precision in float32, where p_t - 1 rounds to 0 for a confident network. `saturating=True` gives that usual form, to
+    reproduce published figures.
     """
     if logits.ndim != 2 or 0 in logits.shape or logits.shape[1] < 2:
-        raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 samples and K ≥ 2 classes, got shape {logits.shape}")
+        raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 and K ≥ 2; got shape {logits.shape}")
     if reduction not in _REDUCTIONS:
-        raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(map(repr, _REDUCTIONS))}")
+        raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(_REDUCTIONS)}")
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
     n, classes = logits.shape
@@ -159,4 +171,4 @@ def cross_entropy(
     return _REDUCTIONS[reduction](reshape(loss, (n,)))
 
 
-_REDUCTIONS = {"mean": mean, "sum": sum, "none": lambda x: x}
+_REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}

@@ -14,26 +14,26 @@ def _flip(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda self, other: f(other, self)
 
 
+_STRANGE = (str, dict, set, type(None))
+
+
 def _operand(f: Callable[..., Tensor]) -> Callable[..., Any]:
     """Let Python try the other operand's method where ours is no number, array or Tensor."""
-    return lambda self, other: NotImplemented if other is None or isinstance(other, str | dict | set) else f(self, other)
+    return lambda self, other: NotImplemented if isinstance(other, _STRANGE) else f(self, other)
 
 
-BINARY = {
-    "add": e.add,
-    "sub": e.subtract,
-    "mul": e.multiply,
-    "truediv": e.divide,
-    "pow": e.power,
-    "matmul": families.matmul,
+# fmt: off
+BINARY: dict[str, Callable[..., Tensor]] = {
+    "add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "pow": e.power, "matmul": families.matmul,
 }
-COMPARISON = {"lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal, "eq": e.equal, "ne": e.not_equal}
-METHODS = {
-    "__neg__": e.negative,
-    "__abs__": e.abs,
-    "__invert__": e.logical_not,
-    "__getitem__": shape.index,
-    **{f.__name__: f for f in (shape.reshape, shape.transpose, shape.swapaxes, e.astype, e.to, e.clip, shape.broadcast_to)},
+COMPARISON = {
+    "lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal, "eq": e.equal, "ne": e.not_equal,
+}
+# fmt: on
+METHODS: dict[str, Callable[..., Tensor]] = {
+    **{"__neg__": e.negative, "__abs__": e.abs, "__invert__": e.logical_not, "__getitem__": shape.index},
+    **{f.__name__: f for f in (shape.reshape, shape.transpose, shape.swapaxes, shape.broadcast_to)},
+    **{f.__name__: f for f in (e.astype, e.to, e.clip)},
     **{f.__name__: f for f in (reduce.sum, reduce.mean, reduce.max, reduce.min, reduce.var, reduce.argmax)},
     **{f.name: f for f in (e.exp, e.log, e.sqrt, e.tanh, e.abs)},
 }

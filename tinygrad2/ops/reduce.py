@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Sequence
+
 from tinygrad2.autodiff import Primitive, Tensor, zero
 from tinygrad2.kernels.backend import Array, xp
 from tinygrad2.ops.elementwise import exp, mask, multiply, negative, subtract
@@ -10,7 +13,7 @@ from tinygrad2.ops.shape import Axis, _sum_to, reshape
 
 
 def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, Sequence) else (operator.index(axis),)
     for a in axes:
         if not -x.ndim <= a < x.ndim:
             raise ValueError(f"axis {a} is out of range for a tensor of shape {x.shape}")
@@ -95,7 +98,7 @@ def _ratio_array(a: Array, b: Array) -> Array:
     return xp(a).where(nothing, a.dtype.type(0), a / xp(a).where(nothing, b.dtype.type(1), b))
 
 
-ratio = Primitive("ratio", _ratio_array).vjp(
+ratio: Primitive = Primitive("ratio", _ratio_array).vjp(
     lambda g, y, a, b: ratio(g, b),
     lambda g, y, a, b: negative(ratio(multiply(g, y), b)),
 )
@@ -105,7 +108,7 @@ _norm = Primitive("norm", lambda x, axes: xp(x).sqrt((x * x).sum(axes, keepdims=
 
 
 def norm(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The Euclidean norm over the axes. At 0 its value, gradient and second derivative are 0 (a convention, kept exactly)."""
+    """The Euclidean norm over the axes. At 0 its value, gradient and second derivative are exactly 0, by convention."""
     axes = _axes(x, axis)
     return _finish(_norm(x, axes), x, axes, keepdims)
 
@@ -118,4 +121,3 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """x - logsumexp(x) along the axis."""
     return subtract(x, logsumexp(x, axis, keepdims=True))
-

@@ -1,4 +1,4 @@
-"""Reshaping, indexing and joining: linear maps that move entries. Each is paired with its adjoint, and each one's rule is the other.
+"""Reshaping, indexing and joining: linear maps that move entries, in pairs of adjoints, each the other's rule.
 
 The sizes that an adjoint needs are constants of the call, so that the tape need not keep the arrays.
 """
@@ -13,28 +13,38 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Primitive, Tensor, VariadicPrimitive
-from tinygrad2.kernels.backend import Array, freeze, index_add, xp
+from tinygrad2.kernels.backend import Array, freeze, index_add, to_device, xp
 
 Axis = int | Sequence[int] | None
 
-_reshape = Primitive("reshape", lambda x, shape, old: x.reshape(shape)).vjp(lambda g, y, x, shape, old: _reshape(g, old, shape))
-_transpose = Primitive("transpose", lambda x, axes: x.transpose(axes)).vjp(
+# fmt: off
+_reshape: Primitive = Primitive("reshape", lambda x, shape, old: x.reshape(shape)).vjp(
+    lambda g, y, x, shape, old: _reshape(g, old, shape)
+)
+_transpose: Primitive = Primitive("transpose", lambda x, axes: x.transpose(axes)).vjp(
     lambda g, y, x, axes: _transpose(g, tuple(int(i) for i in np.argsort(axes)))
 )
 
 # <broadcast(x), g> = <x, sum_to(g)>
-_broadcast_to = Primitive("broadcast_to", lambda x, big, small: xp(x).broadcast_to(x, big)).vjp(
+_broadcast_to: Primitive = Primitive("broadcast_to", lambda x, big, small: xp(x).broadcast_to(x, big)).vjp(
     lambda g, y, x, big, small: _sum_to(g, small, big)
 )
-_sum_to = Primitive("sum_to", lambda x, small, big: _sum_array(x, small)).vjp(lambda g, y, x, small, big: _broadcast_to(g, big, small))
+_sum_to: Primitive = Primitive("sum_to", lambda x, small, big: _sum_array(x, small)).vjp(
+    lambda g, y, x, small, big: _broadcast_to(g, big, small)
+)
 
 # <x[key], g> = <x, index_add(key, g)>
-_index = Primitive("index", lambda x, key, shape: x[key]).vjp(lambda g, y, x, key, shape: _index_add(g, key, shape))
-_index_add = Primitive("index_add", lambda g, key, shape: index_add(shape, key, g)).vjp(lambda v, y, g, key, shape: _index(v, key, shape))
+_index: Primitive = Primitive("index", lambda x, key, shape: x[key]).vjp(
+    lambda g, y, x, key, shape: _index_add(g, key, shape)
+)
+_index_add: Primitive = Primitive("index_add", lambda g, key, shape: index_add(shape, key, g)).vjp(
+    lambda v, y, g, key, shape: _index(v, key, shape)
+)
 
 _concatenate = VariadicPrimitive("concatenate", lambda xs, axis, edges: xp(xs[0]).concatenate(xs, axis)).vjp(
     lambda i, g, axis, edges: index(g, (slice(None),) * axis + (slice(edges[i], edges[i + 1]),))
 )
+# fmt: on
 
 
 def _sum_array(x: Array, small: tuple[int, ...]) -> Array:
@@ -58,13 +68,13 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
         rest = -math.prod(new)
         new = tuple(x.size // rest if n == -1 and rest else n for n in new)
     if math.prod(new) != x.size:
-        raise ValueError(f"reshape: a tensor of shape {x.shape} has {x.size} entries, shape {new} needs {math.prod(new)}")
+        raise ValueError(f"reshape: shape {x.shape} has {x.size} entries, shape {tuple(new)} needs {math.prod(new)}")
     return _reshape(x, tuple(new), x.shape)
 
 
 def transpose(x: Tensor, *axes: Any) -> Tensor:
     """x with its axes permuted (reversed where none are given)."""
-    order = tuple(axes[0]) if len(axes) == 1 and not isinstance(axes[0], int) else axes or tuple(reversed(range(x.ndim)))
+    order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or range(x.ndim)[::-1]
     return _transpose(x, tuple(operator.index(a) % x.ndim for a in order))
 
 
@@ -82,24 +92,30 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 def index(x: Tensor, key: Any) -> Tensor:
     """x[key] for every kind of NumPy key; entries taken twice get the sum of both cotangents."""
-    parts = key if isinstance(key, tuple) else (key,)
-    plain = tuple(freeze(k.array) if isinstance(k, Tensor) else freeze(np.asarray(k)) if isinstance(k, list | np.ndarray) else k for k in parts)
-    return _index(x, plain, x.shape)
+    return _index(x, tuple([_part(k, x) for k in (key if isinstance(key, tuple) else (key,))]), x.shape)
+
+
+def _part(k: Any, x: Tensor) -> Any:
+    """One part of a key: arrays are frozen, because the backward pass reads them again, and brought to x's device."""
+    if k is None or k is Ellipsis or isinstance(k, int | slice | np.generic):
+        return k
+    at = k.array if isinstance(k, Tensor) else k if hasattr(k, "dtype") else np.asarray(k, None if len(k) else np.intp)
+    return freeze(at if type(at) is type(x.array) else to_device(at, x.device))
 
 
 def gather(x: Tensor, indices: Any, axis: int = -1) -> Tensor:
     """Entries of x along one axis, as numpy.take_along_axis. indices: integers, of x's shape but for `axis`."""
-    return index(x, _along(indices, axis))
+    return _index(x, _along(x, indices, axis), x.shape)
 
 
 def scatter_add(src: Tensor, indices: Any, size: int, axis: int = -1) -> Tensor:
     """The adjoint of gather: zeros, of `size` along the axis, to which src is added at the indices."""
     axis %= src.ndim
-    return _index_add(src, _along(indices, axis), (*src.shape[:axis], size, *src.shape[axis + 1 :]))
+    return _index_add(src, _along(src, indices, axis), (*src.shape[:axis], size, *src.shape[axis + 1 :]))
 
 
-def _along(indices: Any, axis: int) -> tuple[Any, ...]:
-    at = freeze(indices.array if isinstance(indices, Tensor) else np.asarray(indices))
+def _along(x: Tensor, indices: Any, axis: int) -> tuple[Any, ...]:
+    at = _part(indices, x)
     grid: list[Any] = list(xp(at).ogrid[tuple(slice(n) for n in at.shape)])
     grid[axis] = at
     return tuple(grid)
