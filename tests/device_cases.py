@@ -60,7 +60,7 @@ PRIMITIVES: dict[str, Case] = {
     "inside": Case((real(2, 3),), (-0.5, 0.5)),
     "astype": Case((real(2, 3),), ("float64", "@dtype")),
     "to": Case((real(2, 3),), ("@device", "@device")),
-    "taken_at": PAIR,
+    "derivative_of": PAIR,
     "ratio": Case((real(2, 3), real(2, 3) * BOOLEAN)),
     "reshape": Case((real(2, 3),), ((3, 2), (2, 3))),
     "transpose": Case((real(2, 3, 4),), ((2, 0, 1),)),
