@@ -1,0 +1,270 @@
+"""What an experiment is made of: frozen sections whose defaults are the Deep Defense paper's, read from TOML and --set.
+
+A resolved configuration has every value in it, so that the copy in a run's folder says exactly what was run.
+Source of the values: Yan, Guo & Zhang, Deep Defense, NeurIPS 2018, section 4.1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tinygrad2.data import LOADERS
+from tinygrad2.nn import OPTIMIZERS
+from tinygrad2.nn.models import MODELS
+from tinygrad2.robust.deepfool import MODES
+
+
+@dataclass(frozen=True)
+class Run:
+    """The loop: seed of the weights and of the order of the images, batch size, steps between two logs and two saves."""
+
+    seed: int = 0
+    device: str = "cpu"
+    batch_size: int = 100
+    log_every: int = 50
+    checkpoint_every: int = 100
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images, pixels 0-255 minus the per-pixel mean of the training images; all of them where no n is given."""
+
+    name: str = "mnist"
+    n_train: int | None = None
+    n_test: int | None = None
+    upsample: int | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which network; `hidden` only where the network has it: the widths of its hidden layers."""
+
+    name: str = "mlp"
+    hidden: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How the undefended network comes about: from a file of weights, or by training on the cross-entropy.
+
+    drops: the learning rate is multiplied by `factor` once each of these fractions of the epochs is done.
+    """
+
+    weights: str | None = None
+    optimizer: str = "adam"
+    epochs: int = 15
+    lr: float = 1e-3
+    momentum: float | None = None
+    weight_decay: float = 1e-4
+    drops: tuple[float, ...] = (0.4, 0.6, 0.8)
+    factor: float = 0.3
+
+
+@dataclass(frozen=True)
+class Defense:
+    """Fine-tuning with the Deep Defense objective, equations 3 and 6. epochs = 0 leaves it out."""
+
+    lam: float = 15.0
+    c: float = 25.0
+    d: float = 5.0
+    mode: str = "coded"
+    max_iter: int = 5
+    optimizer: str = "sgd"
+    epochs: int = 5
+    lr: float = 5e-4
+    momentum: float | None = 0.9
+    weight_decay: float = 5e-4
+    drops: tuple[float, ...] = (0.8,)
+    factor: float = 0.5
+
+
+@dataclass(frozen=True)
+class Eval:
+    """How robustness is measured: test images for the curve after each epoch (0: no ρ₂ there), and for the table."""
+
+    n_curve: int = 1000
+    mode: str = "coded"
+    max_iter: int = 5
+    saturating: bool = False
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment."""
+
+    run: Run = field(default_factory=Run)
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    reference: Reference = field(default_factory=Reference)
+    defense: Defense = field(default_factory=Defense)
+    eval: Eval = field(default_factory=Eval)
+
+
+CHOICES: dict[str, Iterable[str]] = {
+    "run.device": ("cpu", "cuda"),
+    "data.name": LOADERS,
+    "model.name": MODELS,
+    "reference.optimizer": OPTIMIZERS,
+    "defense.optimizer": OPTIMIZERS,
+    "defense.mode": MODES,
+    "eval.mode": MODES,
+}
+LEAST: dict[str, float] = {
+    "seed": 0, "batch_size": 1, "log_every": 1, "checkpoint_every": 1,
+    "n_train": 1, "n_test": 1, "upsample": 8, "hidden": 1,
+    "epochs": 0, "lr": 0, "momentum": 0, "weight_decay": 0, "drops": 0, "factor": 0,
+    "lam": 0, "c": 0, "d": 0, "max_iter": 1, "n_curve": 0,
+}  # fmt: skip
+NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+
+
+def recipes() -> list[str]:
+    """The names of the experiments that come with the package."""
+    files = resources.files(__package__).joinpath("recipes").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files)
+
+
+def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = None, sets: Iterable[str] = ()) -> Config:
+    """The defaults, overridden by a recipe, then by a TOML file, then by assignments such as "defense.lam=10".
+
+    Raises ValueError or TypeError that name the key, and FileNotFoundError.
+    """
+    values: dict[str, Any] = {}
+    if recipe is not None:
+        if recipe not in recipes():
+            raise ValueError(f"unknown recipe {recipe!r}{nearest(recipe, recipes())}; known: {', '.join(recipes())}")
+        text = resources.files(__package__).joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
+        values |= flatten(tomllib.loads(text))
+    if file is not None:
+        values |= flatten(_read(Path(file)))
+    for assignment in sets:
+        values |= _parse_set(assignment)
+    return from_values(values)
+
+
+def from_values(values: Mapping[str, Any]) -> Config:
+    """The configuration with these values under dotted keys, each checked for name, type, choice and range."""
+    known = {f"{s}.{f.name}" for s, section in sections(Config()) for f in dataclasses.fields(section)}
+    for key in values:
+        if key not in known:
+            raise ValueError(f"unknown setting {key!r}{_nearest_key(key, known)}")
+    made = {}
+    for name, default in sections(Config()):
+        hints = typing.get_type_hints(type(default))
+        own = {k.partition(".")[2]: v for k, v in values.items() if k.partition(".")[0] == name}
+        made[name] = dataclasses.replace(default, **{k: _checked(f"{name}.{k}", v, hints[k]) for k, v in own.items()})
+    return Config(**made)
+
+
+def sections(config: Config) -> Iterator[tuple[str, Any]]:
+    """The sections with their names, in order."""
+    return ((f.name, getattr(config, f.name)) for f in dataclasses.fields(config))
+
+
+def to_values(config: Config) -> dict[str, Any]:
+    """Every value that is set, under its dotted key."""
+    return flatten({name: dataclasses.asdict(section) for name, section in sections(config)})
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML; what is not set (None) is left out."""
+    lines = []
+    for name, section in sections(config):
+        lines += ["", f"[{name}]"]
+        lines += [f"{k} = {_toml(v)}" for k, v in dataclasses.asdict(section).items() if v is not None]
+    return "\n".join(lines[1:]) + "\n"
+
+
+def difference(a: Config, b: Config) -> str:
+    """The first setting in which the two differ, in words; empty if there is none."""
+    left, right = to_values(a), to_values(b)
+    keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
+    return f"{keys[0]} is {left.get(keys[0])} there and {right.get(keys[0])} here" if keys else ""
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one with dotted keys; None means not set."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value
+    return flat
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name most like this one, or nothing."""
+    close = get_close_matches(name, list(known), 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _nearest_key(key: str, known: set[str]) -> str:
+    """A hint for a dotted key: a like one, or the same name in another section, or the section's settings."""
+    section, _, name = key.rpartition(".")
+    close = [k for k in sorted(known) if k.rpartition(".")[2] == name] or get_close_matches(key, sorted(known), 1)
+    own = [k.partition(".")[2] for k in sorted(known) if k.partition(".")[0] == section]
+    names = ", ".join(own or [name for name, _ in sections(Config())])
+    hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+    return f"{hint}; {f'[{section}] has' if own else 'the sections are'} {names}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such configuration file: {path} (for a recipe: --recipe {' | '.join(recipes())})")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid TOML: {error}") from None
+
+
+def _parse_set(assignment: str) -> dict[str, Any]:
+    """{"a.b": 1} from "a.b=1"; the value is TOML, and a bare word is a string."""
+    key, equals, text = assignment.partition("=")
+    key, text = key.strip(), text.strip()
+    if not equals or not key or not text:
+        raise ValueError(f"--set expects section.name=value, such as --set defense.lam=10; got {assignment!r}")
+    try:
+        return {key: tomllib.loads(f"value = {text}")["value"]}
+    except tomllib.TOMLDecodeError:
+        return {key: text}
+
+
+def _checked(key: str, value: Any, hint: Any) -> Any:
+    """The value, if it is of the setting's type, one of its choices, and not below its least. hint: T or T | None."""
+    kind = typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
+    if typing.get_origin(kind) is tuple:
+        element = typing.get_args(kind)[0]
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{key}: expected a list, each entry {NAMES[element]}, got {value!r}")
+        return tuple(_checked(key, v, element) for v in value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise TypeError(f"{key}: expected {NAMES[kind]}, got {value!r}")
+    if key in CHOICES and value not in CHOICES[key]:
+        choices = ", ".join(CHOICES[key])
+        raise ValueError(f"{key}: unknown value {value!r}{nearest(value, CHOICES[key])}; known: {choices}")
+    least = LEAST.get(key.partition(".")[2])
+    if least is not None and not least <= value < float("inf"):
+        raise ValueError(f"{key}: expected {NAMES[kind]} of at least {least}, got {value}")
+    return value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)

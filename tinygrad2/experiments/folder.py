@@ -1,0 +1,136 @@
+"""The folder of one run: who may write in it, and files that are whole at every moment.
+
+config.toml, metrics.jsonl, checkpoint.npz (latest state), reference.npz and final.npz (networks), result.json, figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from tinygrad2 import nn
+from tinygrad2.experiments.config import Config, difference, resolve, to_toml
+
+
+ELSEWHERE = "choose another folder with --out"
+
+
+class Folder:
+    """Paths and files of a run."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def config(self) -> Config:
+        """The configuration of the run in the folder. Raises FileNotFoundError if there is no run in it."""
+        if not (self / "config.toml").is_file():
+            raise FileNotFoundError(f"{self.path} holds no run: there is no config.toml in it")
+        return resolve(file=self / "config.toml")
+
+    def check(self, config: Config, resume: bool) -> None:
+        """Raise unless a run with this configuration may start (or resume) here; nothing is written."""
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{self.path} is a file, expected the folder of a run")
+        if resume and (other := difference(self.config(), config)):
+            raise ValueError(f"{self.path} holds a run with another configuration: {other}; {ELSEWHERE}")
+        if not resume and (self / "config.toml").exists():
+            raise FileExistsError(f"{self.path} holds a run already; go on with it by --resume, or {ELSEWHERE}")
+
+    @contextmanager
+    def opened(self, config: Config, resume: bool) -> Iterator[None]:
+        """This process alone works in the folder, which is made if need be."""
+        self.check(config, resume)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except PermissionError:
+            raise PermissionError(
+                f"cannot make the folder {self.path}: no permission to write there; {ELSEWHERE}"
+            ) from None
+        with _open_lock(self / ".lock") as lock:
+            if not _locked(lock):
+                raise BlockingIOError(f"{self.path} is in use by another process; wait for it, or {ELSEWHERE}")
+            self.check(config, resume)  # again: another process may have been faster
+            if not resume:
+                with nn.atomic_write(self / "config.toml", "w") as file:
+                    file.write(to_toml(config))
+            yield
+
+    def save_state(self, arrays: Mapping[str, np.ndarray[Any, Any]], scalars: Mapping[str, Any]) -> None:
+        """Replace the checkpoint. Scalars travel as JSON, in which a float keeps all its bits."""
+        nn.save(self / "checkpoint.npz", {**arrays, "scalars": np.asarray(json.dumps(scalars))})
+
+    def load_state(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]] | None:
+        """The latest checkpoint's arrays and scalars; None if the run was stopped before its first."""
+        if not (self / "checkpoint.npz").exists():
+            return None
+        arrays = nn.load(self / "checkpoint.npz")
+        if "scalars" not in arrays:
+            raise ValueError(f"{self / 'checkpoint.npz'} is not a checkpoint of a run: it has no entry 'scalars'")
+        return arrays, json.loads(str(arrays.pop("scalars")))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write one JSON file atomically."""
+        with nn.atomic_write(self / name, "w") as file:
+            file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics.jsonl; a last line that a kill cut short is left out."""
+        text = (self / "metrics.jsonl").read_text(encoding="utf-8") if (self / "metrics.jsonl").exists() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+class Journal:
+    """metrics.jsonl: one JSON object a line. Its size goes into checkpoints; opening at a size forgets what came after."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.file = path.open("ab")
+        self.file.truncate(size)
+        self.file.seek(0, os.SEEK_END)
+
+    @property
+    def size(self) -> int:
+        return self.file.tell()
+
+    def write(self, **entry: Any) -> None:
+        """Append one line and hand it to the operating system."""
+        self.file.write(json.dumps(entry).encode() + b"\n")
+        self.file.flush()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.file.close()
+
+
+def _open_lock(path: Path) -> IO[bytes]:
+    try:
+        return path.open("ab")
+    except PermissionError:
+        raise PermissionError(f"cannot write in {path.parent}: the folder is read-only; {ELSEWHERE}") from None
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Take the lock that the system releases when the process ends, however it ends. False: another process has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

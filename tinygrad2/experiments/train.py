@@ -1,0 +1,330 @@
+"""The training loop: a reference network, then its fine-tuning, phases that can stop at any step and go on bit for bit.
+
+Everything that the next step depends on is in the checkpoint: phase, epoch, step, parameters, optimizer, generators,
+running sums. The order of the images is a function of (seed, epoch), so a resumed run skips the batches that are done.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad2 import data, nn, robust
+from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.data import Dataset
+from tinygrad2.experiments.config import Config, Defense, Reference
+from tinygrad2.experiments.folder import Folder, Journal
+from tinygrad2.experiments.progress import Track, over_batches, say
+from tinygrad2.nn import Layer
+from tinygrad2.nn.models import MODELS
+from tinygrad2.nn.rng import rng_state, set_rng_state
+from tinygrad2.ops import cross_entropy
+
+Losses = dict[str, Tensor]  # "loss" is minimised; the other parts are logged
+
+
+class Diverged(ValueError):
+    """The loss or a gradient is NaN or infinite."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training: its name, settings and objective, and whether dropout and batch norm train."""
+
+    name: str
+    settings: Reference | Defense
+    losses: Callable[[Layer, Tensor, Any, Any], Losses]
+    training: bool
+
+    @property
+    def section(self) -> str:
+        """Where its settings are in the configuration."""
+        return "defense" if isinstance(self.settings, Defense) else "reference"
+
+
+@dataclass
+class State:
+    """Where the run is: phase number, epochs and steps done in it, and sums over the steps since the last metrics."""
+
+    phase: int
+    epoch: int
+    step: int
+    sums: dict[str, float]
+    journal_size: int
+
+
+def reference_losses(net: Layer, x: Tensor, labels: Any, settings: Any) -> Losses:
+    """The mean cross-entropy."""
+    return {"loss": cross_entropy(net(x), labels)}
+
+
+def defense_losses(net: Layer, x: Tensor, labels: Any, settings: Any) -> Losses:
+    """The Deep Defense objective and its two parts."""
+    s = settings
+    found = robust.deep_defense(net, x, labels, lam=s.lam, c=s.c, d=s.d, mode=s.mode, max_iter=s.max_iter)
+    return {"loss": found.total, "cross_entropy": found.cross_entropy, "regularizer": found.regularizer}
+
+
+def phases(config: Config) -> list[Phase]:
+    """The phases, in order. Batch normalisation is frozen, and dropout off, while Deep Defense trains."""
+    trained = config.reference.weights is None
+    reference = config.reference if trained else replace(config.reference, epochs=0)
+    return [
+        Phase("reference", reference, reference_losses, training=True),
+        Phase("deep-defense", config.defense, defense_losses, training=False),
+    ]
+
+
+def load_data(config: Config) -> Dataset:
+    """The centred images of the experiment. Raises ValueError for an option that the data set does not have."""
+    d = config.data
+    options = {} if d.upsample is None else {"upsample": d.upsample}
+    return data.centre(data.load(d.name, **options).subset(d.n_train, d.n_test))
+
+
+def build_net(config: Config, dataset: Dataset) -> Layer:
+    """The network of the experiment with its first values, on its device; checked with one image."""
+    m, accepted = config.model, inspect.signature(MODELS[config.model.name]).parameters
+    shape = dataset.x_train.shape[1:]
+    wanted = {"in_features": math.prod(shape), "in_channels": shape[0], "classes": len(dataset.classes)}
+    options: dict[str, Any] = {name: value for name, value in wanted.items() if name in accepted}
+    if m.hidden is not None:
+        if "hidden" not in accepted:
+            raise ValueError(f"model.hidden: the model {m.name!r} has no hidden widths to choose; leave it out")
+        options["hidden"] = m.hidden
+    net = nn.models.build(m.name, rng=config.run.seed, **options).to(config.run.device)
+    try:
+        with no_grad():
+            net.eval()(Tensor(dataset.x_test[:1]).to(config.run.device))
+    except ValueError as error:
+        raise ValueError(f"model {m.name!r} does not take the images {shape} of {dataset.name!r}: {error}") from None
+    return net
+
+
+def load_weights(net: Layer, name: str | os.PathLike[str]) -> Path:
+    """Parameters from a file in the current folder or in the one that TINYGRAD2_DATA names. Result: its path."""
+    places = [Path(name)]
+    if (folder := os.environ.get("TINYGRAD2_DATA")) and not places[0].is_absolute():
+        places.append(Path(folder, name))
+    path = next((p for p in places if p.is_file()), None)
+    if path is None:
+        hint = "" if folder else " (TINYGRAD2_DATA, a folder that is searched too, is not set)"
+        raise FileNotFoundError(f"no such file of weights: {' or '.join(map(str, places))}{hint}")
+    try:
+        net.load_state_dict(nn.load(path))
+    except ValueError as error:
+        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+    return path
+
+
+def train(config: Config, out: str | os.PathLike[str], resume: bool = False) -> Layer:
+    """Run the experiment, or go on with it, in the folder `out`. Result: the final network, in eval mode.
+
+    Raises Interrupted after Ctrl-C or SIGTERM, when the step is done and saved; Diverged at a loss that is not finite.
+    """
+    folder = Folder(out)
+    folder.check(config, resume)
+    dataset = load_data(config)
+    net = build_net(config, dataset)
+    if config.reference.weights is not None:
+        load_weights(net, config.reference.weights)
+    with folder.opened(config, resume), stop_requests() as stop:
+        return _Training(config, folder, dataset, net, stop).run()
+
+
+class _Training:
+    """One process's share of a run."""
+
+    def __init__(self, config: Config, folder: Folder, dataset: Dataset, net: Layer, stop: list[int]) -> None:
+        self.config, self.folder, self.dataset, self.net, self.stop = config, folder, dataset, net, stop
+        self.phases = phases(config)
+        self.state = State(0, 0, 0, {}, 0)
+        self.optimizer = self._optimizer()
+        self._restore()
+
+    def run(self) -> Layer:
+        """The phases that are left."""
+        with Journal(self.folder / "metrics.jsonl", self.state.journal_size) as self.journal:
+            while self.state.phase < len(self.phases):
+                phase = self.phases[self.state.phase]
+                self.net.train(phase.training)
+                if self.state == State(0, 0, 0, {}, self.state.journal_size):
+                    self._measure(phase)
+                while self.state.epoch < phase.settings.epochs:
+                    self._epoch(phase)
+                name = "reference.npz" if phase.name == "reference" else "final.npz"
+                nn.save(self.folder / name, self.net.state_dict())
+                self._next_phase()
+        return self.net.eval()
+
+    def _epoch(self, phase: Phase) -> None:
+        """The rest of the current epoch, then its measurements and a checkpoint."""
+        s, run, images = phase.settings, self.config.run, self.dataset
+        n_steps = -(-len(images.x_train) // run.batch_size)
+        drops = sum(self.state.epoch >= share * s.epochs for share in s.drops)
+        self.optimizer.lr = s.lr * s.factor**drops
+        # Each phase sees an order of its own.
+        order = data.batches(len(images.x_train), run.batch_size, run.seed, self._epochs_before() + self.state.epoch)
+        left = islice(order, self.state.step, None)
+        track = Track(left, n_steps, f"{phase.name} epoch {self.state.epoch + 1}/{s.epochs}", self.state.step)
+        for batch in track:
+            track.note = self._step(phase, batch)
+            if self.stop:
+                self._save()
+                raise self._interrupted()
+            if self.state.step % run.checkpoint_every == 0 and self.state.step < n_steps:
+                self._save()
+        self._log(phase)
+        self.state.epoch, self.state.step = self.state.epoch + 1, 0
+        self._measure(phase)
+        self._save()
+        if self.stop:
+            raise self._interrupted()
+
+    def _step(self, phase: Phase, batch: np.ndarray[Any, Any]) -> str:
+        """One step of the optimizer. Result: a note for the progress line."""
+        x, labels = Tensor(self.dataset.x_train[batch]).to(self.config.run.device), self.dataset.y_train[batch]
+        self.optimizer.zero_grad()
+        losses = phase.losses(self.net, x, labels, phase.settings)
+        values = {name: loss.item() for name, loss in losses.items()}
+        losses["loss"].backward()
+        self._check_finite(phase, x, values["loss"])
+        self.optimizer.step()
+        self.state.step += 1
+        sums = self.state.sums
+        for name, value in {**values, "steps": 1}.items():
+            sums[name] = sums.get(name, 0) + value
+        if self.state.step % self.config.run.log_every == 0:
+            self._log(phase)
+        return f"loss {values['loss']:.4f}"
+
+    def _log(self, phase: Phase) -> None:
+        """The means since the last line of metrics."""
+        steps = self.state.sums.pop("steps", 0)
+        if steps:
+            means = {name: total / steps for name, total in self.state.sums.items()}
+            where = {"phase": phase.name, "epoch": self.state.epoch, "step": self.state.step}
+            self.journal.write(kind="steps", **where, lr=self.optimizer.lr, **means)
+        self.state.sums = {}
+
+    def _measure(self, phase: Phase) -> None:
+        """Accuracy on the test images, and ρ₂ on the first of them."""
+        images, e = self.dataset, self.config.eval
+        self.net.eval()
+        entry = {"accuracy": robust.accuracy(self.net, images.x_test, images.y_test)}
+        if n := min(e.n_curve, len(images.x_test)):
+            progress = over_batches("rho2")
+            ratios = robust.rho(self.net, images.x_test[:n], mode=e.mode, max_iter=e.max_iter, progress=progress)
+            entry["rho2"] = float(ratios.mean(dtype=np.float64))
+        self.net.train(phase.training)
+        self.journal.write(kind="epoch", phase=phase.name, epoch=self.state.epoch, **entry)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in entry.items())
+        say(f"{phase.name} epoch {self.state.epoch}/{phase.settings.epochs}: {shown}")
+
+    def _check_finite(self, phase: Phase, x: Tensor, loss: float) -> None:
+        gradients = {name: p.grad for name, p in self.net.named_parameters()}
+        bad = [name for name, g in gradients.items() if g is not None and not np.isfinite(g.numpy()).all()]
+        if math.isfinite(loss) and not bad:
+            return
+        layer = first_not_finite(self.net, x)
+        # The backward pass meets the last layer first.
+        gradient = f"the gradient of {bad[-1]!r}" if bad else "the loss itself"
+        raise Diverged(
+            f"{phase.name}: the loss is {loss} at epoch {self.state.epoch + 1}, step {self.state.step + 1}; the first value "
+            f"that is not finite is {f'the output of layer {layer!r}' if layer else gradient}. Lower the learning rate "
+            f"({phase.section}.lr, {self.optimizer.lr:g} here). The checkpoint before it is kept in {self.folder.path}"
+        )
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(f"all is saved; go on with: tinygrad2 train --out {self.folder.path} --resume")
+
+    def _epochs_before(self) -> int:
+        return sum(phase.settings.epochs for phase in self.phases[: self.state.phase])
+
+    def _next_phase(self) -> None:
+        self.state = State(self.state.phase + 1, 0, 0, {}, self.journal.size)
+        if self.state.phase < len(self.phases):
+            self.optimizer = self._optimizer()
+        self._save()
+
+    def _optimizer(self) -> nn.Optimizer:
+        """A fresh one for the current phase."""
+        phase = self.phases[min(self.state.phase, len(self.phases) - 1)]
+        s = phase.settings
+        make = nn.OPTIMIZERS[s.optimizer]
+        options = {} if s.momentum is None else {"momentum": s.momentum}
+        try:
+            return make(self.net.parameters(), lr=s.lr, weight_decay=s.weight_decay, **options)
+        except TypeError:
+            raise ValueError(f"{phase.section}.momentum: {s.optimizer!r} has no momentum; leave it out") from None
+
+    def _save(self) -> None:
+        self.state.journal_size = self.journal.size
+        arrays = {f"net.{name}": a for name, a in self.net.state_dict().items()}
+        arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
+        self.folder.save_state(arrays, {**vars(self.state), "rng": rng_state(self.net)})
+
+    def _restore(self) -> None:
+        saved = self.folder.load_state()
+        if saved is None:
+            return
+        arrays, scalars = saved
+        try:
+            rng = scalars.pop("rng")
+            self.state = State(**scalars)
+            self.optimizer = self._optimizer()
+            self.net.load_state_dict(_part(arrays, "net."))
+            self.optimizer.load_state_dict(_part(arrays, "optimizer."))
+            set_rng_state(self.net, rng)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.folder / 'checkpoint.npz'} does not fit this run: {error}") from None
+
+
+def first_not_finite(net: Layer, x: Tensor, name: str = "") -> str:
+    """The dotted name of the first layer whose output at x has a NaN or an infinity; empty if there is none."""
+    with no_grad():
+        if not isinstance(net, nn.Sequential):
+            return "" if np.isfinite(net(x).numpy()).all() else name
+        for child_name, child in net.children():
+            if found := first_not_finite(child, x, f"{name}.{child_name}" if name else child_name):
+                return found
+            x = child(x)
+    return ""
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """A list that Ctrl-C or SIGTERM puts its number into; a second one acts at once, as usual."""
+    received: list[int] = []
+    usual: dict[int, Any] = {}
+
+    def note(number: int, frame: Any) -> None:
+        received.append(number)
+        signal.signal(number, usual[number])
+        say("stopping after this step ...")
+
+    try:
+        for asked in (signal.SIGINT, signal.SIGTERM):
+            usual[asked] = signal.signal(asked, note)
+        yield received
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
