@@ -1,18 +1,19 @@
-"""What must give the same numbers wherever the arrays live: every primitive, every public function, every layer.
+"""What must give the same numbers wherever the arrays live: every primitive, public function, layer, attack and defense.
 
-The tables are complete on purpose; a test fails when a new primitive, function or layer has no row. `orders` and `network` collect
-values and derivatives up to the second order; the tests compare what they collect on two devices.
+The tables are complete on purpose; a test fails when something new has no row. `orders` and `network` collect values and
+derivatives up to the second order; the tests compare what they collect on two devices.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import tinygrad2 as tg
-from tinygrad2 import nn, ops
+from tinygrad2 import nn, ops, robust
 from tinygrad2.autodiff import REGISTRY, Tensor, VariadicPrimitive, autograd
 from tinygrad2.kernels import Geometry, to_device, to_numpy
 from tinygrad2.nn import Layer
@@ -249,14 +250,71 @@ def network(make: Callable[[], Layer], shape: tuple[int, ...], device: str, trai
             yield f"gradient of {name}", t.grad
 
 
-def assert_same(collected: Iterator[tuple[str, Tensor]], expected: Iterator[tuple[str, Tensor]], array: type, tolerance: float) -> None:
-    """Both runs yield the same names, shapes, dtypes and values; the arrays of the first are all of the given type."""
+def _small_net() -> Layer:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, rng=0, dtype=np.float64), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 5, rng=1, dtype=np.float64)
+    )
+
+
+def _attacked(f: Callable[..., Any]) -> Callable[[Layer, Any, Any], Iterator[tuple[str, Any]]]:
+    def parts(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
+        found = f(net, x, labels)
+        return ((name, getattr(found, name)) for name in ("adversarial", "success", "norms", "iterations"))
+
+    return parts
+
+
+def _defended(mode: str) -> Callable[[Layer, Any, Any], Iterator[tuple[str, Any]]]:
+    def parts(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
+        loss = robust.deep_defense(net, x, labels, mode=mode)
+        loss.total.backward()
+        yield from loss._asdict().items()
+        yield from ((name, p.grad) for name, p in net.named_parameters())
+
+    return parts
+
+
+# f(net, x, labels) as named results, x and labels on the host, the net where it is.
+ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
+    "accuracy": lambda net, x, labels: [("accuracy", robust.accuracy(net, x, labels))],
+    "deep_defense": _defended("corrected"),
+    "deep_defense, as coded": _defended("coded"),
+    "deepfool": _attacked(robust.deepfool),
+    "fgsm": _attacked(lambda net, x, labels: robust.fgsm(net, x, labels, 0.1, box=(0.0, 1.0))),
+    "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
+    "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
+    "rho": lambda net, x, labels: [("rho", robust.rho(net, x))],
+    "table_row": lambda net, x, labels: [("row", np.array([*(row := robust.table_row(net, x, labels, 0.1))[:2], *row.fgs.values()]))],
+    "walk": lambda net, x, labels: [("delta", robust.walk(net, Tensor(x).to(_device(net)), labels).delta)],
+}
+
+
+def _device(net: Layer) -> str:
+    return net.parameters()[0].device
+
+
+def robustness(name: str, device: str) -> Iterator[tuple[str, Any]]:
+    """What an attack, defense or metric gives for a small net on the device."""
+    rng = np.random.default_rng(9)
+    yield from ROBUST[name](_small_net().eval().to(device), rng.uniform(0.1, 1, (6, 1, 6, 6)), rng.integers(0, 5, 6))
+
+
+def attacks() -> set[str]:
+    """The names of all functions of tinygrad2.robust."""
+    return {name for name in robust.__all__ if inspect.isfunction(getattr(robust, name))}
+
+
+def assert_same(collected: Iterator[tuple[str, Any]], expected: Iterator[tuple[str, Any]], array: type, tolerance: float) -> None:
+    """Both runs yield the same names, shapes, dtypes and values; the arrays of the first run's tensors are all of the given type."""
     got, want = list(collected), list(expected)
     assert [name for name, _ in got] == [name for name, _ in want]
     for (name, g), (_, w) in zip(got, want, strict=True):
-        assert type(g.array) is array, f"{name} left the device: {type(g.array)}"
+        if isinstance(w, Tensor):
+            assert type(g.array) is array, f"{name} left the device: {type(g.array)}"
+            g, w = to_numpy(g.array), to_numpy(w.array)
+        g, w = np.asarray(g), np.asarray(w)
         assert (g.shape, g.dtype) == (w.shape, w.dtype), name
-        np.testing.assert_allclose(to_numpy(g.array), to_numpy(w.array), rtol=tolerance, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(g, w, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
 def loss_of(y: tg.Tensor) -> tg.Tensor:

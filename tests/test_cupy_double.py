@@ -17,8 +17,10 @@ from device_cases import (
     FUNCTIONS,
     LAYERS,
     PRIMITIVES,
+    ROBUST,
     TOLERANCE,
     assert_same,
+    attacks,
     layers,
     leaf,
     loss_of,
@@ -28,6 +30,7 @@ from device_cases import (
     primitive_call,
     public_functions,
     real,
+    robustness,
 )
 
 import tinygrad2 as tg
@@ -138,6 +141,10 @@ def test_every_layer_has_a_case() -> None:
     assert layers() == set(LAYERS)
 
 
+def test_every_function_of_the_robust_room_has_a_case() -> None:
+    assert attacks() <= set(ROBUST)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", sorted(PRIMITIVES))
 def test_every_primitive_gives_the_same_on_the_device(cupy: ModuleType, name: str, dtype: str) -> None:
@@ -159,6 +166,11 @@ def test_every_layer_its_reverse_and_its_jacobian_give_the_same_on_the_device(cu
     assert_same(
         network(make, shape, "cuda", training), network(make, shape, "cpu", training), cupy.ndarray, TOLERANCE["float64"]
     )
+
+
+@pytest.mark.parametrize("name", sorted(ROBUST))
+def test_every_attack_defense_and_metric_gives_the_same_on_the_device(cupy: ModuleType, name: str) -> None:
+    assert_same(robustness(name, "cuda"), robustness(name, "cpu"), cupy.ndarray, TOLERANCE["float64"])
 
 
 @pytest.mark.parametrize("name", sorted(nn.OPTIMIZERS))

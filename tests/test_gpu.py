@@ -14,6 +14,7 @@ from device_cases import (
     FUNCTIONS,
     LAYERS,
     PRIMITIVES,
+    ROBUST,
     assert_same,
     leaf,
     loss_of,
@@ -21,6 +22,7 @@ from device_cases import (
     orders,
     primitive_call,
     real,
+    robustness,
 )
 
 import tinygrad2 as tg
@@ -78,6 +80,12 @@ def test_every_layer_its_reverse_and_its_jacobian_give_the_same_on_the_gpu(cupy:
     make, shape = LAYERS[name]
     on_gpu, on_cpu = (network(make, shape, device, training) for device in ("cuda", "cpu"))
     assert_same(on_gpu, on_cpu, cupy.ndarray, TOLERANCE["float64"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", sorted(ROBUST))
+def test_every_attack_defense_and_metric_gives_the_same_on_the_gpu(cupy: Any, name: str) -> None:
+    assert_same(robustness(name, "cuda"), robustness(name, "cpu"), cupy.ndarray, 1e-8)
 
 
 @pytest.mark.gpu
