@@ -1,4 +1,7 @@
-"""Attacks, defenses and robustness metrics, written in terms of layers and primitives alone: reading them is reading the papers' formulas."""
+"""Attacks, defenses and robustness metrics, written in terms of layers and primitives alone.
+
+Reading them is reading the papers' formulas.
+"""
 
 from tinygrad2.robust.attack import AttackResult
 from tinygrad2.robust.deep_defense import DeepDefenseLoss, deep_defense

@@ -10,6 +10,10 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.data import check_images
 from tinygrad2.nn import Layer
+from tinygrad2.ops import norm, reshape
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -17,21 +21,31 @@ class AttackResult:
     """What an attack found, per sample."""
 
     adversarial: Tensor  # (N, ...), the perturbed batch
-    success: np.ndarray[Any, Any]  # (N,) bool: the net gets the perturbed sample wrong
+    success: Flags  # (N,): the net gets the perturbed sample wrong
     norms: np.ndarray[Any, Any]  # (N,) size of the perturbation, in the attack's own norm
-    iterations: np.ndarray[Any, Any]  # (N,) steps taken
+    iterations: Integers  # (N,) steps taken
 
 
-def accept(net: Layer, x: Any, labels: Any = None) -> Tensor:
-    """The batch as a constant Tensor of the net's dtype and device, after the checks that give a clear error."""
+def accept(net: Layer, x: Any) -> Tensor:
+    """The batch as a constant Tensor on the net's device; raises TypeError or ValueError for what a net cannot take."""
     x = x.detach() if isinstance(x, Tensor) else Tensor(x)
-    check_images(x.numpy(), None if labels is None else np.asarray(labels))
+    check_images(x.numpy())
     first = next(iter(net.parameters()), None)
     if first is not None and first.dtype != x.dtype:
         raise TypeError(f"the images are {x.dtype}, the network {first.dtype}; convert one: x.astype(np.{first.dtype})")
     return x if first is None else x.to(first.device)
 
 
-def argmax(z: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The predicted classes on the host. z: (N, K)."""
+def argmax(z: Tensor) -> Integers:
+    """The predicted classes on the host. z: (N, K), K ≥ 2."""
+    if z.ndim != 2 or z.shape[1] < 2:
+        raise ValueError(f"the network must give logits (N, K) for K ≥ 2 classes; got shape {z.shape}")
     return z.numpy().argmax(1).astype(np.int64)
+
+
+def sizes(x: Tensor) -> Tensor:
+    """‖x_i‖₂ of each sample, the divisor of ρ. x: (N, ...); result: (N,). Raises ValueError for a sample of zeros."""
+    lengths = norm(reshape(x, (x.shape[0], -1)), 1)
+    if not lengths.numpy().all():
+        raise ValueError(f"image {int(lengths.numpy().argmin())} is all zeros: ρ = ‖Δ‖/‖x‖ is not defined for it")
+    return lengths

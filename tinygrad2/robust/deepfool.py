@@ -1,12 +1,13 @@
 """DeepFool (Moosavi-Dezfooli et al. 2016) for the l2 norm, as a recursive network that can be differentiated.
 
-At each iteration the network is linearised at x + r, and r moves to the nearest linearised boundary (Deep Defense, equations 1 and 2):
+At each iteration the network is linearised at x + r, and r moves to the nearest linearised boundary between the class l
+that it leaves and another class k (Deep Defense, equations 1 and 2):
 
-    step = |f| / ‖w‖ · w / ‖w‖,     f = z_k - z_l,   w = J_k - J_l = rev(e_k - e_l)
+    step = |f| / ‖w‖ · w / ‖w‖,     f = ⟨u, z⟩,   w = Jᵀu = rev(u),   u = e_k - e_l
 
-k is the class whose boundary is nearest. It is chosen with an unrecorded Jacobian of all classes; after that choice the gradient reaches only
-one row of the Jacobian, so only this row is recorded. Iterates are differentiated through; the choice of k, masks, pooling indices and
-"already fooled" are constants.
+The nearest k is found with an unrecorded pass for all classes. After that choice the gradient reaches one w only, so
+only that one is recorded. Iterates are differentiated through; the choice of k, masks, pooling indices and "already
+fooled" are constants.
 """
 
 from __future__ import annotations
@@ -18,114 +19,119 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Trace
-from tinygrad2.ops import abs, concatenate, gather, norm, ratio, reshape
-from tinygrad2.robust.attack import AttackResult, accept, argmax
+from tinygrad2.ops import abs, concatenate, norm, ratio, reshape, sum
+from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust.attack import AttackResult, Flags, Integers, accept, argmax
 
-MODES = ("corrected", "coded")
-CODED_EPSILON = 5e-6  # what the authors' code adds to every component inside a norm, on MNIST
-
-Integers = np.ndarray[Any, np.dtype[np.int64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+# What is added to each component inside the norm of w: the authors' code needs it to avoid 0/0, our norm does not.
+EPSILON = {"corrected": 0.0, "coded": 5e-6}
+MODES = tuple(EPSILON)
+ANY = -1  # the goal of a sample that may end in any class but its own
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Where DeepFool ended: delta (N, *x.shape[1:]) recorded on the tape, and constants per sample."""
+    """Where DeepFool ended."""
 
-    delta: Tensor
-    logits: Tensor  # (N, K), of the unperturbed x
+    delta: Tensor  # (N, *x.shape[1:]), on the tape
+    logits: Tensor  # (N, K), of the unperturbed x, on the tape
     fooled: Flags  # (N,)
-    iterations: Integers  # (N,)
+    iterations: Integers  # (N,) steps taken
 
 
 def walk(
-    net: Layer, x: Tensor, labels: Integers | None = None, mode: str = "corrected", max_iter: int = 5, overshoot: float = 0.02
+    net: Layer, x: Tensor, labels: Any = None, mode: str = "corrected", max_iter: int = 5, overshoot: float = 0.02
 ) -> Walk:
-    """DeepFool from x. x: (N, ...).
+    """DeepFool from x. x: (N, ...); labels: N integers in [0, K).
 
-    Without labels every sample leaves the class that it is given by the net. With labels (as in training), a misclassified sample walks to its
-    true class instead, away from the class it has at each iteration. Tests success at x + (1 + overshoot)·r and returns (1 + overshoot)·r.
-    mode: "corrected" uses the norm that is 0 with gradient 0 at 0; "coded" adds 5e-6 to each component inside norms, as the authors do.
+    Without labels every sample leaves the class that the net gives it. With labels, as in training, a misclassified
+    sample walks to its true class instead, away from the class that it has at each iteration. Success is tested at
+    x + (1 + overshoot)·r, which is also where the walk ends; a sample that succeeded stops.
+    mode: "corrected" has gradient 0 where ‖w‖ is 0; "coded" adds 5e-6 to each component inside ‖w‖, as the authors do.
     """
-    if mode not in MODES:
-        raise ValueError(f"unknown mode {mode!r}; expected one of {', '.join(map(repr, MODES))}")
+    _check_options(mode, max_iter, overshoot)
     trace = net.trace(x)
     logits = trace.output
     source = argmax(logits)
-    goal = np.full_like(source, -1) if labels is None else np.where(source == labels, -1, labels)  # -1: any other class
+    goal = np.full_like(source, ANY)
+    if labels is not None:
+        labels = check_labels(labels, *logits.shape)
+        goal = np.where(source == labels, ANY, labels)
     fooled, iterations = np.zeros(len(source), bool), np.zeros(len(source), np.int64)
-    active, r = np.arange(len(source)), None
+    at, start, r = np.arange(len(source)), x, None  # of the samples that still move; so are source and goal from here
     ended: list[tuple[Integers, Tensor]] = []
-    for i in range(max_iter):
-        step = _step(trace, source[active], goal[active], mode)
+    for i in range(1, max_iter + 1):
+        step = _step(trace, source, goal, EPSILON[mode])
         r = step if r is None else r + step
         with no_grad():
-            now = argmax(net(x[active] + r * (1 + overshoot)))
-        done = np.where(goal[active] < 0, now != source[active], now == goal[active])
-        iterations[active] = i + 1
-        fooled[active[done]] = True
-        last = i + 1 == max_iter
-        if last or done.any():
-            stop = np.ones_like(done) if last else done
-            ended.append((active[stop], r[stop]))
-            active, r = active[~stop], r[~stop]
-        if not active.size:
+            now = argmax(net(start + r * (1 + overshoot)))
+        fooled[at] = reached = np.where(goal == ANY, now != source, now == goal)
+        iterations[at] = i
+        stop = reached | (i == max_iter)
+        if stop.any():
+            ended.append((at[stop], r[stop]))
+            at, source, goal, start, r = at[~stop], source[~stop], goal[~stop], start[~stop], r[~stop]
+        if not at.size:
             break
-        trace = net.trace(x[active] + r)
-        targeted = goal[active] >= 0
-        source[active[targeted]] = argmax(trace.output)[targeted]
+        trace = net.trace(start + r)
+        source = np.where(goal == ANY, source, argmax(trace.output))
     order = np.argsort(np.concatenate([samples for samples, _ in ended]))
     delta = concatenate([piece for _, piece in ended])[order] * (1 + overshoot)
     return Walk(delta, logits, fooled, iterations)
 
 
-def _step(trace: Trace, source: Integers, goal: Integers, mode: str) -> Tensor:
-    """The smallest move of each sample onto a boundary of the linearised net. Result: (n, *in)."""
-    z = trace.output
-    k = np.where(goal >= 0, goal, _nearest(trace, source, mode))
-    f = _at(z, k) - _at(z, source)
-    rows = np.arange(len(k))
-    u = np.zeros(z.shape, z.dtype)
-    np.add.at(u, (rows, k), 1)
-    np.add.at(u, (rows, source), -1)
-    w = reshape(trace.reverse()(u), (len(k), -1))
-    length = _length(w, mode)
-    step = ratio(abs(f), length) * ratio(w, length)
-    return reshape(step, trace.input.shape)
-
-
-@no_grad()
-def _nearest(trace: Trace, source: Integers, mode: str) -> Integers:
-    """For each sample the class whose linearised boundary is nearest: argmin |z_k - z_l| / ‖J_k - J_l‖ over k ≠ l."""
-    z = trace.output
-    n, classes = z.shape
-    jacobian = reshape(trace.jacobian(), (classes, n, -1))
-    w = jacobian - jacobian[source, np.arange(n)]
-    distance = (abs(z - _at(z, source)).T / _length(w, mode)[..., 0]).numpy().copy()
-    distance[source, np.arange(n)] = np.inf
-    distance[np.isnan(distance)] = np.inf
-    return distance.argmin(0)
-
-
-def _length(w: Tensor, mode: str) -> Tensor:
-    """‖w‖ over the last axis, kept. w: (..., D)."""
-    return norm(w + CODED_EPSILON if mode == "coded" else w, -1, keepdims=True)
-
-
-def _at(z: Tensor, k: Integers) -> Tensor:
-    """z[i, k_i] for each sample. Result: (N, 1)."""
-    return gather(z, k[:, None], 1)
-
-
-def deepfool(net: Layer, x: Any, labels: Any = None, *, mode: str = "corrected", max_iter: int = 5, overshoot: float = 0.02) -> AttackResult:
+def deepfool(
+    net: Layer, x: Any, labels: Any = None, *, mode: str = "corrected", max_iter: int = 5, overshoot: float = 0.02
+) -> AttackResult:
     """The smallest l2 perturbation that DeepFool finds, for each image; no clipping. x: (N, ...).
 
-    labels: only says which samples count as fooled in `success` (those that the net got wrong already are); the attack leaves the
-    predicted class, as the paper's ρ₂ demands. Norms are l2. The net is used in the mode (train or eval) that it is in.
+    labels: say only which samples count as fooled in `success` (those that the net gets wrong already do); the attack
+    leaves the predicted class, as the paper's ρ₂ demands. The net is used in the mode (train or eval) that it is in.
     """
-    x = accept(net, x, labels)
+    x = accept(net, x)
     with no_grad():
         found = walk(net, x, None, mode, max_iter, overshoot)
-        wrong = np.zeros_like(found.fooled) if labels is None else argmax(found.logits) != np.asarray(labels)
-        norms = norm(reshape(found.delta, (len(wrong), -1)), 1).numpy()
-    return AttackResult(x + found.delta, found.fooled | wrong, norms, found.iterations)
+        norms = norm(reshape(found.delta, (x.shape[0], -1)), 1).numpy()
+        success = found.fooled
+        if labels is not None:
+            success = success | (argmax(found.logits) != check_labels(labels, *found.logits.shape))
+        return AttackResult(x + found.delta, success, norms, found.iterations)
+
+
+def _check_options(mode: str, max_iter: int, overshoot: float) -> None:
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r}; expected one of {', '.join(map(repr, MODES))}")
+    if max_iter < 1:
+        raise ValueError(f"DeepFool: max_iter is a number of steps and must be at least 1, got {max_iter}")
+    if not 0 <= overshoot < np.inf:
+        raise ValueError(f"DeepFool: overshoot is a share of the step and must be finite and ≥ 0, got {overshoot}")
+
+
+def _step(trace: Trace, source: Integers, goal: Integers, epsilon: float) -> Tensor:
+    """The smallest move of each sample onto a boundary of the linearised net. Result: (n, *in)."""
+    free = goal == ANY
+    k = np.where(free, _nearest(trace, source, epsilon), goal) if free.any() else goal
+    f, w, length = _boundary(trace, _differences(trace, k, source), epsilon)
+    return reshape(ratio(f, length) * ratio(w, length), trace.input.shape)
+
+
+def _nearest(trace: Trace, source: Integers, epsilon: float) -> Integers:
+    """The class whose linearised boundary is nearest, for each sample: argmin |⟨u, z⟩| / ‖Jᵀu‖ over all but its own."""
+    others = np.arange(trace.output.shape[1] - 1)[:, None]
+    others = others + (others >= source)  # (K-1, n): all classes but the sample's own, in order
+    with no_grad():
+        f, _, length = (t.numpy() for t in _boundary(trace, _differences(trace, others, source), epsilon))
+    distance = np.divide(f, length, out=np.full_like(length, np.inf), where=length > 0)[..., 0]
+    return others[distance.argmin(0), np.arange(len(source))]
+
+
+def _differences(trace: Trace, k: Integers, source: Integers) -> Tensor:
+    """u = e_k - e_source. k: (..., n); result: (..., n, K)."""
+    one_hot = np.eye(trace.output.shape[1], dtype=trace.output.dtype)
+    return Tensor(one_hot[k] - one_hot[source]).to(trace.output.device)
+
+
+def _boundary(trace: Trace, u: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The planes ⟨u, z⟩ + ⟨w, step⟩ = 0: |⟨u, z⟩| (..., n, 1), w = Jᵀu (..., n, D), ‖w‖ (..., n, 1). u: (..., n, K)."""
+    w = reshape(trace.reverse()(u), (*u.shape[:-1], -1))
+    return abs(sum(trace.output * u, -1, keepdims=True)), w, norm(w + epsilon if epsilon else w, -1, keepdims=True)

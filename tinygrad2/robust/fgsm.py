@@ -6,34 +6,47 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor, autograd, no_grad
+from tinygrad2.autodiff import Tensor, grad, no_grad
 from tinygrad2.nn import Layer
-from tinygrad2.ops import clip, cross_entropy, sign
+from tinygrad2.ops import abs, clip, cross_entropy, max, reshape, sign
 from tinygrad2.robust.attack import AttackResult, accept, argmax
 
 
 def loss_gradient(net: Layer, x: Tensor, labels: Any, saturating: bool = False) -> Tensor:
-    """∂CE_i/∂x_i for each sample. x: (N, ...). The exact gradient; `saturating=True` lets p_t - 1 round to 0 as usual float32 code does."""
-    leaf = Tensor(x.data, requires_grad=True, name="x")
-    (g,) = autograd.grad(cross_entropy(net(leaf), labels, reduction="sum", saturating=saturating), leaf)
-    assert g is not None
+    """∂CE_i/∂x_i of each sample, a constant. x: (N, ...).
+
+    `saturating=True` lets p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact.
+    """
+    with no_grad():  # nobody differentiates the result, and it may itself be asked for inside no_grad
+        g: Tensor = grad(lambda x: cross_entropy(net(x), labels, reduction="sum", saturating=saturating))(x)
     return g
 
 
-def fgsm(
-    net: Layer, x: Any, labels: Any, epsilon: float, *, box: tuple[float, float] | None = None, saturating: bool = False
-) -> AttackResult:
-    """x + epsilon · sign(∂CE/∂x), clipped to the box where one is given. x: (N, ...); epsilon in the units of x; sign(0) = 0.
+def check_epsilon(epsilon: float) -> None:
+    """Raise ValueError unless epsilon is a size."""
+    if not 0 <= epsilon < np.inf:
+        raise ValueError(f"epsilon is a size in the units of x and must be finite and not negative, got {epsilon}")
 
-    Norms are l∞.
+
+def fgsm(
+    net: Layer,
+    x: Any,
+    labels: Any,
+    epsilon: float,
+    *,
+    box: tuple[float, float] | None = None,
+    saturating: bool = False,
+) -> AttackResult:
+    """x + epsilon · sign(∂CE/∂x), sign(0) = 0, clipped to the box if one is given. x: (N, ...), epsilon in its units.
+
+    Norms are l∞. `saturating`: see `loss_gradient`.
     """
-    if not epsilon >= 0:
-        raise ValueError(f"fgsm: epsilon is a size in the units of x and must not be negative, got {epsilon}")
-    x = accept(net, x, labels)
+    check_epsilon(epsilon)
+    x = accept(net, x)
     direction = sign(loss_gradient(net, x, labels, saturating))
     with no_grad():
-        adversarial = x + direction.astype(x.dtype) * epsilon
+        adversarial = x + direction * epsilon
         adversarial = adversarial if box is None else clip(adversarial, *box)
         success = argmax(net(adversarial)) != np.asarray(labels)
-        norms = (adversarial - x).reshape((len(success), -1)).abs().max(1).numpy()
+        norms = max(abs(reshape(adversarial - x, (x.shape[0], -1))), 1).numpy()
     return AttackResult(adversarial, success, norms, np.ones(len(success), np.int64))

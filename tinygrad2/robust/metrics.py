@@ -13,9 +13,12 @@ import numpy as np
 from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.ops import sign
-from tinygrad2.robust.attack import accept, argmax
+from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust.attack import accept, argmax, sizes
 from tinygrad2.robust.deepfool import deepfool
-from tinygrad2.robust.fgsm import loss_gradient
+from tinygrad2.robust.fgsm import check_epsilon, loss_gradient
+
+__all__ = ["FGS", "Robustness", "accuracy", "in_batches", "predict", "rho", "table_row"]
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[list[slice]], Iterable[slice]]
@@ -36,18 +39,32 @@ def predict(net: Layer, x: Array, batch_size: int = 250) -> Array:
 
 
 def accuracy(net: Layer, x: Array, labels: Array, batch_size: int = 250) -> float:
-    """The share of samples that the net classifies as labelled, in [0, 1]."""
-    return float((predict(net, x, batch_size) == labels).mean())
+    """The share of samples that the net classifies as labelled, in [0, 1]. x: (N, ...); labels: (N,)."""
+    _check_paired(x, labels)
+
+    def right(part: slice) -> Array:
+        logits = net(accept(net, x[part]))
+        return argmax(logits) == check_labels(labels[part], *logits.shape)
+
+    with no_grad():
+        return float(in_batches(right, len(x), batch_size).mean())
 
 
 def rho(
-    net: Layer, x: Array, *, mode: str = "corrected", max_iter: int = 5, batch_size: int = 100, progress: Progress | None = None
+    net: Layer,
+    x: Array,
+    *,
+    mode: str = "corrected",
+    max_iter: int = 5,
+    batch_size: int = 100,
+    progress: Progress | None = None,
 ) -> Array:
     """‖Δ_i‖₂/‖x_i‖₂ of each image, Δ from DeepFool; the mean is ρ₂ (equation 7). Misclassified images are included."""
 
     def ratios(part: slice) -> Array:
-        found = deepfool(net, x[part], mode=mode, max_iter=max_iter)
-        return found.norms / np.linalg.norm(x[part].reshape(len(found.norms), -1), axis=1)
+        images = accept(net, x[part])
+        divisors = sizes(images).numpy()
+        return deepfool(net, images, mode=mode, max_iter=max_iter).norms / divisors
 
     return in_batches(ratios, len(x), batch_size, progress)
 
@@ -69,9 +86,10 @@ class FGS:
         batch_size: int = 250,
         progress: Progress | None = None,
     ) -> None:
+        _check_paired(x, labels)
         self.net, self.x, self.labels, self.box, self.batch_size = net, x, labels, box, batch_size
         self.directions = in_batches(
-            lambda part: sign(loss_gradient(net, accept(net, x[part], labels[part]), labels[part], saturating)).numpy(),
+            lambda part: sign(loss_gradient(net, accept(net, x[part]), labels[part], saturating)).numpy(),
             len(x),
             batch_size,
             progress,
@@ -79,26 +97,28 @@ class FGS:
 
     def accuracy(self, epsilon: float) -> float:
         """The share still classified as labelled. epsilon: l∞ size, in the units of x."""
-        moved = self.x + self.x.dtype.type(epsilon) * self.directions.astype(self.x.dtype)
+        check_epsilon(epsilon)
+        moved = self.x + self.x.dtype.type(epsilon) * self.directions
         return accuracy(self.net, moved if self.box is None else moved.clip(*self.box), self.labels, self.batch_size)
 
     def epsilon_ref(self, largest: float, steps: int = 32, tolerance: float = 1e-3) -> float:
-        """The smallest ε at which half of the images are misclassified, to the relative tolerance; inf if none up to `largest`.
+        """The smallest ε at which half of the images are misclassified, to the relative tolerance; inf if > `largest`.
 
-        It scans `steps` equal intervals for the first that crosses one half, since accuracy need not fall steadily, and halves that one.
+        It scans `steps` equal intervals for the first that crosses one half, since accuracy need not fall steadily, and
+        halves that one.
         """
+        check_epsilon(largest)
         lo = 0.0
-        for hi in np.linspace(0, largest, steps + 1):
-            if self.accuracy(float(hi)) <= 0.5:
+        for hi in np.linspace(0, largest, steps + 1).tolist():
+            if self.accuracy(hi) <= 0.5:
                 break
-            lo = float(hi)
+            lo = hi
         else:
             return float("inf")
-        hi = float(hi)
         while hi - lo > tolerance * hi:
             middle = (lo + hi) / 2
             lo, hi = (lo, middle) if self.accuracy(middle) <= 0.5 else (middle, hi)
-        return hi
+        return float(hi)
 
 
 class Robustness(NamedTuple):
@@ -106,13 +126,20 @@ class Robustness(NamedTuple):
 
     accuracy: float
     rho2: float
-    fgs: dict[float, float]  # fraction of ε_ref → accuracy
+    fgs: dict[float, float]  # share of ε_ref → accuracy
 
 
 def table_row(
-    net: Layer, x: Array, labels: Array, epsilon_ref: float, *, mode: str = "corrected", saturating: bool = False, progress: Progress | None = None
+    net: Layer,
+    x: Array,
+    labels: Array,
+    epsilon_ref: float,
+    *,
+    mode: str = "corrected",
+    saturating: bool = False,
+    progress: Progress | None = None,
 ) -> Robustness:
-    """Accuracy, ρ₂, and accuracy at 0.2, 0.5 and 1.0 of a given ε_ref (that of the defended net, for every row of its table)."""
+    """Accuracy, ρ₂, and accuracy at 0.2, 0.5 and 1.0 of ε_ref (the defended net's, for every row of its table)."""
     fgs = FGS(net, x, labels, saturating=saturating)
     return Robustness(
         accuracy(net, x, labels),
@@ -121,4 +148,6 @@ def table_row(
     )
 
 
-__all__ = ["FGS", "Robustness", "accuracy", "in_batches", "predict", "rho", "table_row"]
+def _check_paired(x: Array, labels: Array) -> None:
+    if np.shape(labels) != (len(x),):
+        raise ValueError(f"labels: expected shape ({len(x)},), one for each image, got {np.shape(labels)}")
