@@ -1,4 +1,4 @@
-"""A double of CuPy on NumPy arrays, for machines without a GPU: as strict as CuPy is, and stricter where CuPy is silent.
+"""A double of CuPy on NumPy arrays, for machines without a GPU: as strict as CuPy, stricter where CuPy is silent.
 
 An array of the double never becomes a NumPy array by itself; whatever makes the host wait for the device is counted in
 `counts.synchronisations`, and every copy from the host in `counts.uploads`. Names that CuPy lacks do not exist here.
@@ -17,24 +17,35 @@ from typing import Any
 import numpy as np
 import pytest
 
-# All names below were read with dir(cupy) and dir(cupy.ndarray) from the cupy-cuda13x 14.2.0 wheel; test_gpu.py compares them
-# with the CuPy that is installed. Only what tinygrad2 may need is listed: add a name here after finding it in the real one.
-UFUNCS = """
-    abs absolute add arctan ceil copysign cos divide equal exp expm1 floor floor_divide fmax fmin greater greater_equal invert isfinite
-    isinf isnan less less_equal log log1p logaddexp logical_and logical_not logical_or logical_xor maximum minimum multiply negative
-    not_equal power remainder rint sign signbit sin sqrt square subtract tan tanh true_divide bitwise_and bitwise_or
-""".split()
-REDUCTIONS = "all any argmax argmin max mean min prod std sum var amax amin count_nonzero cumsum".split()
-CREATIONS = "arange empty eye full identity linspace ones zeros".split()
-FUNCTIONS = """
-    argsort ascontiguousarray broadcast_to clip concatenate copy diagonal dot einsum empty_like expand_dims flip full_like isclose
-    matmul moveaxis nan_to_num ones_like outer pad ravel repeat reshape roll sort squeeze stack swapaxes take take_along_axis
-    tensordot tile trace transpose tril triu vdot zeros_like
-""".split()
-CONSTANTS = "bool_ complex128 dtype e float32 float64 inf int32 int64 intp nan newaxis pi uint8".split()
-METHODS = "astype clip conj copy diagonal dot ravel repeat reshape round squeeze swapaxes take trace transpose view".split()
-ATTRIBUTES = "T dtype imag itemsize nbytes ndim real shape size strides".split()
-ABSENT = "block errstate frompyfunc insert nditer seterr".split()  # in NumPy, not in CuPy
+
+def names(text: str) -> list[str]:
+    return text.split()
+
+
+# All names below were read with dir(cupy) and dir(cupy.ndarray) from the wheel cupy-cuda13x 14.2.0; test_gpu.py
+# compares them with the CuPy that is installed. Only what tinygrad2 may need is here: add a name once CuPy is seen to
+# have it.
+UFUNCS = names("""
+    abs absolute add arctan bitwise_and bitwise_or ceil copysign cos divide equal exp expm1 floor floor_divide fmax fmin
+    greater greater_equal invert isfinite isinf isnan less less_equal log log1p logaddexp logical_and logical_not
+    logical_or logical_xor maximum minimum multiply negative not_equal power remainder rint sign signbit sin sqrt square
+    subtract tan tanh true_divide
+""")
+REDUCTIONS = names("all amax amin any argmax argmin count_nonzero cumsum max mean min prod std sum var")
+CREATIONS = names("arange empty eye full identity linspace ones zeros")
+FUNCTIONS = names("""
+    argsort ascontiguousarray broadcast_to clip concatenate copy diagonal dot einsum empty_like expand_dims flip
+    full_like isclose matmul moveaxis nan_to_num ones_like outer pad ravel repeat reshape roll sort squeeze stack
+    swapaxes take take_along_axis tensordot tile trace transpose tril triu vdot zeros_like
+""")
+CONSTANTS = names("bool_ complex128 dtype e float32 float64 inf int32 int64 intp nan newaxis pi uint8")
+METHODS = names(
+    "astype clip conj copy diagonal dot ravel repeat reshape round squeeze swapaxes take trace transpose view"
+)
+ATTRIBUTES = names("T dtype imag itemsize nbytes ndim real shape size strides")
+BINARY = names("add sub mul truediv floordiv mod pow matmul and or xor")
+COMPARISONS = names("lt le gt ge eq ne")
+ABSENT = names("block errstate frompyfunc insert nditer seterr")  # in NumPy, not in CuPy
 
 _SCALARS = (bool, int, float, complex, np.generic)
 _SETTINGS = (str, bytes, type, np.dtype, slice, type(None), type(Ellipsis))
@@ -74,6 +85,13 @@ def _host(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return type(value)(_host(v) for v in value)
     if isinstance(value, _SCALARS + _SETTINGS):
+        return value
+    raise _unsupported(value)
+
+
+def _operand(value: Any) -> Any:
+    """An array of the double or a number; a list, too, is an error for an operator."""
+    if isinstance(value, (ndarray, *_SCALARS)):
         return value
     raise _unsupported(value)
 
@@ -121,7 +139,8 @@ class ndarray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         raise TypeError(
-            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
+            "Implicit conversion to a NumPy array is not allowed. "
+            "Please use `.get()` to construct a NumPy array explicitly."
         )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -134,14 +153,15 @@ class ndarray:
 
     def __getitem__(self, key: Any) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
-        counts.synchronisations += sum(getattr(k, "dtype", None) == bool for k in parts)  # how many are True decides the shape
+        # How many entries of a mask are True decides the shape of the result.
+        counts.synchronisations += sum(getattr(k, "dtype", None) == np.bool_ for k in parts)
         return _device(self._host[self._key(parts)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._host[self._key(key if isinstance(key, tuple) else (key,))] = _host(value)
 
     def _key(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The key for NumPy. Lists and NumPy arrays are uploaded; integers out of range wrap silently, as CuPy's kernels let them."""
+        """The key for NumPy. Lists and NumPy arrays are uploaded; integers out of range wrap silently, as in CuPy."""
         arrays = [asarray(k) if isinstance(k, list | np.ndarray) else k for k in parts]
         widths = [0 if k is None or k is Ellipsis else k.ndim if _is_mask(k) else 1 for k in arrays]
         result, axis = [], 0
@@ -201,11 +221,9 @@ def _is_mask(k: object) -> bool:
 
 def _operator(name: str) -> Callable[..., Any]:
     def operate(self: ndarray, *other: Any) -> Any:
-        if other and not isinstance(other[0], (ndarray, *_SCALARS)):
-            if getattr(other[0], "__array_ufunc__", False) is None:
-                return NotImplemented  # it asks for its own reflected method
-            raise _unsupported(other[0])
-        return _compute(lambda a, *b: getattr(np.ndarray, name)(a, *b), self, *other)
+        if other and getattr(other[0], "__array_ufunc__", False) is None:
+            return NotImplemented  # it asks for its own reflected method
+        return _compute(getattr(np.ndarray, name), self, *map(_operand, other))
 
     return operate
 
@@ -230,11 +248,11 @@ def _method(name: str, keywords: set[str] | None = None) -> Callable[..., Any]:
 
 
 def _attribute(name: str) -> property:
-    return property(lambda self: _device(getattr(self._host, name)) if name in ("T", "real", "imag") else getattr(self._host, name))
+    return property(
+        lambda self: _device(getattr(self._host, name)) if name in ("T", "real", "imag") else getattr(self._host, name)
+    )
 
 
-BINARY = "add sub mul truediv floordiv mod pow matmul and or xor".split()
-COMPARISONS = "lt le gt ge eq ne".split()
 for _name in BINARY:
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
     setattr(ndarray, f"__r{_name}__", _operator(f"__r{_name}__"))
@@ -259,10 +277,7 @@ class ufunc:
         self._f = getattr(np, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for a in args:
-            if not isinstance(a, (ndarray, *_SCALARS)):
-                raise _unsupported(a)
-        return _compute(self._f, *args, **kwargs)
+        return _compute(self._f, *map(_operand, args), **kwargs)
 
     def at(self, a: ndarray, indices: Any, b: Any) -> None:
         if self.name not in ("add", "subtract", "maximum", "minimum"):
@@ -273,7 +288,7 @@ class ufunc:
 
 
 def _function(name: str, keywords: set[str] | None = None, module: Any = np) -> Callable[..., Any]:
-    """A function whose first argument is an array of the double, or a sequence of them (einsum: a formula, then arrays)."""
+    """A function whose first argument is an array of the double, or a sequence of them (einsum's is a formula)."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         first = args[1 if isinstance(args[0], str) else 0]
@@ -311,11 +326,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     """The selection only: where(condition) alone would synchronise."""
     if not hasattr(condition, "astype"):
         raise AttributeError(f"{type(condition).__name__!r} object has no attribute 'astype'")
-    return _compute(np.where, condition.astype("?"), *(v if isinstance(v, (ndarray, *_SCALARS)) else _reject(v) for v in (x, y)))
-
-
-def _reject(value: object) -> None:
-    raise _unsupported(value)
+    return _compute(np.where, condition.astype("?"), _operand(x), _operand(y))
 
 
 def array_equal(a1: ndarray, a2: ndarray, equal_nan: bool = False) -> Any:
@@ -338,7 +349,9 @@ def _module(name: str, **names: Any) -> ModuleType:
     module.__dict__.update(names)
 
     def missing(attribute: str) -> Any:
-        raise AttributeError(f"module {name!r} has no attribute {attribute!r} (a double: if CuPy has it, add it to cupy_double.py)")
+        raise AttributeError(
+            f"module {name!r} has no attribute {attribute!r} (a double: if CuPy has it, add it to cupy_double.py)"
+        )
 
     module.__dict__["__getattr__"] = missing
     return module

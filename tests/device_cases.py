@@ -1,18 +1,21 @@
-"""What must give the same numbers wherever the arrays live: every primitive, public function, layer, attack and defense.
+"""What must give the same numbers wherever the arrays live: every primitive, public function, layer and attack.
 
-The tables are complete on purpose; a test fails when something new has no row. `orders` and `network` collect values and
-derivatives up to the second order; the tests compare what they collect on two devices.
+The tables are complete on purpose; a test fails when something new has no row. `orders` and `network` collect values
+and derivatives up to the second order; the tests compare what they collect on two devices.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from cupy_double import names
 
 import tinygrad2 as tg
+from tinygrad2 import experiments as ex
 from tinygrad2 import nn, ops, robust
 from tinygrad2.autodiff import REGISTRY, Tensor, VariadicPrimitive, autograd
 from tinygrad2.kernels import Geometry, to_device, to_numpy
@@ -34,7 +37,7 @@ def positive(*shape: int) -> np.ndarray[Any, Any]:
 
 
 class Case(NamedTuple):
-    """f(*tensors, *constants); every array among the constants goes to the device too, "@device" and "@dtype" are filled in."""
+    """f(*tensors, *constants); constant arrays go to the device as well, "@device" and "@dtype" are filled in."""
 
     arrays: tuple[np.ndarray[Any, Any], ...]
     constants: tuple[Any, ...] = ()
@@ -50,8 +53,9 @@ AT = _rng.integers(0, 30, (2, 4, *POOL.output)).astype(np.int32)
 ROWS = np.array([2, 0, 2, -1])
 
 PRIMITIVES: dict[str, Case] = {
-    **dict.fromkeys("add subtract multiply divide maximum share equal not_equal less less_equal greater greater_equal".split(), PAIR),
-    **dict.fromkeys("negative exp tanh sigmoid softplus positive sign relu abs identity".split(), ONE),
+    **dict.fromkeys(names("add subtract multiply divide maximum share equal not_equal"), PAIR),
+    **dict.fromkeys(names("less less_equal greater greater_equal"), PAIR),
+    **dict.fromkeys(names("negative exp tanh sigmoid softplus positive sign relu abs identity"), ONE),
     **dict.fromkeys(("log", "sqrt"), Case((positive(2, 3),))),
     "power": Case((positive(2, 3),), (2.5,)),
     "mask": Case((real(2, 3), BOOLEAN)),
@@ -104,7 +108,10 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
         lambda x, w, b: ops.conv2d(x, w, b, stride=2, padding="same", groups=2),
         Case((X, W, real(6))),
     ),
-    "conv_transpose2d": (lambda x, w, b: ops.conv_transpose2d(x, w, b, stride=2, padding=1), Case((real(2, 6, 4, 3), W, real(2)))),
+    "conv_transpose2d": (
+        lambda x, w, b: ops.conv_transpose2d(x, w, b, stride=2, padding=1),
+        Case((real(2, 6, 4, 3), W, real(2))),
+    ),
     "cross_entropy": (
         lambda z: ops.cross_entropy(z, LABELS, label_smoothing=0.1, reduction="none"),
         Case((real(4, 3),)),
@@ -158,7 +165,11 @@ LAYERS: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
     "Residual": (lambda: nn.Residual(nn.Sequential(nn.Linear(5, 5, rng=0, dtype=np.float64), nn.Tanh())), VECTORS),
     "Sequential": (
         lambda: nn.Sequential(
-            nn.Conv2d(4, 3, 3, rng=0, dtype=np.float64), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3, rng=1, dtype=np.float64)
+            nn.Conv2d(4, 3, 3, rng=0, dtype=np.float64),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(12, 3, rng=1, dtype=np.float64),
         ),
         IMAGES,
     ),
@@ -231,8 +242,10 @@ def orders(f: Callable[..., Tensor], case: Case, device: str, dtype: str) -> Ite
         yield from ((f"second derivative {i}", g) for i, g in enumerate(second) if g is not None)
 
 
-def network(make: Callable[[], Layer], shape: tuple[int, ...], device: str, training: bool) -> Iterator[tuple[str, Tensor]]:
-    """A layer's output, reverse layer, linearised layer, exact Jacobian, and the gradients of a penalty on that Jacobian."""
+def network(
+    make: Callable[[], Layer], shape: tuple[int, ...], device: str, training: bool
+) -> Iterator[tuple[str, Tensor]]:
+    """A layer's output, reverse layer, linearised layer, exact Jacobian, and the gradients of a penalty on that."""
     layer = make().train(training).to(device)
     x = leaf(np.random.default_rng(5).normal(size=shape), device, "float64")
     trace = layer.trace(x)
@@ -252,7 +265,11 @@ def network(make: Callable[[], Layer], shape: tuple[int, ...], device: str, trai
 
 def _small_net() -> Layer:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, rng=0, dtype=np.float64), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 5, rng=1, dtype=np.float64)
+        nn.Conv2d(1, 4, 3, rng=0, dtype=np.float64),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 5, rng=1, dtype=np.float64),
     )
 
 
@@ -284,7 +301,9 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
     "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
     "rho": lambda net, x, labels: [("rho", robust.rho(net, x))],
-    "table_row": lambda net, x, labels: [("row", np.array([*(row := robust.table_row(net, x, labels, 0.1))[:2], *row.fgs.values()]))],
+    "table_row": lambda net, x, labels: [
+        ("row", np.array([*(row := robust.table_row(net, x, labels, 0.1))[:2], *row.fgs.values()]))
+    ],
     "walk": lambda net, x, labels: [("delta", robust.walk(net, Tensor(x).to(_device(net)), labels).delta)],
 }
 
@@ -299,13 +318,29 @@ def robustness(name: str, device: str) -> Iterator[tuple[str, Any]]:
     yield from ROBUST[name](_small_net().eval().to(device), rng.uniform(0.1, 1, (6, 1, 6, 6)), rng.integers(0, 5, 6))
 
 
+def experiment(device: str, folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """The parameters after a short run of the training loop, reference and Deep Defense."""
+    sets = [
+        "data.name=digits",
+        "data.n_train=60",
+        "data.n_test=20",
+        "model.hidden=[8]",
+        "reference.epochs=2",
+        "defense.epochs=1",
+    ]
+    config = ex.resolve(sets=[*sets, "run.batch_size=20", "eval.n_curve=5", f"run.device={device}"])
+    yield from ex.train(config, folder / device).named_parameters()
+
+
 def attacks() -> set[str]:
     """The names of all functions of tinygrad2.robust."""
     return {name for name in robust.__all__ if inspect.isfunction(getattr(robust, name))}
 
 
-def assert_same(collected: Iterator[tuple[str, Any]], expected: Iterator[tuple[str, Any]], array: type, tolerance: float) -> None:
-    """Both runs yield the same names, shapes, dtypes and values; the arrays of the first run's tensors are all of the given type."""
+def assert_same(
+    collected: Iterator[tuple[str, Any]], expected: Iterator[tuple[str, Any]], array: type, tolerance: float
+) -> None:
+    """Both runs yield the same names, shapes, dtypes and values; the first run's tensors hold arrays of that type."""
     got, want = list(collected), list(expected)
     assert [name for name, _ in got] == [name for name, _ in want]
     for (name, g), (_, w) in zip(got, want, strict=True):

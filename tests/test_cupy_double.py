@@ -1,4 +1,4 @@
-"""Nothing above kernels/ is tied to NumPy: on the double of CuPy everything gives the same numbers and stays on the device.
+"""Nothing above kernels/ is tied to NumPy: on the double of CuPy all gives the same numbers and stays on the device.
 
 The first tests hold the double itself to CuPy's strictness; without them the others would prove nothing.
 """
@@ -6,6 +6,7 @@ The first tests hold the double itself to CuPy's strictness; without them the ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,7 @@ from device_cases import (
     TOLERANCE,
     assert_same,
     attacks,
+    experiment,
     layers,
     leaf,
     loss_of,
@@ -70,7 +72,7 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         lambda d, h: cupy_double.cupy.concatenate([d, h]),
         lambda d, h: cupy_double.cupy.exp(h),
         lambda d, h: cupy_double.cupy.sum(h),
-        lambda d, h: d + [1.0, 2.0],
+        lambda d, h: d * [1.0, 2.0],
         lambda d, h: [1, 2, 3][d[0, 0].astype("int64")],
     ],
 )
@@ -81,7 +83,19 @@ def test_the_double_refuses_to_mix_with_the_host(cupy: ModuleType, mix: Callable
 
 def test_the_double_takes_numbers_and_stays_on_the_device(cupy: ModuleType) -> None:
     d = cupy.arange(6, dtype="float32").reshape(2, 3)
-    for result in (d + 1, 2.0 * d, np.float32(2) * d, d * np.float32(2), np.exp(d), d.sum(), d[0, 0], d.max(axis=1), -d, d @ d.T, d > 1):
+    for result in (
+        d + 1,
+        2.0 * d,
+        np.float32(2) * d,
+        d * np.float32(2),
+        np.exp(d),
+        d.sum(),
+        d[0, 0],
+        d.max(axis=1),
+        -d,
+        d @ d.T,
+        d > 1,
+    ):
         assert type(result) is cupy.ndarray
     assert (2.0 * d).dtype == np.float32
     assert d.sum().shape == ()
@@ -89,7 +103,14 @@ def test_the_double_takes_numbers_and_stays_on_the_device(cupy: ModuleType) -> N
 
 def test_the_double_counts_what_makes_the_host_wait(cupy: ModuleType) -> None:
     d = cupy.ones((3,))
-    for wait in (lambda: bool(d[0]), lambda: float(d[0]), lambda: int(d[0]), lambda: d[0].item(), lambda: d.get(), lambda: d[d > 0]):
+    for wait in (
+        lambda: bool(d[0]),
+        lambda: float(d[0]),
+        lambda: int(d[0]),
+        lambda: d[0].item(),
+        lambda: d.get(),
+        lambda: d[d > 0],
+    ):
         with counting() as count:
             wait()
         assert count.synchronisations == 1
@@ -161,10 +182,15 @@ def test_every_function_gives_the_same_on_the_device(cupy: ModuleType, name: str
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("name", sorted(LAYERS))
-def test_every_layer_its_reverse_and_its_jacobian_give_the_same_on_the_device(cupy: ModuleType, name: str, training: bool) -> None:
+def test_every_layer_its_reverse_and_its_jacobian_give_the_same_on_the_device(
+    cupy: ModuleType, name: str, training: bool
+) -> None:
     make, shape = LAYERS[name]
     assert_same(
-        network(make, shape, "cuda", training), network(make, shape, "cpu", training), cupy.ndarray, TOLERANCE["float64"]
+        network(make, shape, "cuda", training),
+        network(make, shape, "cpu", training),
+        cupy.ndarray,
+        TOLERANCE["float64"],
     )
 
 
@@ -206,6 +232,11 @@ def test_every_transform_gives_the_same_on_the_device(cupy: ModuleType, name: st
     assert_same(result("cuda"), result("cpu"), cupy.ndarray, TOLERANCE["float64"])
 
 
+def test_an_experiment_gives_the_same_parameters_on_the_device(cupy: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn (pip install 'tinygrad2[lab]')")
+    assert_same(experiment("cuda", tmp_path), experiment("cpu", tmp_path), cupy.ndarray, 1e-4)
+
+
 # No hidden waiting: the host only queues work.
 
 X, W = real(2, 3, 6, 6), real(4, 3, 3, 3)
@@ -232,7 +263,9 @@ def test_forward_backward_and_double_backward_never_wait_for_the_device(cupy: Mo
 
 
 def test_a_training_step_with_an_input_gradient_penalty_never_waits_for_the_device(cupy: ModuleType) -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3, rng=0)).to("cuda")
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3, rng=0)
+    ).to("cuda")
     optimizer = nn.SGD(net.parameters(), lr=0.1, momentum=0.9)
     x = leaf(X, "cuda", "float32")
     with counting() as count:
@@ -244,7 +277,9 @@ def test_a_training_step_with_an_input_gradient_penalty_never_waits_for_the_devi
 
 
 def test_the_exact_jacobian_never_waits_for_the_device(cupy: ModuleType) -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3, rng=0)).to("cuda")
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3, rng=0)
+    ).to("cuda")
     with counting() as count:
         loss_of(net.trace(leaf(X, "cuda", "float32")).jacobian()).backward()
     assert count.synchronisations == 0

@@ -38,7 +38,9 @@ def cupy() -> Any:
 
 
 def test_the_double_has_only_names_that_cupy_has() -> None:
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed: the names of its double cannot be compared with it")
+    cupy = pytest.importorskip(
+        "cupy", reason="CuPy is not installed: the names of its double cannot be compared with it"
+    )
     public = [name for name in vars(cupy_double.cupy) if not name.startswith("__")]
     assert [name for name in public if not hasattr(cupy, name)] == []
     private = {"_host", "_key"}
@@ -76,7 +78,9 @@ def test_every_function_gives_the_same_on_the_gpu(cupy: Any, name: str, dtype: s
 @pytest.mark.gpu
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("name", sorted(LAYERS))
-def test_every_layer_its_reverse_and_its_jacobian_give_the_same_on_the_gpu(cupy: Any, name: str, training: bool) -> None:
+def test_every_layer_its_reverse_and_its_jacobian_give_the_same_on_the_gpu(
+    cupy: Any, name: str, training: bool
+) -> None:
     make, shape = LAYERS[name]
     on_gpu, on_cpu = (network(make, shape, device, training) for device in ("cuda", "cpu"))
     assert_same(on_gpu, on_cpu, cupy.ndarray, TOLERANCE["float64"])
