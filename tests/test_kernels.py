@@ -132,10 +132,16 @@ def test_leading_axes_are_separate_problems(problem: Convolution) -> None:
 
 @given(convolutions())
 def test_complex_steps_pass_through(problem: Convolution) -> None:
-    """Linear in x: the imaginary part of conv2d(x + i h v) is h conv2d(v), at any h."""
-    x, w, _ = problem.arrays(np.float64)
-    stepped = conv2d(x + 1e-200j * x, w, problem.geo)
-    np.testing.assert_allclose(stepped.imag, 1e-200 * conv2d(x, w, problem.geo), rtol=1e-12, atol=1e-210)
+    """Linear in each argument: the imaginary part of f(a + i h a) is h f(a), at any h; the other one stays real."""
+    arrays = problem.arrays(np.float64)
+    for name, (a, b) in FAMILY.items():
+        call = getattr(kernels, name)
+        expected = 1e-200 * call(arrays[a], arrays[b], problem.geo)
+        for stepped in (
+            call(arrays[a] * (1 + 1e-200j), arrays[b], problem.geo),
+            call(arrays[a], arrays[b] * (1 + 1e-200j), problem.geo),
+        ):
+            np.testing.assert_allclose(stepped.imag, expected, rtol=1e-12, atol=1e-210)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -167,6 +167,17 @@ def test_arrays_on_the_device_are_copied(cupy: types.ModuleType) -> None:
     assert freeze(a).values is not a.values
 
 
+def test_one_row_named_from_both_ends_receives_both() -> None:
+    np.testing.assert_array_equal(index_add((3,), np.array([2, -1, 0]), np.array([1.0, 10, 100])), [100, 0, 11])
+
+
+def test_scalars_can_be_indexed_too() -> None:
+    assert index_add((), np.array(True), np.array([3.0])) == 3
+    assert index_add((), (), np.array(3.0)) == 3
+    with pytest.raises(IndexError, match="too many indices"):
+        index_add((), np.array([0]), np.array([3.0]))
+
+
 @st.composite
 def indexed(draw: st.DrawFn) -> tuple[tuple[int, ...], Any]:
     """A shape and a basic, advanced or boolean index into it."""

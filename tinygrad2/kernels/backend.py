@@ -116,28 +116,25 @@ def freeze(a: Array) -> Array:
 def _is_basic(key: object) -> bool:
     """True if `key` holds only integers, slices, None and Ellipsis: such an index names no element twice."""
     parts = key if isinstance(key, tuple) else (key,)
-    return all(
-        part is None
-        or part is Ellipsis
-        or isinstance(part, slice)
-        or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
-        for part in parts
-    )
+    return all(part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)) for part in parts)
 
 
-def _names_rows_once(key: object, rows: int) -> bool:
+def _names_rows_once(key: object, shape: tuple[int, ...]) -> bool:
     """True if `key` is one NumPy array that names no row twice (`add.at` would be many times slower)."""
     (at,) = key if isinstance(key, tuple) and len(key) == 1 else (key,)
     if not isinstance(at, np.ndarray):
         return False
-    return at.dtype.kind == "b" or at.ndim == 1 and np.unique(at % max(rows, 1)).size == at.size
+    if at.dtype.kind == "b":
+        return True
+    # Modulo the length, since -1 and the last row are one row.
+    return bool(shape) and at.ndim == 1 and np.unique(at % max(shape[0], 1)).size == at.size
 
 
 def index_add(shape: tuple[int, ...], key: Any, g: Array) -> Array:
     """The adjoint of `a[key]` for `a` of `shape`: zeros with `g` added at `key`, repeated places adding up."""
     module = xp(g)
     out = module.zeros(shape, g.dtype)
-    if _is_basic(key) or _names_rows_once(key, shape[0]):
+    if _is_basic(key) or _names_rows_once(key, shape):
         out[key] += g
     else:
         module.add.at(out, key, g)

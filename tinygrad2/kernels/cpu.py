@@ -271,6 +271,12 @@ class _Problem:
         return out
 
 
+def _product(a: NDArray, b: NDArray, out: NDArray | None = None) -> NDArray:
+    """a @ b. BLAS fills its tiles with zeros, where inf * 0 raises a flag that belongs to no element of the result."""
+    with np.errstate(invalid="ignore"):
+        return np.matmul(a, b, out=out)
+
+
 def conv2d(x: NDArray, w: NDArray, geo: Geometry) -> NDArray:
     """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW)."""
     problem = _Problem(x.shape[0], x.shape[1], w.shape[0], geo, x.dtype)
@@ -279,7 +285,7 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry) -> NDArray:
     for block in problem.blocks():
         images = block.stop - block.start
         out = problem.matrices("outputs", problem.outputs, images)
-        np.matmul(matrix, problem.unfold(x[block]), out=out)
+        _product(matrix, problem.unfold(x[block]), out)
         _swap(out.size, _input(out, problem.outputs, images, problem.pixels), y[block])
     return y.reshape(problem.images, problem.outputs, *geo.output)
 
@@ -292,7 +298,7 @@ def conv2d_input(g: NDArray, w: NDArray, geo: Geometry) -> NDArray:
     x = np.empty((problem.images, problem.inputs, *geo.input), g.dtype)
     for block in problem.blocks():
         columns = problem.matrices("columns", problem.rows, block.stop - block.start)
-        np.matmul(matrix, problem.pixels_last(g[block]), out=columns)
+        _product(matrix, problem.pixels_last(g[block]), columns)
         _col2im(columns.size, _input(columns), x[block], _numbers(geo))
     return x
 
@@ -303,7 +309,7 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry) -> NDArray:
     x, g = _input(x), _input(g, problem.images, problem.outputs, problem.pixels)
     w = np.zeros((geo.groups, problem.outputs // geo.groups, problem.rows // geo.groups), x.dtype)
     for block in problem.blocks():
-        w += problem.pixels_last(g[block]) @ problem.unfold(x[block]).swapaxes(1, 2)
+        w += _product(problem.pixels_last(g[block]), problem.unfold(x[block]).swapaxes(1, 2))
     return w.reshape(problem.outputs, problem.inputs // geo.groups, *geo.kernel)
 
 

@@ -19,7 +19,7 @@ def offsets(geo: Geometry) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
     for i in range(geo.kernel[0]):
         for j in range(geo.kernel[1]):
             y, x = i * dh, j * dw
-            yield i, j, (slice(y, y + sh * (oh - 1) + 1, sh), slice(x, x + sw * (ow - 1) + 1, sw))
+            yield i, j, (slice(y, y + sh * oh, sh), slice(x, x + sw * ow, sw))
 
 
 def inside(geo: Geometry) -> tuple[slice, slice]:
