@@ -318,8 +318,8 @@ def robustness(name: str, device: str) -> Iterator[tuple[str, Any]]:
     yield from ROBUST[name](_small_net().eval().to(device), rng.uniform(0.1, 1, (6, 1, 6, 6)), rng.integers(0, 5, 6))
 
 
-def experiment(device: str, folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """The parameters after a short run of the training loop, reference and Deep Defense."""
+def experiment(device: str, folder: Path) -> Iterator[tuple[str, Any]]:
+    """The parameters that a short run of the training loop, reference and Deep Defense, leaves on disk."""
     sets = [
         "data.name=digits",
         "data.n_train=60",
@@ -329,7 +329,8 @@ def experiment(device: str, folder: Path) -> Iterator[tuple[str, Tensor]]:
         "defense.epochs=1",
     ]
     config = ex.resolve(sets=[*sets, "run.batch_size=20", "eval.n_curve=5", f"run.device={device}"])
-    yield from ex.train(config, folder / device).named_parameters()
+    ex.train(config, folder / device)
+    yield from nn.load(folder / device / "final.npz").items()
 
 
 def attacks() -> set[str]:

@@ -234,7 +234,10 @@ def test_every_transform_gives_the_same_on_the_device(cupy: ModuleType, name: st
 
 def test_an_experiment_gives_the_same_parameters_on_the_device(cupy: ModuleType, tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn (pip install 'tinygrad2[lab]')")
-    assert_same(experiment("cuda", tmp_path), experiment("cpu", tmp_path), cupy.ndarray, 1e-4)
+    with counting() as count:
+        there = list(experiment("cuda", tmp_path))
+    assert count.uploads > 0
+    assert_same(iter(there), experiment("cpu", tmp_path), cupy.ndarray, 1e-4)
 
 
 # No hidden waiting: the host only queues work.
