@@ -84,6 +84,9 @@ def _read_npz(content: bytes) -> Arrays:
     with zipfile.ZipFile(BytesIO(content)) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} is wrong")
+        end = content.rfind(b"PK\5\6")  # this record counts the entries; zipfile does not notice if some are gone
+        if len(archive.namelist()) != int.from_bytes(content[end + 10 : end + 12], "little"):
+            raise ValueError("its table of contents is damaged")
         return {name.removesuffix(".npy"): _read_array(archive, name) for name in archive.namelist()}
 
 

@@ -89,13 +89,16 @@ class Layer:
 
     def to(self, device: str) -> Self:
         """Put new parameters and buffers on "cpu" or "cuda" in place of the old. Do it before making the optimizer."""
-        moved: dict[int, Tensor] = {}  # a shared tensor stays shared
-        for _, layer in self.named_layers():
-            for name, t in list(vars(layer).items()):
-                if isinstance(t, Tensor):
-                    if id(t) not in moved:
-                        moved[id(t)] = Tensor(to_device(t.array, device), t.requires_grad, t.name)
-                    setattr(layer, name, moved[id(t)])
+        places = [
+            (layer, name, t)
+            for _, layer in self.named_layers()
+            for name, t in vars(layer).items()
+            if isinstance(t, Tensor)
+        ]
+        old = {id(t): t for _, _, t in places}  # a shared tensor stays shared
+        new = {i: Tensor(to_device(t.array, device), t.requires_grad, t.name) for i, t in old.items()}
+        for layer, name, t in places:
+            setattr(layer, name, new[id(t)])
         return self
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:

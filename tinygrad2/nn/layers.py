@@ -1,6 +1,6 @@
 """The layers, with PyTorch's argument names, order and parameter shapes. Each returns its output and its reverse layer.
 
-`rng`: a NumPy generator or a seed for the initial values (None: the shared generator, see `init.manual_seed`).
+`rng`: a NumPy generator or a seed for the initial values (None: the shared generator, see `nn.manual_seed`).
 `dtype`: float32 or float64. Samples come first in every input: a layer's errors name the axes that it expects.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
-from tinygrad2.nn import init
 from tinygrad2.nn import reverse as r
+from tinygrad2.nn.init import Rng, default_rng, fan_in_uniform, fans, parameter, uniform
 from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.ops import families, functional, leaky_relu, mask, mean, positive, relu, reshape, sigmoid, softmax, tanh
 from tinygrad2.ops.elementwise import power
@@ -28,12 +28,12 @@ class Linear(Layer):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, rng: init.Rng = None, dtype: Any = np.float32
+        self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, dtype: Any = np.float32
     ) -> None:
         _check_counts(in_features=in_features, out_features=out_features)
-        rng = init.default_rng(rng)
-        self.weight = init.fan_in_uniform((out_features, in_features), rng, dtype)
-        self.bias = init.uniform((out_features,), in_features**-0.5, rng, dtype) if bias else None
+        rng = default_rng(rng)
+        self.weight = fan_in_uniform((out_features, in_features), rng, dtype)
+        self.bias = uniform((out_features,), in_features**-0.5, rng, dtype) if bias else None
 
     def apply(self, x: Tensor) -> Applied:
         if x.ndim < 2:
@@ -63,16 +63,16 @@ class Conv2d(Layer):
         groups: int = 1,
         bias: bool = True,
         *,
-        rng: init.Rng = None,
+        rng: Rng = None,
         dtype: Any = np.float32,
     ) -> None:
         _check_counts(in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"{in_channels} → {out_channels} channels cannot be divided into {groups} groups")
-        rng = init.default_rng(rng)
+        rng = default_rng(rng)
         shape = (out_channels, in_channels // groups, *_pair(kernel_size))
-        self.weight = init.fan_in_uniform(shape, rng, dtype)
-        self.bias = init.uniform((out_channels,), init.fans(shape)[0] ** -0.5, rng, dtype) if bias else None
+        self.weight = fan_in_uniform(shape, rng, dtype)
+        self.bias = uniform((out_channels,), fans(shape)[0] ** -0.5, rng, dtype) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
     def apply(self, x: Tensor) -> Applied:
@@ -113,9 +113,9 @@ class PReLU(Layer):
     x: (N, C, ...); weight: (num_parameters,), with num_parameters 1 or C.
     """
 
-    def __init__(self, num_parameters: int = 1, init_slope: float = 0.25, *, dtype: Any = np.float32) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = np.float32) -> None:
         _check_counts(num_parameters=num_parameters)
-        self.weight = init.parameter(np.full(num_parameters, init_slope), dtype)
+        self.weight = parameter(np.full(num_parameters, init), dtype)
 
     def apply(self, x: Tensor) -> Applied:
         n = self.weight.size
@@ -204,11 +204,11 @@ class Dropout(Layer):
     Each call draws a fresh mask from the layer's own generator; `nn.rng_state` saves where that is.
     """
 
-    def __init__(self, p: float = 0.5, *, rng: init.Rng = None) -> None:
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
         if not 0.0 <= p < 1.0:
             raise ValueError(f"p is a probability in [0, 1), got {p}")
         self.p = p
-        self.rng = init.default_rng(rng).spawn(1)[0]
+        self.rng = default_rng(rng).spawn(1)[0]
 
     def apply(self, x: Tensor) -> Applied:
         if not self.training or self.p == 0:
@@ -229,8 +229,8 @@ class _BatchNorm(Layer):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = np.float32) -> None:
         _check_counts(num_features=num_features)
         self.eps, self.momentum = eps, momentum
-        self.weight = init.parameter(np.ones(num_features), dtype)
-        self.bias = init.parameter(np.zeros(num_features), dtype)
+        self.weight = parameter(np.ones(num_features), dtype)
+        self.bias = parameter(np.zeros(num_features), dtype)
         self.running_mean = Tensor(np.zeros(num_features, dtype))
         self.running_var = Tensor(np.ones(num_features, dtype))
 

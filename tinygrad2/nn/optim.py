@@ -79,7 +79,7 @@ class SGD(Optimizer):
     """v ← momentum·v + g; p ← p - lr·v, with g including weight_decay·p."""
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0
+        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, *, weight_decay: float = 0.0
     ) -> None:
         self.momentum = float(momentum)
         self.slots = ("velocity",) if momentum else ()

@@ -1,7 +1,7 @@
 """The explicit reverse network: for every layer a reverse layer that shares its weights, masks, indices and geometry.
 
-At a point x a layer is a linear map J. Its reverse layer computes Jᵀu (`back`), and also Jv (`forth`), since the reverse
-of the reverse is the linearised forward pass. The fields of a reverse layer are what it shares. Cotangents may carry
+At a point x a layer is a linear map J. Its reverse layer computes Jᵀu (`back`) and Jv (`forth`), since the reverse of
+the reverse is the linearised forward pass. The fields of a reverse layer are what it shares. Cotangents may carry
 leading axes (K, N, ...); what is shared has the axes (N, ...) and is never copied over K. This is Deep Defense (Yan et
 al. 2018), section 3.3 and figure 1, made general.
 """
