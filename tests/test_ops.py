@@ -375,3 +375,379 @@ def test_derivatives_to_order_three_are_made_of_registered_primitives(name: str,
 @given(case=SMOOTH["multiply"], seed=SEEDS)
 def test_third_derivatives_are_right_too(case: Problem, seed: int) -> None:
     check_derivatives(lambda a, b: ops.tanh(a * b) * ops.sigmoid(a), case.arrays, np.random.default_rng(seed), orders=3)
+
+
+# Public functions: what they compute, by NumPy alone, and derivatives of two orders.
+RNG = np.random.default_rng(5)
+X, V, B = RNG.standard_normal((2, 4, 5, 6)), RNG.standard_normal((4, 3)), RNG.standard_normal(4)
+K, S = RNG.standard_normal((6, 2, 3, 2)), RNG.uniform(0.5, 2.0, 4)
+(D,) = distinct(RNG, [(2, 4, 5, 6)])
+LABELS = np.array([2, 0, 1, 2])
+
+
+def convolution(x: Array, w: Array, stride: Shape, pads: Any, dilation: Shape, groups: int) -> Array:
+    """Cross-correlation by its definition, one output entry at a time."""
+    x = np.pad(x, ((0, 0), (0, 0), *pads))
+    o, c = w.shape[0] // groups, w.shape[1]
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:], strict=True)]
+    size = [(n - r) // s + 1 for n, r, s in zip(x.shape[2:], reach, stride, strict=True)]
+    y = np.zeros((x.shape[0], w.shape[0], *size))
+    for n, k, i, j in np.ndindex(y.shape):
+        top, left, first = i * stride[0], j * stride[1], (k // o) * c
+        window = x[n, first : first + c, top : top + reach[0] : dilation[0], left : left + reach[1] : dilation[1]]
+        y[n, k, i, j] = (window * w[k]).sum()
+    return y
+
+
+def windows(x: Array, kernel: int, stride: int, padding: int, fill: float) -> Array:
+    x = np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2), constant_values=fill)
+    return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride]
+
+
+def normalized(x: Array, mean: Array, var: Array, w: Array, b: Array) -> Array:
+    mean, var, w, b = (a.reshape(-1, *(1,) * (x.ndim - 2)) for a in (mean, var, w, b))
+    return (x - mean) / np.sqrt(var + 1e-5) * w + b
+
+
+def response(x: Array, size: int) -> Array:
+    c = range(x.shape[1])
+    near = [[j for j in c if k - size // 2 <= j <= k + (size - 1) // 2] for k in c]
+    total = np.stack([(x[:, at] ** 2).sum(1) for at in near], 1)
+    return x / (2.0 + 0.5 / size * total) ** 0.75
+
+
+def entropy(z: Array, smoothing: float) -> Array:
+    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    target = (1 - smoothing) * np.eye(z.shape[1])[LABELS] + smoothing / z.shape[1]
+    return -(target * np.log(p)).sum(1)
+
+
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence[Array]]] = {
+    "batch_norm in train mode": (tg.batch_norm, lambda x, w, b: normalized(x, x.mean((0, 2, 3)), x.var((0, 2, 3)), w, b), (X, S, B)),
+    "batch_norm of rows": (tg.batch_norm, lambda x, w, b: normalized(x, x.mean(0), x.var(0), w, b), (V, S[:3], B[:3])),
+    "batch_norm in eval mode": (tg.batch_norm, lambda x, w, b, m, v: normalized(x, m, v, w, b), (X, S, B, B + 1, S + 1)),
+    "broadcast_to": (lambda x: tg.broadcast_to(x, (2, 4, 3)), lambda x: np.broadcast_to(x, (2, 4, 3)), (V,)),
+    "clip": (lambda x: tg.clip(x, -1, 2), lambda x: np.clip(x, -1, 2), (D,)),
+    "conv2d": (tg.conv2d, lambda x, w: convolution(x, w, (1, 1), ((0, 0), (0, 0)), (1, 1), 1), (X[:, :2], K)),
+    "conv2d with everything": (
+        lambda x, w, b: tg.conv2d(x, w, b, stride=(2, 1), padding=((1, 0), (2, 1)), dilation=(1, 2), groups=2),
+        lambda x, w, b: convolution(x, w, (2, 1), ((1, 0), (2, 1)), (1, 2), 2) + b[:, None, None],
+        (X, K, RNG.standard_normal(6)),
+    ),
+    "conv2d of the same size": (
+        lambda x, w: tg.conv2d(x, w, padding="same", groups=2),
+        lambda x, w: convolution(x, w, (1, 1), ((1, 1), (0, 1)), (1, 1), 2),
+        (X, K),
+    ),
+    "conv_transpose2d": (
+        lambda x, w, b: tg.conv_transpose2d(x, w, b, stride=2, padding=1, groups=2),
+        lambda x, w, b: adjoint_of_convolution(x, w) + b[:, None, None],
+        (RNG.standard_normal((1, 6, 3, 3)), K, B),
+    ),
+    "cross_entropy": (lambda z: tg.cross_entropy(z, LABELS), lambda z: entropy(z, 0.0).mean(), (V,)),
+    "cross_entropy, saturating": (lambda z: tg.cross_entropy(z, LABELS, saturating=True), lambda z: entropy(z, 0.0).mean(), (V,)),
+    "cross_entropy, smoothed sum": (
+        lambda z: tg.cross_entropy(z, LABELS, label_smoothing=0.3, reduction="sum"),
+        lambda z: entropy(z, 0.3).sum(),
+        (V,),
+    ),
+    "cross_entropy per sample": (lambda z: tg.cross_entropy(z, LABELS, 0.1, "none"), lambda z: entropy(z, 0.1), (V,)),
+    "dropout": (
+        lambda x: tg.dropout(x, 0.4, np.random.default_rng(1)),
+        lambda x: x * (np.random.default_rng(1).random(x.shape, dtype=np.float32) >= 0.4) / 0.6,
+        (V,),
+    ),
+    "gather": (
+        lambda x: tg.gather(x, [[0, 1], [2, 2], [0, 0], [1, 2]]),
+        lambda x: np.take_along_axis(x, np.array([[0, 1], [2, 2], [0, 0], [1, 2]]), 1),
+        (V,),
+    ),
+    "scatter_add": (
+        lambda x: tg.scatter_add(x, [[0, 1, 1]] * 4, 3, 1),
+        lambda x: np.stack([x[:, 0], x[:, 1] + x[:, 2], 0 * x[:, 0]], 1),
+        (V,),
+    ),
+    "leaky_relu": (lambda x: tg.leaky_relu(x, 0.1), lambda x: np.where(x > 0, x, 0.1 * x), (D,)),
+    "linear": (tg.linear, lambda x, w, b: x @ w.T + b, (V, RNG.standard_normal((2, 3)), B[:2])),
+    "local_response_norm": (lambda x: tg.local_response_norm(x, 3, 0.5, 0.75, 2.0), lambda x: response(x, 3), (X,)),
+    "local_response_norm, even": (lambda x: tg.local_response_norm(x, 2, 0.5, 0.75, 2.0), lambda x: response(x, 2), (X,)),
+    "logsumexp": (lambda x: tg.logsumexp(x, (0, 2)), lambda x: np.log(np.exp(x).sum((0, 2))), (X,)),
+    "log_softmax": (lambda x: tg.log_softmax(x, 0), lambda x: x - np.log(np.exp(x).sum(0)), (V,)),
+    "softmax": (tg.softmax, lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True), (V,)),
+    "matmul": (tg.matmul, operator.matmul, (RNG.standard_normal((2, 1, 3, 4)), RNG.standard_normal((5, 4, 2)))),
+    "matmul, vector first": (tg.matmul, operator.matmul, (B, RNG.standard_normal((2, 4, 3)))),
+    "matmul, vector last": (tg.matmul, operator.matmul, (X[..., :4], B)),
+    "matmul of vectors": (tg.matmul, operator.matmul, (B, S)),
+    "max": (lambda x: tg.max(x, (1, 3), keepdims=True), lambda x: x.max((1, 3), keepdims=True), (D,)),
+    "min": (lambda x: tg.min(x, -1), lambda x: x.min(-1), (D,)),
+    "minimum": (tg.minimum, np.minimum, (D[0], D[1, ::-1])),
+    "mean": (lambda x: tg.mean(x, (0, -1)), lambda x: x.mean((0, -1)), (X,)),
+    "sum": (lambda x: tg.sum(x, 1, keepdims=True), lambda x: x.sum(1, keepdims=True), (X,)),
+    "var": (lambda x: tg.var(x, (0, 2)), lambda x: x.var((0, 2)), (X,)),
+    "norm": (lambda x: tg.norm(x, (1, 2)), lambda x: np.sqrt((x * x).sum((1, 2))), (X,)),
+    "max_pool2d": (lambda x: tg.max_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, -np.inf).max((-1, -2)), (D,)),
+    "avg_pool2d": (lambda x: tg.avg_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, 0.0).mean((-1, -2)), (X,)),
+    "pad": (lambda x: tg.pad(x, ((1, 0), (0, 2)), 0.5), lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=0.5), (V,)),
+    "a power of a tensor": (tg.power, operator.pow, (S, B)),
+    "a power of a number": (lambda x: 2.0**x, lambda x: 2.0**x, (V,)),
+    "an array to a power": (lambda p: S**p, lambda p: S**p, (B,)),
+    "prelu, one slope": (tg.prelu, lambda x, a: np.where(x > 0, x, a * x), (D, S[:1])),
+    "prelu, a slope per channel": (tg.prelu, lambda x, a: np.where(x > 0, x, a[:, None, None] * x), (D, S)),
+    "ratio": (tg.ratio, operator.truediv, (V, S[:, None])),
+    "stack": (lambda a, b: tg.stack([a, b], -1), lambda a, b: np.stack([a, b], -1), (B, S)),
+    "swapaxes": (lambda x: tg.swapaxes(x, 1, -1), lambda x: x.swapaxes(1, -1), (X,)),
+    "where, with a NumPy condition": (lambda a, b: tg.where(B > 0, a, b), lambda a, b: np.where(B > 0, a, b), (B, S)),
+    "operators": (
+        lambda a, b: ((-a + 2) * (3 - b) / (1.5 / b) - a / 4 + abs(a) ** 3)[::-1] @ b,
+        lambda a, b: ((-a + 2) * (3 - b) / (1.5 / b) - a / 4 + abs(a) ** 3)[::-1] @ b,
+        (B, S),
+    ),
+    "methods": (
+        lambda x: (x.T.reshape(3, -1).transpose(1, 0).exp().sqrt() + x.tanh().sum(0) + x.clip(-3, 3).mean()).max(0),
+        lambda x: (np.sqrt(np.exp(x.T.reshape(3, -1).transpose(1, 0))) + np.tanh(x).sum(0) + x.clip(-3, 3).mean()).max(0),
+        (V,),
+    ),
+    "rows of an iterated tensor": (lambda x: sum(row * row for row in x), lambda x: (x * x).sum(0), (V,)),
+}
+
+
+def adjoint_of_convolution(g: Array, w: Array) -> Array:
+    """Σ g · ∂conv/∂x by its definition: convolve each one-hot image."""
+    size = (g.shape[0], w.shape[1] * 2, *(2 * (n - 1) - 2 + k for n, k in zip(g.shape[2:], w.shape[2:], strict=True)))
+    x = np.zeros(size)
+    for at in np.ndindex(size):
+        one = np.zeros(size)
+        one[at] = 1.0
+        x[at] = (convolution(one, w, (2, 2), ((1, 1), (1, 1)), (1, 1), 2) * g).sum()
+    return x
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_computes_its_definition(name: str) -> None:
+    f, definition, arrays = FUNCTIONS[name]
+    y = value(f, arrays)
+    expected = np.asarray(definition(*arrays))
+    assert y.shape == expected.shape and y.dtype == np.float64
+    np.testing.assert_allclose(y, expected, 1e-12, 1e-14)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_right_derivatives_of_two_orders(name: str) -> None:
+    f, _, arrays = FUNCTIONS[name]
+    small = [a if a.ndim < 4 else a[:, :, :4, :4] for a in arrays]
+    if name == "an array to a power":  # its constant base is float64, also beside complex numbers
+        return check_derivatives(f, small, np.random.default_rng(1), method="richardson")
+    check_derivatives(f, small, np.random.default_rng(1))
+    check_float32_stays(f, small, np.random.default_rng(1))
+
+
+def test_every_public_function_is_tested() -> None:
+    named = " ".join(FUNCTIONS) + " ".join(SMOOTH) + " ".join(CONSTANT)
+    elsewhere = {"astype", "to", "logical_not"}
+    assert [name for name in ops.__all__ if name not in elsewhere and name not in named] == []
+
+
+# Conventions at kinks and at the edge of the number range: one row of the table each, in both orders.
+def second(f: Callable[..., Tensor], x: Any) -> tuple[Array, Array, Array]:
+    """f(x), f'(x) and f''(x), entry by entry, of an elementwise f."""
+    x = np.asarray(x, np.float64)
+    g = np.ones_like(value(f, [x]))
+    first = tape_vjp(f, [x], g)[0]
+    return value(f, [x]), first, tape_vjp(lambda t: backward_of(f)(t, Tensor(g)), [x], np.ones(x.size))[0]
+
+
+def test_relu_and_abs_have_slope_zero_at_zero() -> None:
+    for f in (tg.relu, tg.abs):
+        assert second(f, [0.0, -0.0])[1].tolist() == [0.0, 0.0]
+        assert second(f, [0.0, 1.0, -1.0])[2].tolist() == [0.0, 0.0, 0.0]
+    assert second(lambda x: tg.leaky_relu(x, 0.25), [0.0])[1].tolist() == [0.25]
+
+
+def test_a_tie_of_maximum_gives_half_to_each_side() -> None:
+    assert [c.tolist() for c in tape_vjp(tg.maximum, [np.ones(2), np.ones(2)], np.array([2.0, 4.0]))] == [[1.0, 2.0]] * 2
+    assert [c.tolist() for c in tape_vjp(tg.minimum, [np.ones(1), np.ones(1)], np.array([2.0]))] == [[1.0]] * 2
+
+
+def test_ties_of_a_reduction_share_equally() -> None:
+    x = np.array([[3.0, 3.0, 1.0], [2.0, 2.0, 2.0]])
+    assert tape_vjp(lambda t: tg.max(t, 1), [x], np.array([2.0, 3.0]))[0].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert tape_vjp(lambda t: tg.min(t, 1), [-x], np.array([2.0, 3.0]))[0].tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def test_the_first_of_tied_maxima_in_a_pooling_window_gets_all() -> None:
+    x = np.array([[[[1.0, 5.0, 5.0], [5.0, 2.0, 5.0], [0.0, 0.0, 0.0]]]])
+    (c,) = tape_vjp(lambda t: tg.max_pool2d(t, 2, 1), [x], np.array([[[[1.0, 2.0], [4.0, 8.0]]]]))
+    assert c.tolist() == [[[[0.0, 3.0, 0.0], [4.0, 0.0, 8.0], [0.0, 0.0, 0.0]]]]
+
+
+def test_the_norm_at_zero_is_zero_with_all_its_derivatives() -> None:
+    x = np.array([[0.0, 0.0], [3.0, 4.0]])
+    y, first, hessian_times_one = second(lambda t: tg.norm(t, 1), x)
+    assert y.tolist() == [0.0, 5.0]
+    assert first[0].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(first[1], [0.6, 0.8], 1e-15)
+    assert hessian_times_one[0].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("f", [tg.sqrt, tg.log, lambda x: x**0.5], ids=["sqrt", "log", "power"])
+def test_an_infinite_slope_is_infinite_and_not_swallowed(f: Callable[..., Tensor]) -> None:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        assert np.isinf(tape_vjp(f, [np.zeros(1)], np.ones(1))[0]).all()
+
+
+def test_the_derivatives_of_x_to_the_zero_vanish_also_at_zero() -> None:
+    _, first, again = second(lambda x: x**0, [0.0, 2.0])
+    assert first.tolist() == [0.0, 0.0] and again.tolist() == [0.0, 0.0]
+    assert second(lambda x: x**1, [0.0])[2].tolist() == [0.0]
+    assert second(lambda x: x**2, [0.0])[2].tolist() == [2.0]
+
+
+NAN_THROUGH: dict[str, Callable[..., Tensor]] = {
+    **{f.name: f for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.softplus, ops.sign)},
+    "clip": lambda x: tg.clip(x, -1.0, 1.0),
+    "maximum": lambda x: tg.maximum(x, 0.0),
+    "minimum": lambda x: tg.minimum(x, 0.0),
+    "leaky_relu": tg.leaky_relu,
+    "max": lambda x: tg.max(x, 0),
+    "norm": tg.norm,
+    "logsumexp": tg.logsumexp,
+    "softmax": lambda x: tg.softmax(x, 0),
+    "max_pool2d": lambda x: tg.max_pool2d(tg.reshape(x, (1, 1, 1, -1)), (1, 2)),
+    "where": lambda x: tg.where(np.array([True, False]), x, 0.0),
+    "cross_entropy": lambda x: tg.cross_entropy(tg.reshape(x, (1, 2)), [0]),
+}
+
+
+@pytest.mark.parametrize("name", NAN_THROUGH)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_nan_propagates(name: str) -> None:
+    assert np.isnan(value(NAN_THROUGH[name], [np.array([np.nan, 0.5])])).any()
+
+
+@pytest.mark.parametrize("f", [ops.relu, ops.abs, ops.sigmoid, ops.tanh, lambda x: tg.maximum(x, 0.0), lambda x: x * x])
+def test_a_nan_cotangent_and_a_nan_input_are_never_swallowed(f: Callable[..., Tensor]) -> None:
+    assert np.isnan(tape_vjp(f, [np.ones(1)], np.array([np.nan]))[0]).all()
+    (c,) = tape_vjp(f, [np.array([np.nan])], np.ones(1))
+    assert c[0] != 0
+
+
+def test_a_mask_stops_an_infinite_cotangent() -> None:
+    assert tape_vjp(tg.relu, [np.array([-1.0, 1.0])], np.array([np.inf, np.inf]))[0].tolist() == [0.0, np.inf]
+    both = tape_vjp(lambda a, b: tg.where(np.array([True, False]), a, b), [np.ones(2), np.ones(2)], np.full(2, np.inf))
+    assert [c.tolist() for c in both] == [[np.inf, 0.0], [0.0, np.inf]]
+
+
+def test_infinities_give_limits() -> None:
+    x = np.array([-np.inf, np.inf])
+    assert value(tg.sigmoid, [x]).tolist() == [0.0, 1.0]
+    assert value(tg.softplus, [x]).tolist() == [0.0, np.inf]
+    assert value(tg.tanh, [x]).tolist() == [-1.0, 1.0]
+    assert value(tg.logsumexp, [np.array([-np.inf, 3.0])]).tolist() == 3.0
+    assert tape_vjp(tg.logsumexp, [np.array([-np.inf, 3.0])], np.array(1.0))[0].tolist() == [0.0, 1.0]
+
+
+def test_large_arguments_do_not_overflow() -> None:
+    x = np.array([-1e4, 1e4])
+    with np.errstate(over="raise"):
+        assert second(tg.sigmoid, x)[1].tolist() == [0.0, 0.0]
+        assert second(tg.softplus, x)[1].tolist() == [0.0, 1.0]
+        np.testing.assert_allclose(value(tg.logsumexp, [np.array([1e4, 1e4])]), 1e4 + np.log(2))
+
+
+# float32 and scalars.
+@pytest.mark.parametrize("scalar", [3, 3.0, np.float64(3), np.float32(3), np.int64(3)], ids=lambda s: type(s).__name__)
+def test_a_number_beside_float32_does_not_promote(scalar: Any) -> None:
+    def f(x: Tensor) -> Tensor:
+        return (x + scalar) * scalar / (scalar - x * x) + tg.maximum(x, scalar) + tg.where(x > scalar, scalar, x) + x**scalar
+
+    check_float32_stays(f, [np.array([0.5, -1.0])], np.random.default_rng(0))
+
+
+def test_comparisons_are_made_in_the_tensors_own_precision() -> None:
+    assert (tg.Tensor(np.float32([0.1])) == 0.1).array.all()
+
+
+def test_mixed_precision_is_an_error_that_names_argument_and_cure() -> None:
+    a, b = tg.Tensor(np.ones(2, np.float32)), tg.Tensor(np.ones(2))
+    with pytest.raises(TypeError, match=r"add: argument 1 is float64, the first one float32.*astype"):
+        a + b
+
+
+def test_an_integer_argument_is_an_error_that_names_the_cure() -> None:
+    with pytest.raises(TypeError, match=r"exp: argument 0 has dtype int64.*Write 1.0 for 1"):
+        tg.exp(np.arange(3))
+    with pytest.raises(TypeError, match=r"'w'.*float32 and float64 carry gradients, got int64"):
+        tg.Tensor([1, 2], requires_grad=True, name="w")
+
+
+def test_astype_converts_and_the_cotangent_comes_back_converted() -> None:
+    x = np.arange(4, dtype=np.float32)
+    (c,) = tape_vjp(lambda t: t.astype(np.float64) * 2.0, [x], np.ones(4))
+    assert c.dtype == np.float32 and c.tolist() == [2.0] * 4
+    assert tg.Tensor([1, 2]).astype(np.float32).dtype == np.float32
+    assert tg.Tensor([1.7]).astype(np.int64).array.tolist() == [1]
+    with pytest.raises(TypeError, match="carries no gradient"):
+        tg.Tensor([1.0], requires_grad=True).astype(np.int64)
+
+
+def test_moving_to_the_same_device_keeps_values_and_gradients() -> None:
+    assert tape_vjp(lambda t: t.to("cpu") * 2.0, [np.ones(2)], np.ones(2))[0].tolist() == [2.0, 2.0]
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        tg.Tensor([1.0]).to("gpu")
+
+
+# Cross-entropy keeps its relative precision where the network is confident.
+@pytest.mark.parametrize("gap", [0.0, 1.0, 10.0, 20.0, 40.0, 80.0, -80.0])
+def test_cross_entropy_and_its_gradient_keep_relative_precision_in_float32(gap: float) -> None:
+    z = np.array([[gap, 0.0, -1.0]], np.float32)
+    wide = z.astype(np.longdouble)
+    p = np.exp(wide - wide.max()) / np.exp(wide - wide.max()).sum()
+    rest = p[0, 1] + p[0, 2]
+    loss = np.log1p(np.exp(wide[0, 1:] - wide[0, 0]).sum()) if gap >= 0 else -np.log(p[0, 0])
+    rtol = (4 + abs(gap)) * 2.0**-24  # exp(-gap) cannot be known better: the gap itself is rounded
+    np.testing.assert_allclose(value(lambda t: tg.cross_entropy(t, [0]), [z]), float(loss), rtol)
+    (c,) = tape_vjp(lambda t: tg.cross_entropy(t, [0]), [z], np.array(1.0, np.float32))
+    np.testing.assert_allclose(c[0], [-float(rest), float(p[0, 1]), float(p[0, 2])], 2 * rtol)
+    assert c.dtype == np.float32
+
+
+def test_the_saturating_form_equals_the_other_until_it_saturates() -> None:
+    z = np.random.default_rng(0).standard_normal((4, 3))
+    both = [tape_vjp(lambda t, s=s: tg.cross_entropy(t, LABELS, 0.1, saturating=s), [z], np.array(1.0))[0] for s in (True, False)]
+    np.testing.assert_allclose(both[0], both[1], 1e-12)
+    confident = np.array([[40.0, 0.0]], np.float32)
+    one = np.array(1.0, np.float32)
+    assert tape_vjp(lambda t: tg.cross_entropy(t, [0], saturating=True), [confident], one)[0][0, 0] == 0
+    assert tape_vjp(lambda t: tg.cross_entropy(t, [0]), [confident], one)[0][0, 0] < 0
+
+
+# Errors are written for the person who reads them.
+MISUSE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "labels out of range": (lambda: tg.cross_entropy(Tensor(V), [0, 1, 3, 0]), ValueError, r"labels\[2\] is 3.*from 0 to 2"),
+    "labels of the wrong length": (lambda: tg.cross_entropy(Tensor(V), [0]), ValueError, r"expected 4 integers.*got shape \(1,\)"),
+    "labels that are floats": (lambda: tg.cross_entropy(Tensor(V), [0.0, 1.0, 2.0, 0.0]), ValueError, "integers.*float64"),
+    "an unknown reduction": (lambda: tg.cross_entropy(Tensor(V), LABELS, reduction="avg"), ValueError, "'avg'.*mean, sum, none"),
+    "an empty batch": (lambda: tg.cross_entropy(Tensor(V[:0]), []), ValueError, r"N ≥ 1.*\(0, 3\)"),
+    "too much smoothing": (lambda: tg.cross_entropy(Tensor(V), LABELS, 1.0), ValueError, r"\[0, 1\), got 1.0"),
+    "unmatched products": (lambda: Tensor(V) @ Tensor(V), ValueError, r"matmul.*\(4, 3\) and \(4, 3\)"),
+    "a layer of the wrong width": (lambda: tg.linear(Tensor(V), Tensor(V.T)), ValueError, r"linear.*\(4, 3\).*4 inputs"),
+    "a wrong size": (lambda: Tensor(V).reshape(5, -1), ValueError, r"reshape.*12 entries"),
+    "an axis that is not there": (lambda: Tensor(V).sum(2), ValueError, r"axis 2.*\(4, 3\)"),
+    "the maximum of nothing": (lambda: Tensor(V[:0]).max(), ValueError, "empty"),
+    "a probability above one": (lambda: tg.dropout(Tensor(V), 1.5, np.random.default_rng()), ValueError, r"\[0, 1\), got 1.5"),
+    "channels that do not fit": (lambda: tg.conv2d(Tensor(X), Tensor(K)), ValueError, "4 channels"),
+    "an integer condition": (lambda: tg.where(np.array([1, 0]), Tensor([1.0, 2.0]), 0.0), TypeError, "bools.*int64"),
+    "nothing to join": (lambda: tg.concatenate([]), ValueError, "at least one"),
+    "None as a tensor": (lambda: tg.add(Tensor(V), None), TypeError, "argument 1 is None"),
+    "too few arguments": (lambda: P["add"](Tensor(V)), TypeError, "expected 2 tensor arguments, got 1"),
+    "padding for too few axes": (lambda: tg.pad(Tensor(V), [(1, 1)]), ValueError, "pad"),
+}
+
+
+@pytest.mark.parametrize("name", MISUSE)
+def test_misuse_is_named(name: str) -> None:
+    call, error, message = MISUSE[name]
+    with pytest.raises(error, match=message):
+        call()

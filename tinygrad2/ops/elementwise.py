@@ -48,7 +48,7 @@ def _sigmoid(x: Array) -> Array:
 
 def _softplus(x: Array) -> Array:
     right = x.real > 0
-    return xp(x).where(right, x, x * 0) + xp(x).log1p(xp(x).exp(xp(x).where(right, -x, x)))
+    return xp(x).where(right, x, x.dtype.type(0)) + xp(x).log1p(xp(x).exp(xp(x).where(right, -x, x)))
 
 
 sigmoid = Primitive("sigmoid", _sigmoid).vjp(lambda g, y, x: multiply(g, multiply(y, subtract(1.0, y))))

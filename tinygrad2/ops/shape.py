@@ -123,6 +123,8 @@ def _along(x: Tensor, indices: Any, axis: int) -> tuple[Any, ...]:
 
 def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     """x with `widths[i] = (before, after)` entries of `value` added along axis i."""
+    if len(widths) != x.ndim:
+        raise ValueError(f"pad: expected (before, after) for each axis of shape {x.shape}, got {len(widths)} pairs")
     shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
     inside = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))
     padded = _index_add(x, inside, shape)
