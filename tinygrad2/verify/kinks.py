@@ -1,0 +1,112 @@
+"""Which side of every kink a point is on: differences are trusted only where that is the same at all sample points.
+
+While a function of Tensors runs, each piecewise primitive leaves its pattern (masks, indices) and its margin (how far
+the nearest entry is from the kink). Two points with equal patterns lie in one smooth region of the function.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import REGISTRY
+from tinygrad2.kernels import Geometry, reference, to_numpy
+
+Array = np.ndarray[Any, Any]
+Sight = tuple[Array, Array]  # pattern, distances to the kinks
+
+
+@dataclass
+class Pattern:
+    """The sides that one run of a function took, and the smallest distance to a kink (inf where there is none)."""
+
+    sides: list[bytes] = field(default_factory=list)
+    margin: float = np.inf
+
+    def see(self, sight: Sight) -> None:
+        side, distances = sight
+        self.sides.append(np.ascontiguousarray(side).tobytes())
+        if distances.size:
+            self.margin = min(self.margin, float(distances.min()))
+
+
+def _side(x: Array) -> Sight:
+    return x > 0, np.abs(x)
+
+
+def _order(a: Array, b: Array) -> Sight:
+    return np.sign(a - b), np.abs(a - b)
+
+
+def _box(x: Array, lo: float, hi: float) -> Sight:
+    return (x > lo).astype(np.int8) + (x > hi), np.minimum(np.abs(x - lo), np.abs(x - hi))
+
+
+def _top(x: Array, axes: Any) -> Sight:
+    """The entries that are the maximum over the axes; the gap between the two largest."""
+    axes = tuple(range(x.ndim)) if axes is None else (axes,) if isinstance(axes, int) else tuple(axes)
+    rest = [a for a in range(x.ndim) if a not in {b % x.ndim for b in axes}]
+    rows = x.transpose(*rest, *axes).reshape(-1, int(np.prod([x.shape[a] for a in axes])))
+    return _first_of(rows)
+
+
+def _first_of(rows: Array) -> Sight:
+    gaps = np.diff(np.partition(rows, -2)[:, -2:]).ravel() if rows.shape[1] > 1 else np.full(len(rows), np.inf)
+    return rows.argmax(1), gaps
+
+
+def _window(x: Array, geo: Geometry) -> Sight:
+    planes = x.reshape(-1, *x.shape[-2:])
+    padded = np.full((len(planes), *geo.padded), -np.inf)
+    padded[(..., *reference.inside(geo))] = planes
+    return _first_of(np.stack([padded[(..., *seen)].ravel() for _, _, seen in reference.offsets(geo)], 1))
+
+
+def _zero(x: Array, axes: Any) -> Sight:
+    size = np.sqrt((x * x).sum(axes))
+    return size == 0, size
+
+
+# Every primitive that is not smooth everywhere, and what tells its pieces apart.
+KINKS: dict[str, Callable[..., Sight]] = {
+    **dict.fromkeys(("relu", "positive", "abs", "sign"), _side),
+    **dict.fromkeys(
+        ("maximum", "share", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal"), _order
+    ),
+    **dict.fromkeys(("clip", "inside"), _box),
+    **dict.fromkeys(("max", "ties", "argmax"), _top),
+    "pool_argmax": _window,
+    "norm": _zero,
+    "ratio": lambda a, b: (b == 0, np.abs(b[b != 0])),
+}
+
+_patching = threading.RLock()
+
+
+@contextmanager
+def watching() -> Iterator[Pattern]:
+    """Note the pattern of every piecewise primitive that runs inside the block."""
+    pattern = Pattern()
+
+    def watched(fn: Callable[..., Any], look: Callable[..., Sight]) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            arrays = [to_numpy(a).real if hasattr(a, "dtype") and hasattr(a, "ndim") else a for a in args]
+            pattern.see(look(*arrays))
+            return fn(*args)
+
+        return run
+
+    with _patching:
+        plain = {name: REGISTRY[name].fn for name in KINKS if name in REGISTRY}
+        try:
+            for name, fn in plain.items():
+                REGISTRY[name].fn = watched(fn, KINKS[name])
+            yield pattern
+        finally:
+            for name, fn in plain.items():
+                REGISTRY[name].fn = fn

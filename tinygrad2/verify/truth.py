@@ -1,0 +1,206 @@
+"""What the derivative of a function truly is, measured from outside: by the function's values, never by its rules.
+
+Complex step where the function takes complex numbers (exact to rounding, and blind to kinks nearby), else central
+differences with two Richardson steps, certified: at all sample points the same side of every kink, or smaller steps.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff.tree import flatten
+from tinygrad2.kernels import to_numpy
+from tinygrad2.verify.kinks import Pattern, watching
+
+Array = np.ndarray[Any, Any]
+
+STEP = 1e-200  # of the complex step: its square is nothing, so there is neither truncation nor cancellation
+FIRST, SMALLEST = 1e-3, 1e-9  # steps of real differences
+EPS = float(np.finfo(np.float64).eps)
+
+
+class Uncertified(ArithmeticError):
+    """No difference can be trusted here: the point is on a kink or at the edge of the domain. Take another."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured derivative, how far off it may be (same shape), and how it was measured."""
+
+    value: Array
+    budget: Array
+    scheme: str
+
+    def transposed(self, g: Array) -> Estimate:
+        """Of a Jacobian (m, n): its product with the cotangent g (m,)."""
+        return Estimate(self.value.T @ g, self.budget.T @ np.abs(g), self.scheme)
+
+
+def arrays_of(tree: Any) -> list[Array]:
+    """The leaves of nested tuples, lists and dicts as NumPy arrays."""
+    return [to_numpy(leaf.array) if isinstance(leaf, Tensor) else np.asarray(leaf) for leaf in flatten(tree)[0]]
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """All entries in one vector."""
+    return np.concatenate([np.ravel(a) for a in arrays]) if arrays else np.zeros(0)
+
+
+def split(vector: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """The inverse of `joined`: arrays of the shapes, which share no memory with the vector."""
+    edges = np.cumsum([int(np.prod(s)) for s in shapes])
+    return [part.reshape(s).copy() for part, s in zip(np.split(vector, edges[:-1]), shapes, strict=True)]
+
+
+class Measured:
+    """f at a point, as a map from one vector (its floating inputs, joined) to another (its outputs, joined).
+
+    inputs: arguments of f; arrays, or nested tuples, lists and dicts of arrays. Integer and bool arrays are held.
+    f may be written in NumPy or in Tensors. Raises what f raises, and TypeError where f returns no real numbers.
+    """
+
+    def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        leaves, self._rebuild = flatten(list(inputs))
+        self.f = f
+        self.leaves = [np.asarray(to_numpy(a.array) if isinstance(a, Tensor) else a) for a in leaves]
+        self.places = [i for i, a in enumerate(self.leaves) if a.dtype.kind == "f"]
+        self.shapes = [self.leaves[i].shape for i in self.places]
+        self.x = joined([self.leaves[i].astype(np.float64) for i in self.places])
+        self.tensors = False
+        self.tensors = self._written_in_tensors()
+        outputs = arrays_of(self.call(self.x))
+        if not outputs or any(y.dtype.kind != "f" for y in outputs):
+            kinds = ", ".join(str(y.dtype) for y in outputs) or "nothing"
+            raise TypeError(f"the function must return arrays of real numbers (float32 or float64), got {kinds}")
+        self.out_shapes = [y.shape for y in outputs]
+        self.y = joined(outputs)
+        self._complex: bool | None = None
+
+    def call(self, x: Array, requires_grad: bool = False) -> Any:
+        """What f itself returns at the vector x."""
+        return self.f(*self.arguments(x, requires_grad)[0])
+
+    def arguments(self, x: Array, requires_grad: bool = False) -> tuple[list[Any], list[Any]]:
+        """f's arguments at the vector x, and the floating leaves among them."""
+        leaves: list[Any] = [a.copy() for a in self.leaves]
+        for i, part in zip(self.places, split(x, self.shapes), strict=True):
+            leaves[i] = Tensor(part, requires_grad=requires_grad) if self.tensors else part
+        return self._rebuild(iter(leaves)), [leaves[i] for i in self.places]
+
+    def __call__(self, x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return joined(arrays_of(self.call(x)))
+
+    def watched(self, x: Array) -> tuple[Array, Pattern | None]:
+        """The output, and for functions of Tensors the sides of the kinks that it took."""
+        if not self.tensors:
+            return self(x), None
+        with watching() as pattern:
+            return self(x), pattern
+
+    def _written_in_tensors(self) -> bool:
+        try:
+            with np.errstate(all="ignore"):
+                y = self.call(self.x)
+        except (TypeError, AttributeError):
+            return True
+        return any(isinstance(leaf, Tensor) for leaf in flatten(y)[0])
+
+    @property
+    def takes_complex(self) -> bool:
+        """True if a complex step can be trusted: f carries the imaginary part through, as real differences confirm."""
+        if self._complex is None:
+            self._complex = self._try_complex()
+        return self._complex
+
+    def _try_complex(self) -> bool:
+        v = np.random.default_rng(0).choice([-1.0, 1.0], self.x.size) * np.linspace(0.5, 1.0, self.x.size)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                ahead, behind = self(self.x + 1j * STEP * v), self(self.x - 1j * STEP * v)
+        except Exception:  # whatever a function does on numbers that it was not written for: then it is not
+            return False
+        slope = ahead.imag / STEP
+        if not np.isfinite(slope).all() or not _agree(ahead.real, self.y, 1e-9):
+            return False
+        for h in (1e-4, 1e-6, 1e-7):
+            if _agree((self(self.x + h * v) - self(self.x - h * v)) / (2 * h), slope, 1e-3):
+                near = [self(self.x + s * v) + self(self.x - s * v) - 2 * self.y for s in (1e-6, 1e-7)]
+                if _bent(near[0] / 1e-6, near[1] / 1e-7, 1e-7, self.y) or not _agree(-behind.imag / STEP, slope, 1e-9):
+                    raise Uncertified("the point is exactly on a kink: the slopes of both sides differ")
+                return True
+        return False
+
+    def push(self, v: Array) -> Estimate:
+        """The directional derivative Jv. v: (n,); result: (m,)."""
+        if self.takes_complex:
+            value = self(self.x + 1j * STEP * v).imag / STEP
+            return Estimate(value, 1e-13 * (np.abs(value) + np.abs(value).max(initial=0)), "complex step")
+        return richardson(self.watched, self.x, v)
+
+    def jacobian(self) -> Estimate:
+        """All of J, column by column. Result: (m, n)."""
+        columns = [self.push(e) for e in np.eye(self.x.size)]
+        if not columns:
+            nothing = np.zeros((self.y.size, 0))
+            return Estimate(nothing, nothing, "no inputs")
+        schemes = dict.fromkeys(c.scheme for c in columns)
+        return Estimate(
+            np.stack([c.value for c in columns], 1), np.stack([c.budget for c in columns], 1), "; ".join(schemes)
+        )
+
+
+def _agree(a: Array, b: Array, rtol: float) -> bool:
+    return bool(np.all(np.abs(a - b) <= rtol * max(np.abs(b).max(initial=0.0), 1e-12)))
+
+
+def _bent(far: Array, near: Array, h: float, y: Array) -> bool:
+    """True if the function has a kink at the point itself.
+
+    far, near: (f(x+hv) + f(x-hv) - 2f(x)) / h at a larger and a smaller h; they shrink with h where f is smooth.
+    """
+    noise = 256 * EPS * np.abs(y).max(initial=0.0) / h + 1e-7
+    return bool(np.any((np.abs(near) > noise) & (np.abs(near) > 0.6 * np.abs(far))))
+
+
+def richardson(f: Callable[[Array], tuple[Array, Pattern | None]], x: Array, v: Array) -> Estimate:
+    """The derivative of f at x along v by central differences at h, h/2, h/4, extrapolated twice.
+
+    f returns its value and its pattern. h shrinks until all seven points have one pattern, or, where f has none, until
+    the two last extrapolations agree. Raises Uncertified where no step down to 1e-9 does.
+    """
+    y, sides = f(x)
+    if not np.isfinite(y).all():
+        raise Uncertified("the function is not finite here")
+    unit = np.abs(v).max(initial=0.0) or 1.0
+    h = FIRST / unit
+    while h * unit >= SMALLEST:
+        samples = [(f(x + s * v), f(x - s * v)) for s in (h, h / 2, h / 4)]
+        seen = [pattern for pair in samples for _, pattern in pair]
+        values = np.array([[a, b] for (a, _), (b, _) in samples])
+        same = all(p is None or sides is None or p.sides == sides.sides for p in seen)
+        if same and np.isfinite(values).all():
+            estimate = _extrapolate(values, h)
+            scale = np.abs(estimate.value).max(initial=0.0) + np.abs(y).max(initial=0.0)
+            if sides is not None or estimate.budget.max(initial=0.0) <= 1e-6 * max(scale, 1e-300):
+                if _bent((values[0].sum(0) - 2 * y) / h, (values[2].sum(0) - 2 * y) / (h / 4), h / 4, y):
+                    break
+                return estimate
+        h /= 8
+    raise Uncertified("the point is on a kink, or at the edge of the domain: no step down to 1e-9 avoids it")
+
+
+def _extrapolate(values: Array, h: float) -> Estimate:
+    """values: (3, 2, m), the function ahead and behind at h, h/2, h/4."""
+    d1, d2, d4 = ((ahead - behind) / (2 * s) for (ahead, behind), s in zip(values, (h, h / 2, h / 4), strict=True))
+    r1, r2 = (4 * d2 - d1) / 3, (4 * d4 - d2) / 3
+    value = (16 * r2 - r1) / 15
+    rounding = 64 * EPS * np.abs(values).max(initial=0.0) / h
+    return Estimate(value, np.abs(value - r2) + rounding, f"Richardson differences, h = {h:.0e}")
