@@ -8,18 +8,61 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from textwrap import dedent
 
 from tinygrad2 import experiments as ex
 
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
+EXAMPLES = {
+    "demo": """
+        examples:
+          tinygrad2 demo                          half a minute, no download; writes runs/demo
+          tinygrad2 demo --seed 1 --out /tmp/one  other first weights and order of the images
+
+        It trains a small network on 8 x 8 digits, fine-tunes it with Deep Defense, and prints for both how accurate
+        they are, how large a perturbation they need (ρ₂), and how they fare under the fast gradient sign method.
+        """,
+    "train": """
+        examples:
+          tinygrad2 train --recipe deep-defense-mlp                 the paper's; writes runs/deep-defense-mlp
+          tinygrad2 train --recipe demo --set defense.lam=5 --set defense.c=25 --out runs/lam5
+          tinygrad2 train my.toml                                   settings from a file; the others keep their defaults
+          tinygrad2 train --out runs/lam5 --resume                  go on after Ctrl-C or a crash: the same bits
+
+        The folder of the run gets config.toml (every setting), metrics.jsonl, checkpoint.npz, reference.npz, final.npz,
+        result.json, curves.png and perturbations.png.
+        """,
+    "evaluate": """
+        examples:
+          tinygrad2 evaluate runs/demo                              the table of a run once more
+          tinygrad2 evaluate runs/demo --saturating --mode corrected
+          tinygrad2 evaluate --model lenet --weights lenet-reference.npz --data mnist --n 1000
+        """,
+    "attack": """
+        examples:
+          tinygrad2 attack runs/demo --attack deepfool
+          tinygrad2 attack runs/demo --net reference --attack fgsm --epsilon 20
+          tinygrad2 attack --model lenet --weights lenet-reference.npz --data mnist --n 500 --attack deepfool
+
+        It writes adversarial.npz (images, adversarial, labels, classes before and after, norms; images + mean are pixels
+        0-255) and adversarial.png. epsilon is in pixel units, 0 to 255. Nothing is clipped to that range.
+        """,
+    "info": """
+        example:
+          tinygrad2 info
+        """,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Result: the exit code."""
     args = parser().parse_args(argv)
     try:
-        return args.command(args) or 0
+        args.command(args)
     except ex.Interrupted as stopped:
         print(f"tinygrad2: interrupted; {stopped}", file=sys.stderr)
         return 130
@@ -31,29 +74,136 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"tinygrad2: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    return 0
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Train, fine-tune, compare, draw: on data that needs no download."""
+    ex.require_figures()
+    config = ex.resolve("demo", sets=[f"run.seed={args.seed}"])
+    _train(config, args.out or _fresh(Path("runs", "demo")), resume=False)
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train, or resume; then the table."""
-    given = args.recipe or args.config or args.set
+    """Train a reference network and fine-tune it with Deep Defense."""
     if args.resume and not args.out:
         raise ValueError("--resume needs the folder of the run to go on with: --out RUN")
+    given = args.recipe or args.config or args.set
     config = (
-        ex.Folder(args.out).config() if args.resume and not given else ex.resolve(args.recipe, args.config, args.set)
+        ex.resolve(args.recipe, args.config, args.set) if given or not args.resume else ex.Folder(args.out).config()
     )
     name = args.recipe or (Path(args.config).stem if args.config else "default")
-    ex.train(config, args.out or Path("runs", name), args.resume)
+    _train(config, args.out or Path("runs", name), args.resume)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Accuracy, ρ₂ and accuracy under FGS of the networks of a run, or of one with weights from a file."""
+    start = time.monotonic()
+    subject = _subject(args)
+    print(ex.table(subject.nets, subject.dataset, subject.config.eval))
+    print(f"{time.monotonic() - start:.1f} s, peak memory {_memory()}")
+
+
+def attack(args: argparse.Namespace) -> None:
+    """Attack the test images, and keep the images that fool the network."""
+    subject = _subject(args)
+    names = {"reference": "Reference", "final": "Deep Defense"}
+    net = subject.nets.get(names[args.net]) or list(subject.nets.values())[-1]
+    out = ex.writable(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
+    start = time.monotonic()
+    outcome = ex.attack(net, subject.dataset, args.attack, subject.config.eval, args.epsilon)
+    print(outcome)
+    ex.save_attack(outcome, net, subject.dataset, out)
+    print(f"{time.monotonic() - start:.1f} s; written: {out / 'adversarial.npz'}, {out / 'adversarial.png'}")
+
+
+def info(args: argparse.Namespace) -> None:
+    """Versions, devices, data found, and every name that the other commands take."""
+    print(ex.info())
 
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their help."""
-    top = argparse.ArgumentParser(prog="tinygrad2", formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = argparse.ArgumentParser(
+        prog="tinygrad2",
+        description="The backward pass is a network you can read, run, differentiate again, and check.",
+        epilog="tinygrad2 COMMAND --help shows examples. Start with: tinygrad2 demo",
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    p = commands.add_parser("train")
-    p.add_argument("config", nargs="?")
-    p.add_argument("--recipe")
-    p.add_argument("--set", action="append", default=[])
-    p.add_argument("--out")
-    p.add_argument("--resume", action="store_true")
-    p.set_defaults(command=train)
+    made = {command.__name__: _command(commands, command) for command in (demo, train, evaluate, attack, info)}
+
+    made["demo"].add_argument(
+        "--out", metavar="DIR", help="folder to write to (default: runs/demo, or runs/demo-2 ...)"
+    )
+    made["demo"].add_argument("--seed", type=int, default=0, metavar="N", help="of weights and order (default: 0)")
+
+    p = made["train"]
+    p.add_argument("config", nargs="?", metavar="CONFIG.toml", help="settings, over those of the recipe")
+    p.add_argument("--recipe", metavar="NAME", help=" | ".join(ex.recipes()))
+    _settings(p)
+    p.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/ and the recipe's name)")
+    p.add_argument("--resume", action="store_true", help="go on with the run in --out")
+
+    for name in ("evaluate", "attack"):
+        p = made[name]
+        p.add_argument("run", nargs="?", metavar="RUN", help="the folder of a finished run")
+        p.add_argument("--model", metavar="NAME", help="without a run: the network")
+        p.add_argument("--weights", metavar="FILE", help="without a run: its parameters, .npz or .safetensors")
+        p.add_argument("--data", metavar="NAME", help="without a run: the data set")
+        p.add_argument("--n", type=int, metavar="N", help="only the first N test images")
+        p.add_argument("--mode", metavar="MODE", help="DeepFool's norms: coded (as the authors' code) or corrected")
+        p.add_argument(
+            "--saturating", action="store_true", help="let p - 1 round to 0 in FGS, as usual float32 code does"
+        )
+        _settings(p)
+    p.add_argument("--attack", required=True, metavar="NAME", help=" | ".join(ex.ATTACKS))
+    p.add_argument("--epsilon", type=float, metavar="E", help="fgsm: l∞ size in pixel units")
+    p.add_argument("--net", choices=("final", "reference"), default="final", help="which network of the run")
+    p.add_argument("--out", metavar="DIR", help="folder to write to (default: attack-NAME in the run)")
     return top
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Callable[[argparse.Namespace], None]
+) -> argparse.ArgumentParser:
+    name, doc = command.__name__, command.__doc__ or ""
+    raw = argparse.RawDescriptionHelpFormatter
+    p = commands.add_parser(name, help=doc, description=doc, epilog=dedent(EXAMPLES[name]), formatter_class=raw)
+    p.set_defaults(command=command)
+    return p
+
+
+def _settings(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--set", action="append", default=[], metavar="a.b=1", help="one setting, as TOML; may be repeated")
+
+
+def _train(config: ex.Config, out: str | Path, resume: bool) -> None:
+    seconds = ex.train(config, out, resume)
+    print(ex.finish(config, out, seconds))
+    spent = ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items())
+    print(f"{spent}; peak memory {_memory()}; all is in {out}")
+
+
+def _subject(args: argparse.Namespace) -> ex.Subject:
+    options = [f'eval.mode="{args.mode}"'] if args.mode else []
+    options += ["eval.saturating=true"] if args.saturating else []
+    if args.run:
+        if args.model or args.weights or args.data:
+            raise ValueError("give either the folder of a run, or --model, --weights and --data, not both")
+        return ex.from_run(args.run, args.n, [*args.set, *options])
+    missing = [flag for flag in ("model", "weights", "data") if not getattr(args, flag)]
+    if missing:
+        raise ValueError(
+            f"give the folder of a run, or --model, --weights and --data; missing: --{', --'.join(missing)}"
+        )
+    return ex.from_weights(args.model, args.weights, args.data, [*args.set, *options], args.n)
+
+
+def _memory() -> str:
+    peak = ex.peak_memory_mib()
+    return "unknown on this system" if peak is None else f"{peak:,.0f} MiB"
+
+
+def _fresh(path: Path) -> Path:
+    """The path, or with the first number that makes it new."""
+    return next(p for i in count(1) if not (p := path if i == 1 else path.with_name(f"{path.name}-{i}")).exists())

@@ -18,7 +18,6 @@ import numpy as np
 from tinygrad2 import nn
 from tinygrad2.experiments.config import Config, difference, resolve, to_toml
 
-
 ELSEWHERE = "choose another folder with --out"
 
 
@@ -90,7 +89,7 @@ class Folder:
 
 
 class Journal:
-    """metrics.jsonl: one JSON object a line. Its size goes into checkpoints; opening at a size forgets what came after."""
+    """metrics.jsonl: one JSON object a line. Checkpoints have its size; opening at a size forgets what came after."""
 
     def __init__(self, path: Path, size: int) -> None:
         self.file = path.open("ab")

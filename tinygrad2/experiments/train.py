@@ -10,6 +10,7 @@ import inspect
 import math
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -65,6 +66,7 @@ class State:
     step: int
     sums: dict[str, float]
     journal_size: int
+    seconds: dict[str, float]  # wall time of each phase, measurements included
 
 
 def reference_losses(net: Layer, x: Tensor, labels: Any, settings: Any) -> Losses:
@@ -131,8 +133,8 @@ def load_weights(net: Layer, name: str | os.PathLike[str]) -> Path:
     return path
 
 
-def train(config: Config, out: str | os.PathLike[str], resume: bool = False) -> Layer:
-    """Run the experiment, or go on with it, in the folder `out`. Result: the final network, in eval mode.
+def train(config: Config, out: str | os.PathLike[str], resume: bool = False) -> dict[str, float]:
+    """Run the experiment, or go on with it, in the folder `out`. Result: the wall time of each phase, in seconds.
 
     Raises Interrupted after Ctrl-C or SIGTERM, when the step is done and saved; Diverged at a loss that is not finite.
     """
@@ -152,24 +154,25 @@ class _Training:
     def __init__(self, config: Config, folder: Folder, dataset: Dataset, net: Layer, stop: list[int]) -> None:
         self.config, self.folder, self.dataset, self.net, self.stop = config, folder, dataset, net, stop
         self.phases = phases(config)
-        self.state = State(0, 0, 0, {}, 0)
+        self.state = State(0, 0, 0, {}, 0, {})
+        self.since = time.monotonic()
         self.optimizer = self._optimizer()
         self._restore()
 
-    def run(self) -> Layer:
-        """The phases that are left."""
+    def run(self) -> dict[str, float]:
+        """The phases that are left. Result: wall times."""
         with Journal(self.folder / "metrics.jsonl", self.state.journal_size) as self.journal:
             while self.state.phase < len(self.phases):
                 phase = self.phases[self.state.phase]
                 self.net.train(phase.training)
-                if self.state == State(0, 0, 0, {}, self.state.journal_size):
-                    self._measure(phase)
+                if self.state.phase == self.state.epoch == self.state.step == 0:
+                    self._measure(phase)  # later phases start where the one before was measured
                 while self.state.epoch < phase.settings.epochs:
                     self._epoch(phase)
                 name = "reference.npz" if phase.name == "reference" else "final.npz"
                 nn.save(self.folder / name, self.net.state_dict())
                 self._next_phase()
-        return self.net.eval()
+        return self.state.seconds
 
     def _epoch(self, phase: Phase) -> None:
         """The rest of the current epoch, then its measurements and a checkpoint."""
@@ -227,8 +230,7 @@ class _Training:
         self.net.eval()
         entry = {"accuracy": robust.accuracy(self.net, images.x_test, images.y_test)}
         if n := min(e.n_curve, len(images.x_test)):
-            progress = over_batches("rho2")
-            ratios = robust.rho(self.net, images.x_test[:n], mode=e.mode, max_iter=e.max_iter, progress=progress)
+            ratios = robust.rho(self.net, images.x_test[:n], mode=e.mode, progress=over_batches("rho2"))
             entry["rho2"] = float(ratios.mean(dtype=np.float64))
         self.net.train(phase.training)
         self.journal.write(kind="epoch", phase=phase.name, epoch=self.state.epoch, **entry)
@@ -244,8 +246,8 @@ class _Training:
         # The backward pass meets the last layer first.
         gradient = f"the gradient of {bad[-1]!r}" if bad else "the loss itself"
         raise Diverged(
-            f"{phase.name}: the loss is {loss} at epoch {self.state.epoch + 1}, step {self.state.step + 1}; the first value "
-            f"that is not finite is {f'the output of layer {layer!r}' if layer else gradient}. Lower the learning rate "
+            f"{phase.name}: the loss is {loss} at epoch {self.state.epoch + 1}, step {self.state.step + 1}; the first "
+            f"value not finite is {f'the output of layer {layer!r}' if layer else gradient}. Lower the learning rate "
             f"({phase.section}.lr, {self.optimizer.lr:g} here). The checkpoint before it is kept in {self.folder.path}"
         )
 
@@ -256,7 +258,8 @@ class _Training:
         return sum(phase.settings.epochs for phase in self.phases[: self.state.phase])
 
     def _next_phase(self) -> None:
-        self.state = State(self.state.phase + 1, 0, 0, {}, self.journal.size)
+        self._count_time()
+        self.state = State(self.state.phase + 1, 0, 0, {}, self.journal.size, self.state.seconds)
         if self.state.phase < len(self.phases):
             self.optimizer = self._optimizer()
         self._save()
@@ -272,7 +275,15 @@ class _Training:
         except TypeError:
             raise ValueError(f"{phase.section}.momentum: {s.optimizer!r} has no momentum; leave it out") from None
 
+    def _count_time(self) -> None:
+        """Add the time since the last call to the current phase."""
+        if self.state.phase < len(self.phases):
+            name, now = self.phases[self.state.phase].name, time.monotonic()
+            self.state.seconds[name] = self.state.seconds.get(name, 0.0) + now - self.since
+            self.since = now
+
     def _save(self) -> None:
+        self._count_time()
         self.state.journal_size = self.journal.size
         arrays = {f"net.{name}": a for name, a in self.net.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}

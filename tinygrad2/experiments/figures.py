@@ -1,0 +1,164 @@
+"""The pictures of a run: how accuracy and ρ₂ went, and what it takes to fool each network. Written whole, as PNG."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad2 import nn, robust
+from tinygrad2.data import Dataset
+from tinygrad2.nn import Layer
+
+Array = np.ndarray[Any, Any]
+
+INK, GREY, BLUE, ORANGE = "#222222", "#8a8a8a", "#2a6fbb", "#d9711c"
+STYLE: dict[Any, Any] = {
+    "font.size": 10, "text.color": INK, "axes.edgecolor": GREY, "axes.labelcolor": INK, "xtick.color": INK,
+    "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
+}  # fmt: skip
+
+NOTE: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False, "fontsize": 9.5}
+
+
+class Panel(NamedTuple):
+    """One curve: its key in metrics.jsonl, label, factor, format of a value, colour."""
+
+    key: str
+    label: str
+    scale: float
+    text: str
+    colour: str
+
+
+PANELS = (Panel("accuracy", "accuracy, %", 100, "{:.2f}", BLUE), Panel("rho2", "ρ₂", 1, "{:.3f}", ORANGE))
+
+
+def require() -> None:
+    """Raise ModuleNotFoundError, saying what to install, where figures cannot be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ModuleNotFoundError("figures need matplotlib, which is not installed: pip install 'tinygrad2[lab]'")
+
+
+def curves(metrics: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Accuracy and ρ₂ on the test images against the epoch, the phases marked. metrics: the lines of metrics.jsonl."""
+    points = [entry for entry in metrics if entry["kind"] == "epoch"]
+    before = max(entry["epoch"] for entry in points if entry["phase"] == "reference")
+    # An untrained network is left out: it is far off the scale of what matters.
+    first = min(1, before)
+    points = [entry for entry in points if entry["phase"] != "reference" or entry["epoch"] >= first]
+    epochs = [entry["epoch"] + (0 if entry["phase"] == "reference" else before) for entry in points]
+    panels = [panel for panel in PANELS if panel.key in points[0]]
+    figure, rows = _figure(7.2, 2.6 * len(panels), len(panels), 1)
+    for panel, ax in zip(panels, rows.flat, strict=True):
+        values = [panel.scale * entry[panel.key] for entry in points]
+        if max(epochs) > before:
+            ax.axvspan(before, max(epochs), color=ORANGE, alpha=0.08, lw=0)
+        ax.plot(epochs, values, color=panel.colour, lw=1.6, marker="o", ms=3.2, clip_on=False)
+        for at in {epochs.index(before), len(epochs) - 1}:
+            last = at == len(epochs) - 1
+            shift = {"xytext": (7, 0), "va": "center"} if last else {"xytext": (0, 7), "ha": "center"}
+            ax.annotate(panel.text.format(values[at]), (epochs[at], values[at]), **shift, **NOTE, color=panel.colour)
+        ax.set(ylabel=panel.label, xlim=(first, max(*epochs, first + 1)))
+        ax.margins(y=0.15)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+        ax.set_axisbelow(True)
+    for start, stop, name in ((first, before, "reference"), (before, max(epochs), "Deep Defense")):
+        if stop > start:
+            style = {"xytext": (0, 5), "ha": "center", "color": GREY, **NOTE}
+            rows.flat[0].annotate(name, ((start + stop) / 2, 1), xycoords=("data", "axes fraction"), **style)
+    rows.flat[-1].set_xlabel("epoch")
+    _write(figure, path)
+
+
+def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> Array:
+    """The first test image of each class that all the networks get right. Result: indices (≤ most,)."""
+    right = np.all([robust.predict(net, dataset.x_test) == dataset.y_test for net in nets.values()], axis=0)
+    firsts = [np.flatnonzero(right & (dataset.y_test == k))[:1] for k in range(len(dataset.classes))]
+    found = np.concatenate(firsts)[:most]
+    if not found.size:
+        raise ValueError(f"no test image of {dataset.name!r} is classified correctly, so there is none to show fooled")
+    return found
+
+
+def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.PathLike[str], mode: str) -> None:
+    """For one image of each class and each network: DeepFool's perturbation, magnified, and the adversarial image."""
+    at = one_of_each(nets, dataset)
+    x, labels = dataset.x_test[at], dataset.y_test[at]
+    found = {}
+    for name, net in nets.items():
+        result = robust.deepfool(net.eval(), x, mode=mode)
+        ratios = result.norms / np.linalg.norm(x.reshape(len(x), -1), axis=1)
+        found[name] = (result.adversarial.numpy(), [f"ρ {ratio:.2f}" for ratio in ratios])
+    grid(dataset, x, labels, found, nets, path)
+
+
+def grid(
+    dataset: Dataset,
+    x: Array,
+    labels: Array,
+    found: Mapping[str, tuple[Array, Sequence[str]]],
+    nets: Mapping[str, Layer],
+    path: str | os.PathLike[str],
+) -> None:
+    """Columns are images; rows: the image, then for each network the perturbation and the result with its predicted class.
+
+    found: network → adversarial images like x (N, C, H, W), and what to write over each perturbation
+    """
+    raw, largest = dataset.pixels(x), max(float(abs(adversarial - x).max()) for adversarial, _ in found.values())
+    times = 127.5 / largest if largest else 1.0
+    figure, axes = _figure(1.05 * len(x) + 1.7, 1.3 * (1 + 2 * len(found)) + 0.3, 1 + 2 * len(found), len(x))
+    _row(axes[0], raw, [dataset.classes[k] for k in labels], "image")
+    for i, (name, (adversarial, notes)) in enumerate(found.items()):
+        now = robust.predict(nets[name], adversarial)
+        _row(
+            axes[1 + 2 * i], 127.5 + times * (adversarial - x), notes, f"{name}:\nperturbation\n× {times:.2g}", "RdBu_r"
+        )
+        said = [f"→ {dataset.classes[k]}" for k in now]
+        colours = [ORANGE if wrong else GREY for wrong in now != labels]
+        _row(axes[2 + 2 * i], dataset.pixels(adversarial), said, "perturbed", colours=colours)
+    _write(figure, path)
+
+
+def _row(
+    axes: Array,
+    images: Array,
+    titles: Sequence[str],
+    label: str,
+    cmap: str = "gray",
+    colours: Sequence[str] | None = None,
+) -> None:
+    """One row of images, 0-255; titles above them, the row's label at the left."""
+    for i, (ax, image) in enumerate(zip(axes, images, strict=True)):
+        ax.imshow(_displayable(image), cmap=cmap, vmin=0, vmax=255, interpolation="nearest")
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set(visible=True, color=GREY, lw=0.4)
+        ax.set_title(titles[i], fontsize=9.5, pad=3, loc="center", color=colours[i] if colours else INK)
+    axes[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=10)
+
+
+def _displayable(image: Array) -> Array:
+    """(H, W) for grey and (H, W, 3) in [0, 1] for colour. image: (C, H, W)."""
+    return image[0] if image.shape[0] == 1 else np.moveaxis(image, 0, -1).clip(0, 255) / 255
+
+
+def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, Array]:
+    """A figure that no window system knows of, with its axes (rows, columns)."""
+    require()
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure, figure.subplots(rows, columns, squeeze=False, sharex=columns == 1)
+
+
+def _write(figure: Any, path: str | os.PathLike[str]) -> None:
+    with nn.atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=150, facecolor="white")

@@ -1,0 +1,57 @@
+"""What is evaluated or attacked: trained networks with the images that they are measured on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tinygrad2.data import Dataset
+from tinygrad2.experiments.config import Config, override, resolve
+from tinygrad2.experiments.folder import Folder
+from tinygrad2.experiments.train import build_net, load_data, load_weights
+from tinygrad2.nn import Layer
+
+FILES = {"Reference": "reference.npz", "Deep Defense": "final.npz"}  # of a run, in the order of the table
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Networks by name, in eval mode, and their data."""
+
+    config: Config
+    dataset: Dataset
+    nets: dict[str, Layer]
+
+
+def from_run(path: str | os.PathLike[str], n: int | None = None, sets: Iterable[str] = ()) -> Subject:
+    """The networks of a finished run, measured on its test images (the first n). Raises FileNotFoundError."""
+    folder = Folder(path)
+    config = override(folder.config(), sets)
+    files = dict(FILES) if config.defense.epochs else {"Reference": FILES["Reference"]}
+    for file in files.values():
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"{path} holds no {file}: the run is not finished; tinygrad2 train --out {path} --resume"
+            )
+    return _subject(_first(config, n), {name: str(folder / file) for name, file in files.items()})
+
+
+def from_weights(model: str, weights: str, data: str, sets: Iterable[str] = (), n: int | None = None) -> Subject:
+    """A network with weights from a file, measured on the test images (the first n) of a data set."""
+    chosen = [f'model.name="{model}"', f'data.name="{data}"']
+    return _subject(_first(resolve(sets=[*chosen, *sets]), n), {model: weights})
+
+
+def _first(config: Config, n: int | None) -> Config:
+    """With the first n test images; the training images stay, for their mean is subtracted."""
+    return config if n is None else dataclasses.replace(config, data=dataclasses.replace(config.data, n_test=n))
+
+
+def _subject(config: Config, files: dict[str, str]) -> Subject:
+    dataset, nets = load_data(config), {}
+    for name, file in files.items():
+        nets[name] = build_net(config, dataset).eval()
+        load_weights(nets[name], file)
+    return Subject(config, dataset, nets)
