@@ -1,6 +1,6 @@
-"""Derivatives by arithmetic alone, to compare the tape with: complex step, and Richardson differences with a kink certificate.
+"""Derivatives by arithmetic alone, to compare the tape with: complex step, and certified Richardson differences.
 
-One idea: the backward pass of f is itself a function, (x, g) ↦ J(x)ᵀg, so its derivatives are checked in the same way as f's own,
+One idea: the backward pass of f is itself a function, (x, g) ↦ J(x)ᵀg, and its derivatives are checked like f's own,
 and so on to any order. Differences are never nested.
 """
 
@@ -26,7 +26,7 @@ RTOL = {"complex": 1e-11, "richardson": 1e-8}
 
 
 class KinkCrossed(AssertionError):
-    """The sample points of a difference quotient do not lie on one smooth piece, so it says nothing about the derivative."""
+    """The sample points of a difference quotient do not lie on one smooth piece: it says nothing."""
 
 
 def value(f: Function, arrays: Sequence[Array]) -> Array:
@@ -99,7 +99,7 @@ def richardson(phi: Callable[[Sequence[Array]], Any], arrays: Sequence[Array], i
 
 @contextmanager
 def patterns() -> Iterator[list[Array]]:
-    """Collect what the piecewise constant primitives (masks, signs, shares of ties, indices) give while the block runs."""
+    """Collect what the piecewise constant primitives (masks, signs, ties, indices) give while the block runs."""
     seen: list[Array] = []
     constant = [p for p in REGISTRY.values() if p.rules and all(rule is zero for rule in p.rules)]
     plain = [p.fn for p in constant]
@@ -128,7 +128,9 @@ def check_vjp(f: Function, arrays: Sequence[Array], g: Array, method: str = "com
     before = [a.copy() for a in arrays]
     ours = tape_vjp(f, arrays, g)
     expected = [METHODS[method](lambda point: (g * value(f, point)).sum(), arrays, i) for i in range(len(arrays))]
-    scale = max(np.abs(a).max(initial=0.0) for a in [g, *expected])  # entries may cancel to 0, up to this one's rounding
+    scale = max(
+        np.abs(a).max(initial=0.0) for a in [g, *expected]
+    )  # entries may cancel to 0, up to this one's rounding
     for i, (a, c, e) in enumerate(zip(arrays, ours, expected, strict=True)):
         assert (c.shape, c.dtype) == (a.shape, a.dtype), f"{label}argument {i}: got {c.shape}, {c.dtype}"
         np.testing.assert_allclose(c, e, RTOL[method], RTOL[method] * scale, err_msg=f"{label}argument {i}")
@@ -138,7 +140,7 @@ def check_vjp(f: Function, arrays: Sequence[Array], g: Array, method: str = "com
 def check_derivatives(
     f: Function, arrays: Sequence[Array], rng: np.random.Generator, orders: int = 2, method: str = "complex"
 ) -> None:
-    """check_vjp of f, of its backward pass and so on, with an independent random cotangent at each order; and ⟨u,Hv⟩ = ⟨v,Hu⟩."""
+    """check_vjp of f, of its backward pass and so on, each with a new random cotangent; and ⟨u,Hv⟩ = ⟨v,Hu⟩."""
     check_symmetry(f, arrays, rng)
     for order in range(1, orders + 1):
         g = rng.standard_normal(value(f, arrays).shape)

@@ -1,4 +1,4 @@
-"""Every primitive and every public function of `ops`: derivatives of two orders against arithmetic, and what they compute."""
+"""Every primitive and public function of `ops`: derivatives of two orders against arithmetic, and what they compute."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from numerics import (
     backward_of,
     check_derivatives,
     check_float32_stays,
-    check_vjp,
     inner,
     leaf,
-    patterns,
     tape_vjp,
     value,
 )
@@ -28,14 +26,16 @@ from strategies import SEEDS, geometries
 
 import tinygrad2 as tg
 from tinygrad2 import ops
-from tinygrad2.autodiff import REGISTRY, Tensor, autograd, zero
+from tinygrad2.autodiff import REGISTRY, Tensor, autograd
 from tinygrad2.autodiff.engine import reachable
 from tinygrad2.kernels import Geometry
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 P = REGISTRY
-LIBRARY = sorted(name for name, p in P.items() if p.fn.__module__.startswith(("tinygrad2.autodiff.p", "tinygrad2.autodiff.e", "tinygrad2.ops", "tinygrad2.kernels", "_operator")))
+# Other tests register primitives of their own (custom_vjp); these are the library's.
+LIBRARY = [name for name, p in P.items() if p.fn.__module__.startswith(("tinygrad2", "_operator"))]
+LIBRARY = [name for name in LIBRARY if P[name].fn.__module__ != "tinygrad2.autodiff.custom"]
 
 SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 LAYOUTS = st.sampled_from(["contiguous", "every second", "reversed", "transposed"])
@@ -106,8 +106,12 @@ def problems(shapes: st.SearchStrategy[Any], f: Any, fill: Fill = normal) -> st.
 
 
 ONE = SHAPES.map(lambda shape: [shape])
-PAIR = mutually_broadcastable_shapes(num_shapes=2, min_side=0, max_side=3, max_dims=3).map(lambda s: list(s.input_shapes))
-TRIPLE = mutually_broadcastable_shapes(num_shapes=3, min_side=0, max_side=2, max_dims=3).map(lambda s: list(s.input_shapes))
+PAIR = mutually_broadcastable_shapes(num_shapes=2, min_side=0, max_side=3, max_dims=3).map(
+    lambda s: list(s.input_shapes)
+)
+TRIPLE = mutually_broadcastable_shapes(num_shapes=3, min_side=0, max_side=2, max_dims=3).map(
+    lambda s: list(s.input_shapes)
+)
 
 
 @st.composite
@@ -161,7 +165,10 @@ def keys(back: bool = False) -> st.SearchStrategy[Any]:
 
 @st.composite
 def joined(draw: st.DrawFn) -> tuple[list[Shape], tuple[Any, ...]]:
-    shape, sizes = draw(st.lists(st.integers(0, 2), min_size=1, max_size=3)), draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+    shape, sizes = (
+        draw(st.lists(st.integers(0, 2), min_size=1, max_size=3)),
+        draw(st.lists(st.integers(0, 3), min_size=1, max_size=3)),
+    )
     axis = draw(st.integers(0, len(shape) - 1))
     shapes = [(*shape[:axis], n, *shape[axis + 1 :]) for n in sizes]
     return shapes, (axis, tuple(int(n) for n in np.cumsum([0, *sizes])))
@@ -215,7 +222,9 @@ def averages(draw: st.DrawFn, back: bool = False) -> tuple[list[Shape], tuple[An
 def masked(draw: st.DrawFn) -> Problem:
     (shape, other), rng = draw(PAIR), np.random.default_rng(draw(SEEDS))
     m = rng.integers(0, 2, other).astype(bool) if draw(st.booleans()) else rng.integers(0, 3, other) / 2.0
-    return Problem(lambda x: P["mask"](x, m if m.dtype == bool else Tensor(m.astype(x.dtype))), [rng.standard_normal(shape)])
+    return Problem(
+        lambda x: P["mask"](x, m if m.dtype == bool else Tensor(m.astype(x.dtype))), [rng.standard_normal(shape)]
+    )
 
 
 @st.composite
@@ -250,7 +259,10 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     "index_add": problems(keys(back=True), P["index_add"]),
     "concatenate": problems(joined(), lambda *args: P["concatenate"](args[:-2], *args[-2:])),
     "matmul": problems(products(), P["matmul"]),
-    **{f"linear{member}": problems(layers(i), P[f"linear{member}"]) for i, member in enumerate(("", "_input", "_weight"))},
+    **{
+        f"linear{member}": problems(layers(i), P[f"linear{member}"])
+        for i, member in enumerate(("", "_input", "_weight"))
+    },
     **{f"conv2d{m}": problems(convolutions(i), P[f"conv2d{m}"]) for i, m in enumerate(("", "_input", "_weight"))},
     "pool_gather": pooled(0),
     "pool_scatter": pooled(1),
@@ -267,7 +279,7 @@ CONSTANT: dict[str, tuple[Any, ...]] = {
     "ties": (normal, 1, (1,)),
     "argmax": (normal, 1, 1),
 }
-# Linear, but not functions of floating numbers alone: the dtype and the device change, masks are inverted, indices come out.
+# Linear, but not functions of floating numbers alone: dtype or device change, masks are inverted, indices come out.
 ELSEWHERE = {"astype", "to", "logical_not", "pool_argmax"}
 
 
@@ -276,7 +288,7 @@ def test_every_primitive_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_first_and_second_derivatives_are_those_of_the_complex_step(name: str, data: st.DataObject) -> None:
     problem = data.draw(SMOOTH[name])
@@ -284,7 +296,7 @@ def test_first_and_second_derivatives_are_those_of_the_complex_step(name: str, d
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-@settings(max_examples=3)
+@settings(max_examples=4)
 @given(data=st.data())
 def test_first_and_second_derivatives_are_those_of_certified_differences(name: str, data: st.DataObject) -> None:
     problem = data.draw(SMOOTH[name])
@@ -422,12 +434,18 @@ def entropy(z: Array, smoothing: float) -> Array:
     return -(target * np.log(p)).sum(1)
 
 
-
-
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence[Array]]] = {
-    "batch_norm in train mode": (tg.batch_norm, lambda x, w, b: normalized(x, x.mean((0, 2, 3)), x.var((0, 2, 3)), w, b), (X, S, B)),
+    "batch_norm in train mode": (
+        tg.batch_norm,
+        lambda x, w, b: normalized(x, x.mean((0, 2, 3)), x.var((0, 2, 3)), w, b),
+        (X, S, B),
+    ),
     "batch_norm of rows": (tg.batch_norm, lambda x, w, b: normalized(x, x.mean(0), x.var(0), w, b), (V, S[:3], B[:3])),
-    "batch_norm in eval mode": (tg.batch_norm, lambda x, w, b, m, v: normalized(x, m, v, w, b), (X, S, B, B + 1, S + 1)),
+    "batch_norm in eval mode": (
+        tg.batch_norm,
+        lambda x, w, b, m, v: normalized(x, m, v, w, b),
+        (X, S, B, B + 1, S + 1),
+    ),
     "broadcast_to": (lambda x: tg.broadcast_to(x, (2, 4, 3)), lambda x: np.broadcast_to(x, (2, 4, 3)), (V,)),
     "clip": (lambda x: tg.clip(x, -1, 2), lambda x: np.clip(x, -1, 2), (D,)),
     "conv2d": (tg.conv2d, lambda x, w: convolution(x, w, (1, 1), ((0, 0), (0, 0)), (1, 1), 1), (X[:, :2], K)),
@@ -447,7 +465,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
         (RNG.standard_normal((1, 6, 3, 3)), K, B),
     ),
     "cross_entropy": (lambda z: tg.cross_entropy(z, LABELS), lambda z: entropy(z, 0.0).mean(), (V,)),
-    "cross_entropy, saturating": (lambda z: tg.cross_entropy(z, LABELS, saturating=True), lambda z: entropy(z, 0.0).mean(), (V,)),
+    "cross_entropy, saturating": (
+        lambda z: tg.cross_entropy(z, LABELS, saturating=True),
+        lambda z: entropy(z, 0.0).mean(),
+        (V,),
+    ),
     "cross_entropy, smoothed sum": (
         lambda z: tg.cross_entropy(z, LABELS, label_smoothing=0.3, reduction="sum"),
         lambda z: entropy(z, 0.3).sum(),
@@ -472,7 +494,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
     "leaky_relu": (lambda x: tg.leaky_relu(x, 0.1), lambda x: np.where(x > 0, x, 0.1 * x), (D,)),
     "linear": (tg.linear, lambda x, w, b: x @ w.T + b, (V, RNG.standard_normal((2, 3)), B[:2])),
     "local_response_norm": (lambda x: tg.local_response_norm(x, 3, 0.5, 0.75, 2.0), lambda x: response(x, 3), (X,)),
-    "local_response_norm, even": (lambda x: tg.local_response_norm(x, 2, 0.5, 0.75, 2.0), lambda x: response(x, 2), (X,)),
+    "local_response_norm, even": (
+        lambda x: tg.local_response_norm(x, 2, 0.5, 0.75, 2.0),
+        lambda x: response(x, 2),
+        (X,),
+    ),
     "logsumexp": (lambda x: tg.logsumexp(x, (0, 2)), lambda x: np.log(np.exp(x).sum((0, 2))), (X,)),
     "log_softmax": (lambda x: tg.log_softmax(x, 0), lambda x: x - np.log(np.exp(x).sum(0)), (V,)),
     "softmax": (tg.softmax, lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True), (V,)),
@@ -489,7 +515,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
     "norm": (lambda x: tg.norm(x, (1, 2)), lambda x: np.sqrt((x * x).sum((1, 2))), (X,)),
     "max_pool2d": (lambda x: tg.max_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, -np.inf).max((-1, -2)), (D,)),
     "avg_pool2d": (lambda x: tg.avg_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, 0.0).mean((-1, -2)), (X,)),
-    "pad": (lambda x: tg.pad(x, ((1, 0), (0, 2)), 0.5), lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=0.5), (V,)),
+    "pad": (
+        lambda x: tg.pad(x, ((1, 0), (0, 2)), 0.5),
+        lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=0.5),
+        (V,),
+    ),
     "a power of a tensor": (tg.power, operator.pow, (S, B)),
     "a power of a number": (lambda x: 2.0**x, lambda x: 2.0**x, (V,)),
     "an array to a power": (lambda p: S**p, lambda p: S**p, (B,)),
@@ -506,7 +536,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
     ),
     "methods": (
         lambda x: (x.T.reshape(3, -1).transpose(1, 0).exp().sqrt() + x.tanh().sum(0) + x.clip(-3, 3).mean()).max(0),
-        lambda x: (np.sqrt(np.exp(x.T.reshape(3, -1).transpose(1, 0))) + np.tanh(x).sum(0) + x.clip(-3, 3).mean()).max(0),
+        lambda x: (np.sqrt(np.exp(x.T.reshape(3, -1).transpose(1, 0))) + np.tanh(x).sum(0) + x.clip(-3, 3).mean()).max(
+            0
+        ),
         (V,),
     ),
     "rows of an iterated tensor": (lambda x: sum(row * row for row in x), lambda x: (x * x).sum(0), (V,)),
@@ -566,7 +598,9 @@ def test_relu_and_abs_have_slope_zero_at_zero() -> None:
 
 
 def test_a_tie_of_maximum_gives_half_to_each_side() -> None:
-    assert [c.tolist() for c in tape_vjp(tg.maximum, [np.ones(2), np.ones(2)], np.array([2.0, 4.0]))] == [[1.0, 2.0]] * 2
+    assert [c.tolist() for c in tape_vjp(tg.maximum, [np.ones(2), np.ones(2)], np.array([2.0, 4.0]))] == [
+        [1.0, 2.0]
+    ] * 2
     assert [c.tolist() for c in tape_vjp(tg.minimum, [np.ones(1), np.ones(1)], np.array([2.0]))] == [[1.0]] * 2
 
 
@@ -605,7 +639,10 @@ def test_the_derivatives_of_x_to_the_zero_vanish_also_at_zero() -> None:
 
 
 NAN_THROUGH: dict[str, Callable[..., Tensor]] = {
-    **{f.name: f for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.softplus, ops.sign)},
+    **{
+        f.name: f
+        for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.softplus, ops.sign)
+    },
     "clip": lambda x: tg.clip(x, -1.0, 1.0),
     "maximum": lambda x: tg.maximum(x, 0.0),
     "minimum": lambda x: tg.minimum(x, 0.0),
@@ -660,7 +697,12 @@ def test_large_arguments_do_not_overflow() -> None:
 @pytest.mark.parametrize("scalar", [3, 3.0, np.float64(3), np.float32(3), np.int64(3)], ids=lambda s: type(s).__name__)
 def test_a_number_beside_float32_does_not_promote(scalar: Any) -> None:
     def f(x: Tensor) -> Tensor:
-        return (x + scalar) * scalar / (scalar - x * x) + tg.maximum(x, scalar) + tg.where(x > scalar, scalar, x) + x**scalar
+        return (
+            (x + scalar) * scalar / (scalar - x * x)
+            + tg.maximum(x, scalar)
+            + tg.where(x > scalar, scalar, x)
+            + x**scalar
+        )
 
     check_float32_stays(f, [np.array([0.5, -1.0])], np.random.default_rng(0))
 
@@ -698,6 +740,17 @@ def test_moving_to_the_same_device_keeps_values_and_gradients() -> None:
         tg.Tensor([1.0]).to("gpu")
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("f", [ops.exp, lambda x: x * x * x, lambda x: x**3], ids=["exp", "product", "power"])
+def test_nan_and_infinity_propagate_through_both_orders(f: Callable[..., Tensor], bad: float) -> None:
+    assert all(not np.isfinite(a).any() for a in second(f, [bad]))
+
+
+@pytest.mark.parametrize("f", [ops.tanh, ops.sigmoid, ops.softplus, ops.log, ops.sqrt, lambda x: tg.norm(x)])
+def test_a_nan_reaches_the_second_derivative(f: Callable[..., Tensor]) -> None:
+    assert np.isnan(second(f, [np.nan])[2]).all()
+
+
 # Cross-entropy keeps its relative precision where the network is confident.
 @pytest.mark.parametrize("gap", [0.0, 1.0, 10.0, 20.0, 40.0, 80.0, -80.0])
 def test_cross_entropy_and_its_gradient_keep_relative_precision_in_float32(gap: float) -> None:
@@ -715,7 +768,10 @@ def test_cross_entropy_and_its_gradient_keep_relative_precision_in_float32(gap: 
 
 def test_the_saturating_form_equals_the_other_until_it_saturates() -> None:
     z = np.random.default_rng(0).standard_normal((4, 3))
-    both = [tape_vjp(lambda t, s=s: tg.cross_entropy(t, LABELS, 0.1, saturating=s), [z], np.array(1.0))[0] for s in (True, False)]
+    both = [
+        tape_vjp(lambda t, s=s: tg.cross_entropy(t, LABELS, 0.1, saturating=s), [z], np.array(1.0))[0]
+        for s in (True, False)
+    ]
     np.testing.assert_allclose(both[0], both[1], 1e-12)
     confident = np.array([[40.0, 0.0]], np.float32)
     one = np.array(1.0, np.float32)
@@ -725,18 +781,42 @@ def test_the_saturating_form_equals_the_other_until_it_saturates() -> None:
 
 # Errors are written for the person who reads them.
 MISUSE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
-    "labels out of range": (lambda: tg.cross_entropy(Tensor(V), [0, 1, 3, 0]), ValueError, r"labels\[2\] is 3.*from 0 to 2"),
-    "labels of the wrong length": (lambda: tg.cross_entropy(Tensor(V), [0]), ValueError, r"expected 4 integers.*got shape \(1,\)"),
-    "labels that are floats": (lambda: tg.cross_entropy(Tensor(V), [0.0, 1.0, 2.0, 0.0]), ValueError, "integers.*float64"),
-    "an unknown reduction": (lambda: tg.cross_entropy(Tensor(V), LABELS, reduction="avg"), ValueError, "'avg'.*mean, sum, none"),
+    "labels out of range": (
+        lambda: tg.cross_entropy(Tensor(V), [0, 1, 3, 0]),
+        ValueError,
+        r"labels\[2\] is 3.*from 0 to 2",
+    ),
+    "labels of the wrong length": (
+        lambda: tg.cross_entropy(Tensor(V), [0]),
+        ValueError,
+        r"expected 4 integers.*got shape \(1,\)",
+    ),
+    "labels that are floats": (
+        lambda: tg.cross_entropy(Tensor(V), [0.0, 1.0, 2.0, 0.0]),
+        ValueError,
+        "integers.*float64",
+    ),
+    "an unknown reduction": (
+        lambda: tg.cross_entropy(Tensor(V), LABELS, reduction="avg"),
+        ValueError,
+        "'avg'.*mean, sum, none",
+    ),
     "an empty batch": (lambda: tg.cross_entropy(Tensor(V[:0]), []), ValueError, r"N ≥ 1.*\(0, 3\)"),
     "too much smoothing": (lambda: tg.cross_entropy(Tensor(V), LABELS, 1.0), ValueError, r"\[0, 1\), got 1.0"),
     "unmatched products": (lambda: Tensor(V) @ Tensor(V), ValueError, r"matmul.*\(4, 3\) and \(4, 3\)"),
-    "a layer of the wrong width": (lambda: tg.linear(Tensor(V), Tensor(V.T)), ValueError, r"linear.*\(4, 3\).*4 inputs"),
+    "a layer of the wrong width": (
+        lambda: tg.linear(Tensor(V), Tensor(V.T)),
+        ValueError,
+        r"linear.*\(4, 3\).*4 inputs",
+    ),
     "a wrong size": (lambda: Tensor(V).reshape(5, -1), ValueError, r"reshape.*12 entries"),
     "an axis that is not there": (lambda: Tensor(V).sum(2), ValueError, r"axis 2.*\(4, 3\)"),
     "the maximum of nothing": (lambda: Tensor(V[:0]).max(), ValueError, "empty"),
-    "a probability above one": (lambda: tg.dropout(Tensor(V), 1.5, np.random.default_rng()), ValueError, r"\[0, 1\), got 1.5"),
+    "a probability above one": (
+        lambda: tg.dropout(Tensor(V), 1.5, np.random.default_rng()),
+        ValueError,
+        r"\[0, 1\), got 1.5",
+    ),
     "channels that do not fit": (lambda: tg.conv2d(Tensor(X), Tensor(K)), ValueError, "4 channels"),
     "an integer condition": (lambda: tg.where(np.array([1, 0]), Tensor([1.0, 2.0]), 0.0), TypeError, "bools.*int64"),
     "nothing to join": (lambda: tg.concatenate([]), ValueError, "at least one"),
