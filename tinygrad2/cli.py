@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from io import TextIOWrapper
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
@@ -30,11 +31,11 @@ EXAMPLES = {
         examples:
           tinygrad2 train --recipe deep-defense-mlp                 the paper's; writes runs/deep-defense-mlp
           tinygrad2 train --recipe demo --set defense.lam=5 --set defense.c=25 --out runs/lam5
-          tinygrad2 train my.toml                                   settings from a file; the others keep their defaults
+          tinygrad2 train my.toml                                   settings from a file
           tinygrad2 train --out runs/lam5 --resume                  go on after Ctrl-C or a crash: the same bits
 
-        The folder of the run gets config.toml (every setting), metrics.jsonl, checkpoint.npz, reference.npz, final.npz,
-        result.json, curves.png and perturbations.png.
+        The folder of the run gets config.toml (every setting), metrics.jsonl, checkpoint.npz, reference.npz,
+        final.npz, result.json, curves.png and perturbations.png.
         """,
     "evaluate": """
         examples:
@@ -48,8 +49,8 @@ EXAMPLES = {
           tinygrad2 attack runs/demo --net reference --attack fgsm --epsilon 20
           tinygrad2 attack --model lenet --weights lenet-reference.npz --data mnist --n 500 --attack deepfool
 
-        It writes adversarial.npz (images, adversarial, labels, classes before and after, norms; images + mean are pixels
-        0-255) and adversarial.png. epsilon is in pixel units, 0 to 255. Nothing is clipped to that range.
+        It writes adversarial.png and adversarial.npz: images, adversarial, labels, classes before and after, norms, and
+        mean, which added to images gives pixels 0-255. epsilon is in these units. Nothing is clipped to the range.
         """,
     "info": """
         example:
@@ -60,6 +61,9 @@ EXAMPLES = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Result: the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no ρ shows a question mark
     args = parser().parse_args(argv)
     try:
         args.command(args)

@@ -1,14 +1,14 @@
 """Experiments that can be named, stopped, resumed and reported: configuration, training loop, tables, figures."""
 
-from tinygrad2.experiments.attack import ATTACKS, Outcome, attack, writable
-from tinygrad2.experiments.attack import save as save_attack
+from tinygrad2.experiments.about import info
+from tinygrad2.experiments.attacks import ATTACKS, Outcome, attack, writable
+from tinygrad2.experiments.attacks import save as save_attack
 from tinygrad2.experiments.config import Config, recipes, resolve, to_toml
 from tinygrad2.experiments.figures import require as require_figures
 from tinygrad2.experiments.folder import Folder
-from tinygrad2.experiments.info import info
 from tinygrad2.experiments.report import Table, finish, peak_memory_mib, table
 from tinygrad2.experiments.subject import Subject, from_run, from_weights
-from tinygrad2.experiments.train import Diverged, Interrupted, train
+from tinygrad2.experiments.training import Diverged, Interrupted, train
 
 __all__ = [
     "ATTACKS",

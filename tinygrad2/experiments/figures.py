@@ -59,8 +59,9 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -
             ax.axvspan(before, max(epochs), color=ORANGE, alpha=0.08, lw=0)
         ax.plot(epochs, values, color=panel.colour, lw=1.6, marker="o", ms=3.2, clip_on=False)
         for at in {epochs.index(before), len(epochs) - 1}:
-            last = at == len(epochs) - 1
-            shift = {"xytext": (7, 0), "va": "center"} if last else {"xytext": (0, 7), "ha": "center"}
+            beside = {"xytext": (7, 0), "va": "center"}
+            above = {"xytext": (0, 7), "ha": "right" if at else "left"}
+            shift = beside if at == len(epochs) - 1 else above
             ax.annotate(panel.text.format(values[at]), (epochs[at], values[at]), **shift, **NOTE, color=panel.colour)
         ax.set(ylabel=panel.label, xlim=(first, max(*epochs, first + 1)))
         ax.margins(y=0.15)
@@ -105,7 +106,7 @@ def grid(
     nets: Mapping[str, Layer],
     path: str | os.PathLike[str],
 ) -> None:
-    """Columns are images; rows: the image, then for each network the perturbation and the result with its predicted class.
+    """Columns are images; rows: the image, then for each network the perturbation, and the result with its class.
 
     found: network → adversarial images like x (N, C, H, W), and what to write over each perturbation
     """

@@ -59,6 +59,8 @@ class Folder:
             if not _locked(lock):
                 raise BlockingIOError(f"{self.path} is in use by another process; wait for it, or {ELSEWHERE}")
             self.check(config, resume)  # again: another process may have been faster
+            for left in self.path.glob(".*.*.*"):
+                left.unlink()  # what a killed process was writing
             if not resume:
                 with nn.atomic_write(self / "config.toml", "w") as file:
                     file.write(to_toml(config))

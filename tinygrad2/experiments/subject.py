@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.config import Config, override, resolve
 from tinygrad2.experiments.folder import Folder
-from tinygrad2.experiments.train import build_net, load_data, load_weights
+from tinygrad2.experiments.training import build_net, load_data, load_weights
 from tinygrad2.nn import Layer
 
 FILES = {"Reference": "reference.npz", "Deep Defense": "final.npz"}  # of a run, in the order of the table

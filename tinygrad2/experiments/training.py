@@ -10,6 +10,7 @@ import inspect
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,9 +143,10 @@ def train(config: Config, out: str | os.PathLike[str], resume: bool = False) -> 
     folder.check(config, resume)
     dataset = load_data(config)
     net = build_net(config, dataset)
-    if config.reference.weights is not None:
+    if config.reference.weights is not None and folder.load_state() is None:
         load_weights(net, config.reference.weights)
-    with folder.opened(config, resume), stop_requests() as stop:
+    quiet = np.errstate(over="ignore", invalid="ignore")  # the loop looks for what is not finite itself, and says where
+    with folder.opened(config, resume), stop_requests() as stop, quiet:
         return _Training(config, folder, dataset, net, stop).run()
 
 
@@ -319,7 +321,10 @@ def first_not_finite(net: Layer, x: Tensor, name: str = "") -> str:
 
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
-    """A list that Ctrl-C or SIGTERM puts its number into; a second one acts at once, as usual."""
+    """A list that Ctrl-C or SIGTERM puts its number into; a second one acts at once, as usual.
+
+    Only the main thread may watch for signals; elsewhere the list stays empty.
+    """
     received: list[int] = []
     usual: dict[int, Any] = {}
 
@@ -329,7 +334,8 @@ def stop_requests() -> Iterator[list[int]]:
         say("stopping after this step ...")
 
     try:
-        for asked in (signal.SIGINT, signal.SIGTERM):
+        watched = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        for asked in watched:
             usual[asked] = signal.signal(asked, note)
         yield received
     finally:

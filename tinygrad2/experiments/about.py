@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinygrad2.data import LOADERS
 from tinygrad2.data.mnist import FILES
-from tinygrad2.experiments.attack import ATTACKS
+from tinygrad2.experiments.attacks import ATTACKS
 from tinygrad2.experiments.config import recipes
 from tinygrad2.experiments.report import versions
 from tinygrad2.kernels import why_no_gpu, why_no_numba
