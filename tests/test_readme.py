@@ -1,0 +1,82 @@
+"""The README does what it says: every snippet and every command in it is run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.M | re.S)
+
+
+def commands():
+    return [shlex.split(line, comments=True) for block in blocks("console") for line in block.splitlines() if line.strip()]
+
+
+def test_the_tour_runs_as_one_script_and_prints_what_it_shows(capsys):
+    pytest.importorskip("sklearn", reason="the last part of the tour trains on scikit-learn's digits")
+    exec(compile("\n".join(blocks("python")), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    (shown,) = [block for block in blocks("text") if "reverse ↑" in block]
+    table = [" ".join(line.split()) for line in shown.strip().splitlines()]
+    assert "\n".join(table) in "\n".join(" ".join(line.split()) for line in printed.splitlines())
+    assert "(3, 3)" in printed
+    assert "(10, 5, 1, 8, 8) (4, 1, 3, 3)" in printed
+    before, after = re.findall(r"\(([\d.]+), np\.float\d+\(([\d.]+)\)\)", printed)
+    assert float(after[1]) > 1.3 * float(before[1]), "fine-tuning must make the smallest perturbations larger"
+
+
+def test_the_commands_of_the_tour_run_one_after_the_other(tmp_path):
+    pytest.importorskip("sklearn", reason="the commands train on scikit-learn's digits")
+    pytest.importorskip("matplotlib", reason="the commands draw figures")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    tour = [c for c in commands() if c[0] == "tinygrad2"]
+    assert [c[1] for c in tour] == ["train", "evaluate", "attack", "info"]
+    for _, *arguments in tour:
+        done = subprocess.run(
+            [sys.executable, "-m", "tinygrad2", *arguments], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8"
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/c15/perturbations.png").stat().st_size > 10_000
+
+
+def test_the_two_commands_are_those_that_every_change_is_checked_with():
+    makes = [" ".join(c) for c in commands() if c[0] == "make"]
+    assert makes == ["make demo", "make test"]
+    checked = (ROOT / ".ci" / "run").read_text()
+    for command in makes:
+        assert re.search(rf"; {command}$", checked, re.M), f".ci/run does not run {command!r}"
+
+
+def test_the_commands_without_make_are_those_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text()
+    plain = [" ".join(c) for c in commands() if c[0].startswith((".venv", "python3"))]
+    assert plain[0] == "python3 -m venv .venv"
+    assert "$(PYTHON) -m venv .venv" in makefile
+    for command in plain[1:]:
+        part = command.removeprefix(".venv/bin/")
+        if "pip install" not in part:
+            assert f"$(BIN)/{part}" in makefile, f"the Makefile has no {part!r}"
+        else:
+            extra = re.search(r"\[(\w+)\]", part).group(1)
+            assert f".venv/.with-{extra}" in makefile
+
+
+def test_every_file_that_the_readme_links_to_exists():
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (ROOT / target).is_file(), target
+
+
+def test_recipes_and_help_that_the_readme_names_exist():
+    from tinygrad2 import experiments
+
+    named = set(re.findall(r"--recipe ([\w-]+)", README))
+    assert named <= set(experiments.recipes()), named
