@@ -24,6 +24,7 @@ Nodes = tuple[Node | None, ...]
 REGISTRY: dict[str, Primitive] = {}
 
 _array_of, _node_of = attrgetter("array"), attrgetter("node")
+_NUMBERS = (int, float, np.number)
 
 
 def zero(*_: Any) -> Tensor:
@@ -161,8 +162,10 @@ def _without(items: Sequence[Any], unwanted: Sequence[int]) -> tuple[Any, ...]:
 
 def _check(name: str, arrays: list[Array], floats: Sequence[int]) -> None:
     """One device for all arguments, and one floating dtype for the differentiable ones."""
-    if len(set(map(type, arrays))) > 1:
-        raise TypeError(_apart(name, arrays))
+    module = type(arrays[0])
+    for a in arrays:
+        if type(a) is not module:
+            raise TypeError(_apart(name, arrays))
     if not floats:
         return
     first = arrays[floats[0]]
@@ -203,7 +206,7 @@ def _lift(name: str, inputs: Sequence[Any]) -> Sequence[Tensor]:
 def _constant(name: str, i: int, value: Any, like: Array | None) -> Tensor:
     if value is None:
         raise TypeError(f"{name}: argument {i} is None where a tensor was expected")
-    if like is None or not isinstance(value, int | float | np.number) or isinstance(value, bool):
+    if like is None or not isinstance(value, _NUMBERS) or value is True or value is False:
         return Tensor(value)
     number = np.asarray(value, like.dtype if like.dtype.kind in "fc" else None)
     return wrap(_owned(number if type(like) is np.ndarray else to_device(number, device_of(like))), None)
@@ -214,7 +217,7 @@ def _owned(out: Array) -> Array:
     if isinstance(out, np.generic):
         out = np.asarray(out)
     if type(out) is np.ndarray:
-        out.setflags(write=False)
+        out.setflags(False)  # type: ignore[call-arg]  # by position: half as long as by name
     return out
 
 
