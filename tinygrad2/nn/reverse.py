@@ -236,27 +236,21 @@ class ReverseScale(Symmetric):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReverseBatchNorm(ReverseLayer):
-    """Batch normalisation in train mode ↔ its Jacobian in the shared x̂: s(g - mean g - x̂ · mean(g x̂)), g = γu.
+class ReverseBatchNorm(Symmetric):
+    """Batch normalisation in train mode ↔ its Jacobian in the shared x̂: γs(u - mean u - x̂ · mean(u x̂)).
 
-    The means run over the batch, so all samples are coupled. Ioffe & Szegedy 2015, section 3, solved for ∂l/∂x.
+    It removes the mean and the component along x̂ of each channel, and scales. The means run over the batch, so all
+    samples are coupled. Ioffe & Szegedy 2015, section 3, solved for ∂l/∂x.
     """
 
     normal: Tensor  # x̂: (N, C, ...)
     inverse_std: Tensor  # s: (1, C, 1, ...)
     weight: Tensor  # γ: (C, 1, ...)
 
-    def _project(self, g: Tensor) -> Tensor:
-        """Symmetric: remove the mean and the component along x̂, per channel, and scale."""
-        over = (-2,) if self.normal.ndim == 2 else (-4, -2, -1)
-        along = mean(g * self.normal, over, keepdims=True)
-        return self.inverse_std * (g - mean(g, over, keepdims=True) - self.normal * along)
-
     def back(self, u: Tensor) -> Tensor:
-        return self._project(u * self.weight)
-
-    def forth(self, v: Tensor) -> Tensor:
-        return self._project(v) * self.weight
+        over = (-2,) if self.normal.ndim == 2 else (-4, -2, -1)
+        along = mean(u * self.normal, over, keepdims=True)
+        return self.weight * self.inverse_std * (u - mean(u, over, keepdims=True) - self.normal * along)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

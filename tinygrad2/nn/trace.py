@@ -55,7 +55,7 @@ class ReverseNetwork:
         if not isinstance(u, Tensor):
             given = u if hasattr(u, "dtype") else np.asarray(u, self._output.dtype)
             u = Tensor(to_device(given, self._output.device))
-        if u.ndim < len(shape) or u.shape[u.ndim - len(shape) :] != shape:
+        if u.shape[max(0, u.ndim - len(shape)) :] != shape:
             raise ValueError(
                 f"the {kind} must have shape {shape}, or that with leading axes (K, N, ...); got {u.shape}"
             )
