@@ -576,6 +576,13 @@ def test_checkpoint_refuses_a_function_that_changes_between_runs() -> None:
         tg.grad(tg.checkpoint(lambda x: (x, x)))(X)
 
 
+def test_checkpoints_nest() -> None:
+    f = lambda x: tg.exp(x * x).sum()
+    nested = tg.checkpoint(lambda x: tg.checkpoint(f)(tg.tanh(x)) * 2.0)
+    expected = tg.hessian(lambda x: f(tg.tanh(x)) * 2.0)(X).array
+    np.testing.assert_allclose(tg.hessian(nested)(X).array, expected, 1e-12)
+
+
 def test_checkpoint_of_constants_records_nothing() -> None:
     assert not tg.checkpoint(cubic)(Tensor(X)).requires_grad
     with tg.no_grad():
@@ -598,6 +605,16 @@ def test_a_custom_rule_is_used_and_differentiated_in_turn() -> None:
     )
     check_derivatives(softplus_by_hand, [X], RNG)
     assert softplus_by_hand.__doc__ == "log(1 + eˣ)."
+
+
+def test_a_rule_may_be_any_callable() -> None:
+    class Rules:
+        def cube(self, g: Tensor, y: Tensor, x: Tensor) -> Tensor:
+            return 3.0 * g * x * x
+
+    f = Primitive("cube by method", lambda x: x**3).vjp(Rules().cube)
+    check_derivatives(f, [X], RNG)
+    check_derivatives(Primitive("cube by star", lambda x: x**3).vjp(lambda g, *args: 3.0 * g * args[1] ** 2), [X], RNG)
 
 
 def test_a_custom_rule_may_lie() -> None:

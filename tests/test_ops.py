@@ -810,8 +810,11 @@ MISUSE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         r"linear.*\(4, 3\).*4 inputs",
     ),
     "a wrong size": (lambda: Tensor(V).reshape(5, -1), ValueError, r"reshape.*12 entries"),
-    "an axis that is not there": (lambda: Tensor(V).sum(2), ValueError, r"axis 2.*\(4, 3\)"),
-    "the maximum of nothing": (lambda: Tensor(V[:0]).max(), ValueError, "empty"),
+    "an axis that is not there": (lambda: Tensor(V).sum(2), ValueError, "axis 2 is out of range.* 2 axes"),
+    "joining along an axis that is not there": (lambda: tg.concatenate([Tensor(V)] * 2, 2), ValueError, "axis 2"),
+    "transposing one": (lambda: tg.transpose(Tensor(V), 0, 2), ValueError, "axis 2"),
+    "a mean of nothing": (lambda: Tensor(V[:0]).mean(0), ValueError, r"mean over an empty axis.*\(0, 3\)"),
+    "the maximum of nothing": (lambda: Tensor(V[:0]).max(), ValueError, "maximum over an empty axis"),
     "a probability above one": (
         lambda: tg.dropout(Tensor(V), 1.5, np.random.default_rng()),
         ValueError,
@@ -824,6 +827,11 @@ MISUSE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "too few arguments": (lambda: P["add"](Tensor(V)), TypeError, "expected 2 tensor arguments, got 1"),
     "padding for too few axes": (lambda: tg.pad(Tensor(V), [(1, 1)]), ValueError, "pad"),
 }
+
+
+def test_an_empty_batch_has_empty_reductions() -> None:
+    for f in (tg.max, tg.mean, tg.logsumexp, tg.norm, tg.var, tg.sum):
+        check_derivatives(lambda x, f=f: f(x, 1), [V[:0]], np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", MISUSE)

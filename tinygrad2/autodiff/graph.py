@@ -8,13 +8,11 @@ from typing import Any
 from tinygrad2.autodiff.engine import pull, seed
 from tinygrad2.autodiff.tensor import Tensor
 
+Some = Tensor | Sequence[Tensor]
+
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
-    grad_outputs: Any = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
+    outputs: Some, inputs: Some, grad_outputs: Any = None, create_graph: bool = False, allow_unused: bool = False
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the outputs, weighted by grad_outputs and summed, by each input; a tuple, as in PyTorch.
 
@@ -25,9 +23,8 @@ def grad(
     """
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gs = list(grad_outputs) if isinstance(grad_outputs, list | tuple) else [grad_outputs]
-    if grad_outputs is None:
-        gs = [None] * len(ys)
+    several = isinstance(grad_outputs, list | tuple)
+    gs = [None] * len(ys) if grad_outputs is None else list(grad_outputs) if several else [grad_outputs]
     if len(gs) != len(ys):
         raise ValueError(f"grad_outputs: expected one cotangent for each of the {len(ys)} outputs, got {len(gs)}")
     return tuple(pull(ys, [seed(y, g) for y, g in zip(ys, gs, strict=True)], xs, create_graph, allow_unused))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -142,9 +143,9 @@ class VariadicPrimitive(Primitive):
 
 def _positions_read(rule: Rule, wanted: int) -> set[int]:
     """Which of a rule's parameters (g, y, *inputs) its code reads: the tape keeps only those arrays."""
-    code = rule.__code__
-    if code.co_argcount < wanted:  # inputs taken as *args cannot be told apart
+    if not isinstance(rule, FunctionType) or rule.__code__.co_argcount < wanted:  # *args cannot be told apart
         return set(range(wanted))
+    code = rule.__code__
     loaded: set[str] = set()
     for instruction in dis.get_instructions(rule):
         name = instruction.argval

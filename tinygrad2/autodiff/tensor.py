@@ -60,10 +60,8 @@ class Tensor:
         if requires_grad:
             if array.dtype.kind != "f":
                 who = f"Tensor {name!r}" if name else "Tensor"
-                raise TypeError(
-                    f"{who}: only float32 and float64 carry gradients, got {array.dtype}; "
-                    "write 1.0 for 1, or convert with .astype(np.float32)"
-                )
+                cure = "write 1.0 for 1, or convert with .astype(np.float32)"
+                raise TypeError(f"{who}: only float32 and float64 carry gradients, got {array.dtype}; {cure}")
             self.node = Node(array)
             self.node.leaf = weakref.ref(self)
 
@@ -82,10 +80,8 @@ class Tensor:
     def data(self, value: Any) -> None:
         array = freeze(value.array if isinstance(value, Tensor) else value)
         if (array.shape, array.dtype, type(array)) != (self.array.shape, self.array.dtype, type(self.array)):
-            raise ValueError(
-                f"{self.name or 'Tensor'}.data: expected shape {self.shape}, {self.dtype} on {self.device}; "
-                f"got shape {array.shape}, {array.dtype} on {device_of(array)}"
-            )
+            expected = f"{self.name or 'Tensor'}.data: expected shape {self.shape}, {self.dtype} on {self.device}"
+            raise ValueError(f"{expected}; got shape {array.shape}, {array.dtype} on {device_of(array)}")
         if self.node is not None and self.node.op is not None:
             raise GradientError("only a leaf's data can be replaced; this tensor is the result of " + self.node.op.name)
         self.array = array

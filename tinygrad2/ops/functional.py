@@ -80,13 +80,10 @@ def standardize(x: Tensor, axis: Any, eps: float) -> tuple[Tensor, Tensor]:
     return multiply(subtract(x, mean(x, axis, keepdims=True)), inverse_std), inverse_std
 
 
+# fmt: off
 def batch_norm(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    eps: float = 1e-5,
+    x: Tensor, weight: Tensor, bias: Tensor,
+    running_mean: Tensor | None = None, running_var: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:
     """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,).
 
@@ -100,6 +97,7 @@ def batch_norm(
         inverse_std = power(add(running_var, eps), -0.5)
         normal = multiply(subtract(x, reshape(running_mean, shape)), reshape(inverse_std, shape))
     return add(multiply(normal, reshape(weight, shape)), reshape(bias, shape))
+# fmt: on
 
 
 def channel_window(channels: int, size: int, like: Tensor) -> Tensor:

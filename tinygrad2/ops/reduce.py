@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 
 from tinygrad2.autodiff import Primitive, Tensor, zero
 from tinygrad2.kernels.backend import Array, xp
 from tinygrad2.ops.elementwise import exp, mask, multiply, negative, subtract
-from tinygrad2.ops.shape import Axis, _sum_to, reshape
+from tinygrad2.ops.shape import Axis, _sum_to, position, reshape
 
 
-def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, Sequence) else (operator.index(axis),)
-    for a in axes:
-        if not -x.ndim <= a < x.ndim:
-            raise ValueError(f"axis {a} is out of range for a tensor of shape {x.shape}")
-    return tuple(a % x.ndim for a in axes)
+def _axes(x: Tensor, axis: Axis, what: str = "") -> tuple[int, ...]:
+    """The axes counted from the first one. `what`: names a quantity that does not exist over an empty axis."""
+    given = range(x.ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
+    axes = tuple(position(a, x.ndim) for a in given)
+    if what and 0 in (x.shape[a] for a in axes):
+        raise ValueError(f"{what} over an empty axis does not exist; the tensor has shape {x.shape}")
+    return axes
 
 
 def _reduced(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
@@ -36,8 +36,8 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over the axes."""
-    axes = _axes(x, axis)
-    return multiply(sum(x, axis, keepdims), 1.0 / (math.prod(x.shape[a] for a in axes) or 1))
+    axes = _axes(x, axis, "the mean")
+    return multiply(sum(x, axis, keepdims), 1.0 / math.prod(x.shape[a] for a in axes))
 
 
 def var(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -58,9 +58,7 @@ def _ties_array(x: Array, axes: tuple[int, ...]) -> Array:
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest entry over the axes; ties share the cotangent equally."""
-    axes = _axes(x, axis)
-    if x.size == 0:
-        raise ValueError(f"max of an empty tensor of shape {x.shape} does not exist")
+    axes = _axes(x, axis, "the maximum")
     return _finish(_max(x, axes), x, axes, keepdims)
 
 
@@ -88,7 +86,7 @@ _logsumexp = Primitive("logsumexp", _logsumexp_array).vjp(lambda g, y, x, axes: 
 
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x) over the axes, without overflow. An entry -inf counts as nothing."""
-    axes = _axes(x, axis)
+    axes = _axes(x, axis, "logsumexp")
     return _finish(_logsumexp(x, axes), x, axes, keepdims)
 
 

@@ -61,9 +61,16 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     return _sum_to(g, shape, g.shape)
 
 
+def position(axis: int, ndim: int) -> int:
+    """The axis counted from the first one; ValueError where there is no such axis."""
+    if not -ndim <= operator.index(axis) < ndim:
+        raise ValueError(f"axis {axis} is out of range for a tensor with {ndim} axes")
+    return operator.index(axis) % ndim
+
+
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """x in another shape; one size may be -1."""
-    new = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    new = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
     if -1 in new:
         rest = -math.prod(new)
         new = tuple(x.size // rest if n == -1 and rest else n for n in new)
@@ -74,14 +81,15 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
 
 def transpose(x: Tensor, *axes: Any) -> Tensor:
     """x with its axes permuted (reversed where none are given)."""
-    order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or range(x.ndim)[::-1]
-    return _transpose(x, tuple(operator.index(a) % x.ndim for a in order))
+    order = axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes or range(x.ndim)[::-1]
+    return _transpose(x, tuple(position(a, x.ndim) for a in order))
 
 
 def swapaxes(x: Tensor, a: int, b: int) -> Tensor:
     """x with two axes exchanged."""
     order = list(range(x.ndim))
-    order[a], order[b] = order[b], order[a]
+    a, b = position(a, x.ndim), position(b, x.ndim)
+    order[a], order[b] = b, a
     return _transpose(x, tuple(order))
 
 
@@ -97,9 +105,9 @@ def index(x: Tensor, key: Any) -> Tensor:
 
 def _part(k: Any, x: Tensor) -> Any:
     """One part of a key: arrays are frozen, because the backward pass reads them again, and brought to x's device."""
-    if k is None or k is Ellipsis or isinstance(k, int | slice | np.generic):
-        return k
-    at = k.array if isinstance(k, Tensor) else k if hasattr(k, "dtype") else np.asarray(k, None if len(k) else np.intp)
+    at = k.array if isinstance(k, Tensor) else np.asarray(k, None if k else np.intp) if isinstance(k, list) else k
+    if not hasattr(at, "dtype") or isinstance(at, np.generic):
+        return at
     return freeze(at if type(at) is type(x.array) else to_device(at, x.device))
 
 
@@ -110,7 +118,7 @@ def gather(x: Tensor, indices: Any, axis: int = -1) -> Tensor:
 
 def scatter_add(src: Tensor, indices: Any, size: int, axis: int = -1) -> Tensor:
     """The adjoint of gather: zeros, of `size` along the axis, to which src is added at the indices."""
-    axis %= src.ndim
+    axis = position(axis, src.ndim)
     return _index_add(src, _along(src, indices, axis), (*src.shape[:axis], size, *src.shape[axis + 1 :]))
 
 
@@ -140,7 +148,7 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     first = next((t for t in tensors if isinstance(t, Tensor)), None)
     if first is None:
         raise ValueError("concatenate: give at least one tensor")
-    axis %= first.ndim
+    axis = position(axis, first.ndim)
     edges = [0]
     for t in tensors:
         edges.append(edges[-1] + t.shape[axis])
@@ -149,5 +157,5 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The tensors, all of one shape, joined along a new axis."""
-    position = axis % (tensors[0].ndim + 1)
-    return concatenate([reshape(t, (*t.shape[:position], 1, *t.shape[position:])) for t in tensors], position)
+    at = position(axis, tensors[0].ndim + 1)
+    return concatenate([reshape(t, (*t.shape[:at], 1, *t.shape[at:])) for t in tensors], at)
