@@ -176,6 +176,22 @@ def test_without_a_defense_the_table_has_one_row(tmp_path):
     assert decode(tmp_path / "run" / "curves.png").ndim == 3
 
 
+def test_a_network_that_fgs_cannot_move_is_not_called_robust(finished):
+    """With logits far apart the other classes' probabilities underflow, and sign(0) = 0 moves nothing."""
+    subject = ex.from_run(finished.path)
+    net = subject.nets["Deep Defense"]
+    for name in ("weight", "bias"):
+        p = getattr(net["fc2"], name)
+        p.data = p.numpy() * np.float32(1e4)
+    table = ex.table({"loud": net}, subject.dataset, subject.config.eval)
+    assert table.epsilon_ref is None
+    assert table.rows["loud"].fgs == {}
+    assert table.motionless["loud"] > 0.5
+    assert table.rows["loud"].rho2 < 0.5  # which does not depend on the scale of the logits
+    assert f"loud: FGS cannot move {100 * table.motionless['loud']:.2f} % of the images" in str(table)
+    assert json.loads(json.dumps(table.values()))["epsilon_ref"] is None
+
+
 def test_weights_from_a_file_are_the_reference(finished, tmp_path, monkeypatch):
     monkeypatch.setenv("TINYGRAD2_DATA", str(finished.path))
     config = small('reference.weights="reference.npz"')

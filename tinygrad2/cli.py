@@ -110,10 +110,11 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
+    ex.check_attack(args.attack, args.epsilon)
     subject = _subject(args)
     names = {"reference": "Reference", "final": "Deep Defense"}
     net = subject.nets.get(names[args.net]) or list(subject.nets.values())[-1]
-    out = ex.writable(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
+    out = ex.prepare(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
     start = time.monotonic()
     outcome = ex.attack(net, subject.dataset, args.attack, subject.config.eval, args.epsilon)
     print(outcome)

@@ -1,7 +1,8 @@
 """Experiments that can be named, stopped, resumed and reported: configuration, training loop, tables, figures."""
 
 from tinygrad2.experiments.about import info
-from tinygrad2.experiments.attacks import ATTACKS, Outcome, attack, writable
+from tinygrad2.experiments.attacks import ATTACKS, Outcome, attack, prepare
+from tinygrad2.experiments.attacks import check as check_attack
 from tinygrad2.experiments.attacks import save as save_attack
 from tinygrad2.experiments.config import Config, recipes, resolve, to_toml
 from tinygrad2.experiments.figures import require as require_figures
@@ -20,11 +21,13 @@ __all__ = [
     "Subject",
     "Table",
     "attack",
+    "check_attack",
     "finish",
     "from_run",
     "from_weights",
     "info",
     "peak_memory_mib",
+    "prepare",
     "recipes",
     "require_figures",
     "resolve",
@@ -32,5 +35,4 @@ __all__ = [
     "table",
     "to_toml",
     "train",
-    "writable",
 ]

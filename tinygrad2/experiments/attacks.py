@@ -14,10 +14,11 @@ from tinygrad2 import nn, robust
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
 from tinygrad2.experiments.config import Eval, nearest
-from tinygrad2.experiments.folder import ELSEWHERE
+from tinygrad2.experiments.folder import ELSEWHERE, make_folder
 from tinygrad2.experiments.progress import Track
 from tinygrad2.nn import Layer
 from tinygrad2.robust import AttackResult
+from tinygrad2.robust.fgsm import check_epsilon
 
 Array = np.ndarray[Any, Any]
 BATCH = 100
@@ -58,18 +59,22 @@ class Outcome:
         return "\n".join(lines)
 
 
-def attack(net: Layer, dataset: Dataset, name: str, settings: Eval, epsilon: float | None = None) -> Outcome:
-    """Attack every test image. epsilon: l∞ size in pixel units, for the attacks that need it. Nothing is clipped."""
+def check(name: str, epsilon: float | None) -> Attack:
+    """The attack of that name, if it takes such an epsilon. Raises ValueError."""
     if name not in ATTACKS:
         raise ValueError(f"unknown attack {name!r}{nearest(name, ATTACKS)}; known: {', '.join(ATTACKS)}")
     chosen = ATTACKS[name]
     if chosen.needs_epsilon != (epsilon is not None):
-        needs = (
-            "needs an epsilon, in pixel units: --epsilon 20"
-            if chosen.needs_epsilon
-            else "takes no epsilon: leave it out"
-        )
+        needs = "needs an epsilon, in pixel units: --epsilon 20" if chosen.needs_epsilon else "takes no epsilon"
         raise ValueError(f"the attack {name!r} {needs}")
+    if epsilon is not None:
+        check_epsilon(epsilon)
+    return chosen
+
+
+def attack(net: Layer, dataset: Dataset, name: str, settings: Eval, epsilon: float | None = None) -> Outcome:
+    """Attack every test image. epsilon: l∞ size in pixel units, for the attacks that need it. Nothing is clipped."""
+    chosen = check(name, epsilon)
     x, y = dataset.x_test, dataset.y_test
     slices = [slice(i, i + BATCH) for i in range(0, len(x), BATCH)]
     found = [
@@ -90,16 +95,16 @@ def attack(net: Layer, dataset: Dataset, name: str, settings: Eval, epsilon: flo
     return Outcome(name, arrays)
 
 
-def writable(out: str | os.PathLike[str]) -> Path:
-    """The folder, made if need be, before the work begins: nothing may be lost for want of a place. Raises OSError."""
+def prepare(out: str | os.PathLike[str]) -> Path:
+    """The folder for the result, made before the work begins, so that no result lacks a place. Raises OSError."""
     path = Path(out)
     if (path / "adversarial.npz").exists():
         raise FileExistsError(f"{path} holds the result of an attack already; {ELSEWHERE}")
     figures.require()
-    path.mkdir(parents=True, exist_ok=True)
-    with nn.atomic_write(path / ".writable"):
+    make_folder(path)
+    with nn.atomic_write(path / "adversarial.npz.try"):
         pass
-    (path / ".writable").unlink()
+    (path / "adversarial.npz.try").unlink()
     return path
 
 

@@ -49,12 +49,7 @@ class Folder:
     def opened(self, config: Config, resume: bool) -> Iterator[None]:
         """This process alone works in the folder, which is made if need be."""
         self.check(config, resume)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except PermissionError:
-            raise PermissionError(
-                f"cannot make the folder {self.path}: no permission to write there; {ELSEWHERE}"
-            ) from None
+        make_folder(self.path)
         with _open_lock(self / ".lock") as lock:
             if not _locked(lock):
                 raise BlockingIOError(f"{self.path} is in use by another process; wait for it, or {ELSEWHERE}")
@@ -112,6 +107,14 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         self.file.close()
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder and those above it, where they are not there yet."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except PermissionError:
+        raise PermissionError(f"cannot make the folder {path}: no permission to write there; {ELSEWHERE}") from None
 
 
 def _open_lock(path: Path) -> IO[bytes]:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 from tinygrad2 import __version__, robust
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
@@ -20,58 +22,77 @@ from tinygrad2.experiments.subject import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
 
+SHARES = (0.2, 0.5, 1.0)  # of ε_ref: the columns of table 1
 LARGEST = 255.0  # where the search for ε_ref ends: the whole range of the pixels
 PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-learn")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of table 1, all on the same images and at the same ε_ref, that of the last network, in pixel units."""
+    """Rows of table 1, all on the same n images and at the same ε_ref, that of the last network, in pixel units.
 
-    epsilon_ref: float
+    epsilon_ref: None if no ε fools half of the images; then `fgs` is empty in every row
+    motionless: of each network, the share of images that FGS cannot move, for the gradient is 0 in every pixel
+    """
+
+    epsilon_ref: float | None
     n: int
     settings: Eval
     rows: dict[str, Robustness]
+    motionless: dict[str, float]
 
     def values(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
         rows = {
-            name: {"accuracy": r.accuracy, "rho2": r.rho2, "fgs": {f"{share:g}": a for share, a in r.fgs.items()}}
+            name: {
+                "accuracy": r.accuracy,
+                "rho2": r.rho2,
+                "fgs": {f"{share:g}": a for share, a in r.fgs.items()},
+                "zero_gradients": self.motionless[name],
+            }
             for name, r in self.rows.items()
         }
         return {"rows": rows, "epsilon_ref": self.epsilon_ref, "test_images": self.n, "eval": asdict(self.settings)}
 
     def __str__(self) -> str:
         width = max(14, *map(len, self.rows))
-        shares = (0.2, 0.5, 1.0)
-        head = f"{'':{width}}  accuracy      ρ₂" + "".join(f"  {f'Acc@{share}':>8}" for share in shares)
+        head = f"{'':{width}}  accuracy      ρ₂" + "".join(f"  {f'Acc@{share}':>8}" for share in SHARES)
         lines = [head, "─" * len(head)]
         for name, row in self.rows.items():
-            fgs = "".join(f"  {100 * row.fgs[share]:6.2f} %" for share in shares)
+            fgs = "".join(f"  {100 * row.fgs[s]:6.2f} %" if row.fgs else f"  {'—':>8}" for s in SHARES)
             lines.append(f"{name:{width}}  {100 * row.accuracy:6.2f} %  {row.rho2:6.4f}{fgs}")
         whom = "the network" if len(self.rows) == 1 else "the network of the last row"
+        half = f"no ε up to {LARGEST:g} fools {whom} on half of the images"
+        if self.epsilon_ref is not None:
+            half = f"half of the images fool {whom} at ε_ref = {self.epsilon_ref:.2f}"
         gradients = "gradients that saturate in float32" if self.settings.saturating else "exact gradients"
         lines += [
-            f"Acc@s: accuracy under FGS with s·ε_ref; half of the images fool {whom} at ε_ref = {self.epsilon_ref:.2f}",
+            f"Acc@s: accuracy under FGS with s·ε_ref; {half}",
             f"of 255, by {gradients}, not clipped. ρ₂: mean ‖Δ‖/‖x‖, DeepFool {self.settings.mode!r}, 5 iterations.",
             f"{self.n:,} test images.",
+        ]
+        lines += [
+            f"{name}: FGS cannot move {100 * share:.2f} % of the images, whose gradient is 0 in float32: "
+            "its columns make the network look more robust than it is."
+            for name, share in self.motionless.items()
+            if share > 0
         ]
         return "\n".join(lines)
 
 
 def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
-    x, y = dataset.x_test, dataset.y_test
-    last = list(nets.values())[-1].eval()
-    epsilon_ref = robust.FGS(last, x, y, saturating=settings.saturating).epsilon_ref(LARGEST)
-    if epsilon_ref == float("inf"):
-        raise ValueError(f"no ε up to {LARGEST:g} fools half of the {len(x):,} test images, so there is no ε_ref")
-    options: dict[str, Any] = {"mode": settings.mode, "saturating": settings.saturating}
-    rows = {
-        name: robust.table_row(net.eval(), x, y, epsilon_ref, progress=over_batches(f"rho2 of {name}"), **options)
-        for name, net in nets.items()
-    }
-    return Table(epsilon_ref, len(x), settings, rows)
+    x, y, mode = dataset.x_test, dataset.y_test, settings.mode
+    fgs = {name: robust.FGS(net.eval(), x, y, saturating=settings.saturating) for name, net in nets.items()}
+    found = list(fgs.values())[-1].epsilon_ref(LARGEST)
+    epsilon_ref = found if found < float("inf") else None
+    rows = {}
+    for name, net in nets.items():
+        ratios = robust.rho(net, x, mode=mode, progress=over_batches(f"rho2 of {name}"))
+        columns = {} if epsilon_ref is None else {s: fgs[name].accuracy(s * epsilon_ref) for s in SHARES}
+        rows[name] = Robustness(robust.accuracy(net, x, y), float(ratios.mean(dtype=np.float64)), columns)
+    motionless = {name: float((f.directions == 0).reshape(len(x), -1).all(1).mean()) for name, f in fgs.items()}
+    return Table(epsilon_ref, len(x), settings, rows, motionless)
 
 
 def finish(config: Config, out: str | os.PathLike[str], seconds: Mapping[str, float]) -> Table:

@@ -27,6 +27,7 @@ from tinygrad2.data import Dataset
 from tinygrad2.experiments.config import Config, Defense, Reference
 from tinygrad2.experiments.folder import Folder, Journal
 from tinygrad2.experiments.progress import Track, over_batches, say
+from tinygrad2.kernels import why_no_gpu
 from tinygrad2.nn import Layer
 from tinygrad2.nn.models import MODELS
 from tinygrad2.nn.rng import rng_state, set_rng_state
@@ -109,6 +110,8 @@ def build_net(config: Config, dataset: Dataset) -> Layer:
         if "hidden" not in accepted:
             raise ValueError(f"model.hidden: the model {m.name!r} has no hidden widths to choose; leave it out")
         options["hidden"] = m.hidden
+    if config.run.device == "cuda" and (reason := why_no_gpu()):
+        raise ValueError(f"run.device: no GPU can be used: {reason}")
     net = nn.models.build(m.name, rng=config.run.seed, **options).to(config.run.device)
     try:
         with no_grad():
