@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import stat
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad2 import nn
+from tinygrad2 import cross_entropy, nn
 
 
 @pytest.fixture(params=[".npz", ".safetensors"])
@@ -68,6 +69,35 @@ def test_a_net_and_its_optimizer_survive_the_round_trip(path: Path) -> None:
     nn.save(path, optimizer.state_dict())
     nn.Adam(nets[1].parameters()).load_state_dict(nn.load(path))
     assert_same(nn.load(path), optimizer.state_dict())
+
+
+def test_a_run_resumed_from_files_continues_bit_for_bit(tmp_path: Path) -> None:
+    """Parameters, running statistics, the optimizer and the generator of the masks: nothing else carries state."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((8, 6)).astype(np.float32), rng.integers(0, 3, 8)
+
+    def start() -> tuple[nn.Layer, nn.Optimizer]:
+        net = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), nn.Linear(5, 3))
+        return net, nn.Adam(net.parameters(), lr=0.1)
+
+    def train(net: nn.Layer, optimizer: nn.Optimizer, steps: int) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            cross_entropy(net(x), labels).backward()
+            optimizer.step()
+
+    (net, optimizer), (again, resumed) = start(), start()
+    train(net, optimizer, 3)
+    nn.save(tmp_path / "net.npz", net.state_dict())
+    nn.save(tmp_path / "optimizer.npz", optimizer.state_dict())
+    generators = json.dumps(nn.rng_state(net))
+    train(net, optimizer, 4)
+
+    again.load_state_dict(nn.load(tmp_path / "net.npz"))
+    resumed.load_state_dict(nn.load(tmp_path / "optimizer.npz"))
+    nn.set_rng_state(again, json.loads(generators))
+    train(again, resumed, 4)
+    assert_same(again.state_dict(), net.state_dict())
 
 
 def test_views_of_any_layout_are_saved_as_what_they_show(path: Path) -> None:
