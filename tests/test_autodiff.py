@@ -662,6 +662,11 @@ def test_misused_transforms_say_what_is_wrong() -> None:
         tg.jacobian(cubic, 3)(X)
     with pytest.raises(TypeError, match="must return one Tensor, got tuple"):
         tg.grad(lambda x: (x, x))(X)
+    for push in (tg.jvp, tg.hvp):
+        with pytest.raises(ValueError, match=r"the shapes of the primals, \[\(3,\)\]; got \[\(2,\)\]"):
+            push(cubic, [X], [np.ones(2)])
+    with pytest.raises(ValueError, match="grad: exp must return a scalar"):
+        tg.grad(tg.exp)(X)
     with pytest.raises(TypeError, match="the input must be a Tensor, got ndarray"):
         autograd.grad(leaf(X).sum(), [X])
 

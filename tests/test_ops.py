@@ -813,6 +813,7 @@ MISUSE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "an axis that is not there": (lambda: Tensor(V).sum(2), ValueError, "axis 2 is out of range.* 2 axes"),
     "joining along an axis that is not there": (lambda: tg.concatenate([Tensor(V)] * 2, 2), ValueError, "axis 2"),
     "transposing one": (lambda: tg.transpose(Tensor(V), 0, 2), ValueError, "axis 2"),
+    "an axis named twice": (lambda: Tensor(V).mean((0, -2)), ValueError, "named twice"),
     "a mean of nothing": (lambda: Tensor(V[:0]).mean(0), ValueError, r"mean over an empty axis.*\(0, 3\)"),
     "the maximum of nothing": (lambda: Tensor(V[:0]).max(), ValueError, "maximum over an empty axis"),
     "a probability above one": (

@@ -74,7 +74,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Tensor, Callable[..., Tensor]
     _, transposed = vjp(lambda g: _join(pullback(g)), zeros_like(y))
 
     def push(*tangents: Any) -> Tensor:
-        v = _join(tangents)
+        v = _join(tangents, primals)
         with recording(is_recording() and (y.requires_grad or v.requires_grad)):
             result: Tensor = transposed(v)[0]
         return result
@@ -128,7 +128,7 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     Returns one result per primal (bare for a single one), of the primal's structure and shapes.
     """
     _, pullback = vjp(lambda *xs: _join(grad(f, tuple(range(len(primals))))(*xs)), *primals)
-    results = pullback(_join(tangents))
+    results = pullback(_join(tangents, primals))
     return results[0] if len(primals) == 1 else results
 
 
@@ -172,12 +172,15 @@ def _of(f: Function, args: tuple[Any, ...], positions: tuple[int, ...], kwargs: 
 
 
 def _name(f: Function) -> str:
-    return getattr(f, "__name__", type(f).__name__)
+    return getattr(f, "__name__", getattr(f, "name", type(f).__name__))
 
 
-def _join(tree: Any) -> Tensor:
-    """One flat vector of all leaves, so that several arguments can be handled as one."""
+def _join(tree: Any, like: Any = None) -> Tensor:
+    """One flat vector of all leaves, so that several arguments are handled as one; shaped as `like`, if given."""
     leaves = [_tensor(x) for x in flatten(tree)[0]]
+    shapes, expected = [x.shape for x in leaves], [np.shape(x) for x in flatten(like)[0]]
+    if like is not None and shapes != expected:
+        raise ValueError(f"the tangents must have the shapes of the primals, {expected}; got {shapes}")
     return leaves[0] if len(leaves) == 1 else algebra.concatenate([algebra.reshape(x, (-1,)) for x in leaves])
 
 

@@ -15,6 +15,8 @@ def _axes(x: Tensor, axis: Axis, what: str = "") -> tuple[int, ...]:
     """The axes counted from the first one. `what`: names a quantity that does not exist over an empty axis."""
     given = range(x.ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
     axes = tuple(position(a, x.ndim) for a in given)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis {axis}: an axis is named twice")
     if what and 0 in (x.shape[a] for a in axes):
         raise ValueError(f"{what} over an empty axis does not exist; the tensor has shape {x.shape}")
     return axes

@@ -123,7 +123,7 @@ def scatter_add(src: Tensor, indices: Any, size: int, axis: int = -1) -> Tensor:
 
 
 def _along(x: Tensor, indices: Any, axis: int) -> tuple[Any, ...]:
-    at = _part(indices, x)
+    at = _part(indices if hasattr(indices, "dtype") else np.asarray(indices), x)
     grid: list[Any] = list(xp(at).ogrid[tuple(slice(n) for n in at.shape)])
     grid[axis] = at
     return tuple(grid)
