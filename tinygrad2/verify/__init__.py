@@ -1,6 +1,23 @@
 """Checking derivations: what a person derived, what a rule or a reverse layer claims, against measured truth."""
 
+from tinygrad2.verify.check import check_double_vjp, check_jacobian, check_vjp
+from tinygrad2.verify.exercises import Exercise, exercise, exercises
 from tinygrad2.verify.gradcheck import GradReport, WrongDerivative, gradcheck, gradgradcheck
+from tinygrad2.verify.report import Report, WrongDerivation
 from tinygrad2.verify.truth import Uncertified
 
-__all__ = ["GradReport", "Uncertified", "WrongDerivative", "gradcheck", "gradgradcheck"]
+__all__ = [
+    "Exercise",
+    "GradReport",
+    "Report",
+    "Uncertified",
+    "WrongDerivation",
+    "WrongDerivative",
+    "check_double_vjp",
+    "check_jacobian",
+    "check_vjp",
+    "exercise",
+    "exercises",
+    "gradcheck",
+    "gradgradcheck",
+]

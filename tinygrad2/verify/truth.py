@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, autograd
 from tinygrad2.autodiff.tree import flatten
 from tinygrad2.kernels import to_numpy
 from tinygrad2.verify.kinks import Pattern, watching
@@ -81,6 +81,7 @@ class Measured:
         self.out_shapes = [y.shape for y in outputs]
         self.y = joined(outputs)
         self._complex: bool | None = None
+        self._jacobian: Estimate | None = None
 
     def call(self, x: Array, requires_grad: bool = False) -> Any:
         """What f itself returns at the vector x."""
@@ -138,16 +139,17 @@ class Measured:
                 return True
         return False
 
-    def push(self, v: Array) -> Estimate:
-        """The directional derivative Jv. v: (n,); result: (m,)."""
+    def push(self, v: Array, at: Array | None = None) -> Estimate:
+        """The directional derivative Jv, at the vector `at` (the point itself where it is None). v: (n,); result: (m,)."""
+        x = self.x if at is None else at
         if self.takes_complex:
-            value = self(self.x + 1j * STEP * v).imag / STEP
+            value = self(x + 1j * STEP * v).imag / STEP
             return Estimate(value, 1e-13 * (np.abs(value) + np.abs(value).max(initial=0)), "complex step")
-        return richardson(self.watched, self.x, v)
+        return richardson(self.watched, x, v)
 
-    def jacobian(self) -> Estimate:
+    def jacobian(self, at: Array | None = None) -> Estimate:
         """All of J, column by column. Result: (m, n)."""
-        columns = [self.push(e) for e in np.eye(self.x.size)]
+        columns = [self.push(e, at) for e in np.eye(self.x.size)]
         if not columns:
             nothing = np.zeros((self.y.size, 0))
             return Estimate(nothing, nothing, "no inputs")
@@ -155,6 +157,60 @@ class Measured:
         return Estimate(
             np.stack([c.value for c in columns], 1), np.stack([c.budget for c in columns], 1), "; ".join(schemes)
         )
+
+    def vjp(self, g: Array) -> Estimate:
+        """Jᵀg from the measured Jacobian, which is kept. g: (m,); result: (n,)."""
+        if self._jacobian is None:
+            self._jacobian = self.jacobian()
+        return self._jacobian.transposed(g)
+
+    def tape(self, g: Array, at: Array | None = None) -> Array:
+        """Jᵀg as the tape computes it, for f written in Tensors. A leaf that f does not use gets zeros."""
+        arguments, leaves = self.arguments(self.x if at is None else at, requires_grad=True)
+        outputs = flatten(self.f(*arguments))[0]
+        cotangents = split(g, self.out_shapes)
+        pairs = [(y, Tensor(c)) for y, c in zip(outputs, cotangents, strict=True) if getattr(y, "requires_grad", False)]
+        if not pairs:
+            return np.full(self.x.size, np.nan)
+        grads = autograd.grad([y for y, _ in pairs], leaves, [c for _, c in pairs], allow_unused=True)
+        return joined([np.zeros(s) if c is None else c.numpy() for c, s in zip(grads, self.shapes, strict=True)])
+
+
+class SecondOrder:
+    """(inputs, g) ↦ Jᵀg of f as a map of one vector to another, with its derivatives, all from values of f.
+
+    The first order is exact (complex step, or the tape for functions of Tensors), so the second needs one difference.
+    """
+
+    def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        *primals, g = inputs
+        self.base = Measured(f, primals)
+        self.g = joined(arrays_of(g))
+        if not self.base.takes_complex and not self.base.tensors:
+            raise TypeError(
+                "order 2 needs a function that takes complex numbers (np.abs, np.linalg.norm, .astype and float() drop "
+                "the imaginary part: write np.where(x > 0, x, -x), np.sqrt(np.sum(x * x))), or one written in Tensors"
+            )
+        self.places = [*self.base.places, len(primals)]
+        self.shapes = [*self.base.shapes, np.shape(arrays_of(g)[0])]
+        self.out_shapes = self.base.shapes
+        self.y = self.product(np.concatenate([self.base.x, self.g]))
+
+    def product(self, z: Array) -> Array:
+        """Jᵀg at z = (x, g)."""
+        x, g = z[: self.base.x.size], z[self.base.x.size :]
+        return self.base.jacobian(x).transposed(g).value if self.base.takes_complex else self.base.tape(g, x)
+
+    def push(self, v: Array) -> Estimate:
+        """The directional derivative of (x, g) ↦ Jᵀg along v."""
+        return richardson(lambda z: (self.product(z), None), np.concatenate([self.base.x, self.g]), v)
+
+    def vjp(self, u: Array) -> Estimate:
+        """The cotangents of x, d/dt J(x+tu)ᵀg by symmetry of second derivatives, and of g, Ju."""
+        by_x = self.push(np.concatenate([u, np.zeros_like(self.g)]))
+        by_g = self.base.push(u)
+        value, budget = (np.concatenate(p) for p in ((by_x.value, by_g.value), (by_x.budget, by_g.budget)))
+        return Estimate(value, budget, f"{by_g.scheme}, {by_x.scheme}")
 
 
 def _agree(a: Array, b: Array, rtol: float) -> bool:
