@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import struct
 import threading
 import zlib
@@ -244,6 +246,19 @@ def test_progress_tells_rate_and_time_left_in_plain_lines(monkeypatch, capsys):
     assert list(progress.Track(range(4), 10, "work", done=6)) == [0, 1, 2, 3]
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["work: 8/10, 0.167/s, 0:12 left", "work: 10/10, 0.167/s, 0:00 left"]
+
+
+def test_progress_is_a_bar_where_a_person_watches(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    track = progress.Track(range(4), 10, "work", done=6)
+    for item in track:
+        track.note = f"loss {item}"
+    assert progress.sys.stderr.getvalue().count("work:") >= 1
+    assert re.search(r"6/10|10/10", progress.sys.stderr.getvalue())
 
 
 def test_demo_makes_the_network_harder_to_fool_at_no_loss_of_accuracy(tmp_path):

@@ -59,12 +59,11 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -
             ax.axvspan(before, max(epochs), color=ORANGE, alpha=0.08, lw=0)
         ax.plot(epochs, values, color=panel.colour, lw=1.6, marker="o", ms=3.2, clip_on=False)
         for at in {epochs.index(before), len(epochs) - 1}:
-            beside = {"xytext": (7, 0), "va": "center"}
-            above = {"xytext": (0, 7), "ha": "right" if at else "left"}
-            shift = beside if at == len(epochs) - 1 else above
-            ax.annotate(panel.text.format(values[at]), (epochs[at], values[at]), **shift, **NOTE, color=panel.colour)
-        ax.set(ylabel=panel.label, xlim=(first, max(*epochs, first + 1)))
-        ax.margins(y=0.15)
+            ax.annotate(
+                panel.text.format(values[at]), (epochs[at], values[at]), color=panel.colour, **_beside(values, at)
+            )
+        room = 0.15 * ((max(values) - min(values)) or 0.05 * panel.scale)
+        ax.set(ylabel=panel.label, xlim=(first, max(*epochs, first + 1)), ylim=(min(values) - room, max(values) + room))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
         ax.set_axisbelow(True)
@@ -74,6 +73,19 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -
             rows.flat[0].annotate(name, ((start + stop) / 2, 1), xycoords=("data", "axes fraction"), **style)
     rows.flat[-1].set_xlabel("epoch")
     _write(figure, path)
+
+
+def _beside(values: Sequence[float], at: int) -> dict[str, Any]:
+    """Where a curve's value is written, clear of the curve: right of its end, before it turns, or under its start."""
+    if at == len(values) - 1:
+        return {"xytext": (7, 0), "va": "center", **NOTE}
+    if at > 0:
+        return {"xytext": (0, 7), "ha": "right", **NOTE}
+    return {
+        "xytext": (6, -7 if values[1] > values[0] else 7),
+        "va": "top" if values[1] > values[0] else "bottom",
+        **NOTE,
+    }
 
 
 def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> Array:
@@ -110,8 +122,12 @@ def grid(
 
     found: network → adversarial images like x (N, C, H, W), and what to write over each perturbation
     """
-    raw, largest = dataset.pixels(x), max(float(abs(adversarial - x).max()) for adversarial, _ in found.values())
-    times = 127.5 / largest if largest else 1.0
+    raw = dataset.pixels(x)
+    # All but the largest hundredth of the changes stay inside the colour scale.
+    spread = float(
+        np.quantile(np.concatenate([abs(adversarial - x).ravel() for adversarial, _ in found.values()]), 0.99)
+    )
+    times = 127.5 / spread if spread else 1.0
     figure, axes = _figure(1.05 * len(x) + 1.7, 1.3 * (1 + 2 * len(found)) + 0.3, 1 + 2 * len(found), len(x))
     _row(axes[0], raw, [dataset.classes[k] for k in labels], "image")
     for i, (name, (adversarial, notes)) in enumerate(found.items()):
