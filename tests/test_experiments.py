@@ -150,6 +150,19 @@ def test_a_loss_that_is_not_finite_stops_with_step_layer_and_advice(tmp_path, se
     assert not saved.exists() or all(np.isfinite(a).all() for k, a in nn.load(saved).items() if k != "scalars")
 
 
+def test_a_last_step_that_leaves_the_numbers_is_noticed_too(tmp_path):
+    sets = [
+        "data.n_train=100",
+        "reference.optimizer=sgd",
+        "reference.lr=1e38",
+        "defense.epochs=0",
+        "reference.epochs=1",
+    ]
+    with pytest.raises(ex.Diverged, match=r"'fc1.weight' is not finite after epoch 1\. Lower the learning rate"):
+        ex.train(small(*sets), tmp_path / "run")
+    assert not (tmp_path / "run" / "reference.npz").exists()
+
+
 def test_the_first_layer_that_is_not_finite_is_named_through_nested_containers():
     net = nn.Sequential(a=nn.Linear(2, 2), b=nn.Sequential(c=nn.Linear(2, 2), d=nn.Linear(2, 2)), e=nn.Linear(2, 2))
     assert training.first_not_finite(net, training.Tensor(np.ones((1, 2), np.float32))) == ""

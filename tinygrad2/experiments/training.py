@@ -196,6 +196,7 @@ class _Training:
                 raise self._interrupted()
             if self.state.step % run.checkpoint_every == 0 and self.state.step < n_steps:
                 self._save()
+        self._check_network(phase)
         self._log(phase)
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
         self._measure(phase)
@@ -253,8 +254,17 @@ class _Training:
         raise Diverged(
             f"{phase.name}: the loss is {loss} at epoch {self.state.epoch + 1}, step {self.state.step + 1}; the first "
             f"value not finite is {f'the output of layer {layer!r}' if layer else gradient}. Lower the learning rate "
-            f"({phase.section}.lr, {self.optimizer.lr:g} here). The checkpoint before it is kept in {self.folder.path}"
+            f"({phase.section}.lr, {self.optimizer.lr:g} here). What was saved before is kept in {self.folder.path}"
         )
+
+    def _check_network(self, phase: Phase) -> None:
+        """The last step of an epoch has no next step that would notice what it did."""
+        for name, t in self.net.named_tensors():
+            if not np.isfinite(t.numpy()).all():
+                raise Diverged(
+                    f"{phase.name}: {name!r} is not finite after epoch {self.state.epoch + 1}. Lower the learning rate "
+                    f"({phase.section}.lr, {self.optimizer.lr:g} here). What was saved is kept in {self.folder.path}"
+                )
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(f"all is saved; go on with: tinygrad2 train --out {self.folder.path} --resume")
