@@ -22,7 +22,7 @@ EXAMPLES = {
     "demo": """
         examples:
           tinygrad2 demo                          half a minute, no download; writes runs/demo
-          tinygrad2 demo --seed 1 --out /tmp/one  other first weights and order of the images
+          tinygrad2 demo --seed 1 --out one       other first weights and order of the images
 
         It trains a small network on 8 x 8 digits, fine-tunes it with Deep Defense, and prints for both how accurate
         they are, how large a perturbation they need (ρ₂), and how they fare under the fast gradient sign method.
