@@ -219,6 +219,7 @@ def _explain(report: Report, finding: Finding, points: list[Point], rng: np.rand
         for k in sorted({k for p in failing for k in p.wrong()}):
             if d := diagnose(points, k):
                 found[problem.result(k)] = d
+                report.repairs.append((k, d))
         lowest = smallest(min(failing, key=lambda p: sum(a.size for a in p.inputs)))
         report.case, report.example = str(lowest.case), describe(lowest)
         report.ones_would_catch = any(_ones_catch(p) for p in failing[:4])

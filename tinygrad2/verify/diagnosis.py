@@ -7,7 +7,7 @@ what may have been left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, permutations
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ class Diagnosis(NamedTuple):
 
     mistakes: tuple[str, ...]
     sentence: str
+    repair: Repair | None = None  # None for a fact, such as a changed input
 
 
 def diagnose(points: Sequence[Point], k: int) -> Diagnosis | None:
@@ -39,10 +40,22 @@ def diagnose(points: Sequence[Point], k: int) -> Diagnosis | None:
     points = sorted(points, key=lambda p: -p.expected[k].size)
     if len(points) < 2:
         return None
-    for h in chain(*(family(points, k) for family in FAMILIES)):
-        if all(_repairs(h, p, k) for p in points):
-            return Diagnosis((h.mistake,), h.sentence)
-    return named_terms(points, k)
+    for search in (PRECISE, None, GENERAL):
+        if search is None:
+            found = named_terms(points, k)
+        else:
+            hypotheses = chain.from_iterable(family(points, k) for family in search)
+            found = next(
+                (Diagnosis((h.mistake,), h.sentence, h.repair) for h in hypotheses if _explains(h, points, k)), None
+            )
+        if found:
+            return found
+    return None
+
+
+def _explains(h: Hypothesis, points: Sequence[Point], k: int) -> bool:
+    """True if the repair leaves nothing wrong at any point."""
+    return all(_repairs(h, p, k) for p in points)
 
 
 def _repairs(h: Hypothesis, p: Point, k: int) -> bool:
@@ -94,6 +107,9 @@ def of_result(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     for axes in _subsets(len(shape)):
         which = "both kernel axes" if len(shape) == 4 and axes == (2, 3) else f"axis {', '.join(map(str, axes))}"
         yield Hypothesis("flip", f"Right after flipping {which}.", lambda p, k, a=axes: np.flip(got(p, k), a))
+    yield Hypothesis(
+        "mask", "The mask is inverted: right where you have 0, and 0 elsewhere.", lambda p, k: _g(p) - got(p, k)
+    )
     for other in range(len(points[0].expected)):
         if other != k:
             said = f"{points[0].problem.result(k)} and {points[0].problem.result(other)} have changed places."
@@ -116,11 +132,14 @@ def of_shape(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     for side in ("before", "behind"):
         said = "Right after spreading the result over the input's shape (np.broadcast_to)."
         yield Hypothesis("broadcast", said, lambda p, k, s=side: _spread(p, k, s))
-    yield Hypothesis(
-        "broadcast",
-        "Right when every sample is treated alone: your rule mixes samples along the first axis.",
-        _sample_by_sample,
+    alone = "Right when every sample is treated alone"
+    yield Hypothesis("broadcast", f"{alone}: your rule mixes samples along the first axis.", _sample_by_sample)
+    meet = "contributions that meet at one place overwrite each other, they must add"
+    yield Hypothesis("unsummed", f"{alone} and the results added: {meet}.", _samples_added)
+    entry = (
+        "Right when every entry of the cotangent is passed alone: the result is summed up, but must keep each entry."
     )
+    yield Hypothesis("broadcast", entry, _entry_by_entry)
 
 
 def _other_shape(p: Point, k: int) -> Array:
@@ -149,15 +168,32 @@ def _spread(p: Point, k: int, side: str) -> Array:
     return np.broadcast_to(grown, shape)
 
 
-def _sample_by_sample(p: Point, k: int) -> Array:
-    n = p.expected[k].shape[0]
-    g = p.g.reshape(p.truth.out_shapes[0])
-    if n < 2 or g.shape[0] != n or len(p.truth.out_shapes) > 1:
+def _samples(p: Point, k: int, whole: Sequence[int] = ()) -> list[Array]:
+    """The rule on every sample alone: on row i of the cotangent, and of all inputs with as many rows but the `whole` ones."""
+    g = _g(p)
+    if not g.ndim or not len(g):
         raise Broken("no samples")
-    rule, case = p.problem.rule, p.case
-    one = lambda a, i: a[i : i + 1].copy() if a.ndim and a.shape[0] == n else a.copy()
-    rows = [rule(one(g, i), *[one(a, i) for a in p.inputs], **case.params) for i in range(n)]
-    return np.concatenate([r[k] if isinstance(r, tuple) else r for r in rows])
+    cut = [j for j, a in enumerate(p.inputs) if a.shape[:1] == g.shape[:1] and j not in whole]
+    results = []
+    for i in range(len(g)):
+        row = [(a[i : i + 1] if j in cut else a).copy() for j, a in enumerate(p.inputs)]
+        result = p.problem.rule(g[i : i + 1].copy(), *row, **p.case.params)
+        results.append(np.asarray(result[k] if isinstance(result, tuple) else result))
+    return results
+
+
+def _sample_by_sample(p: Point, k: int) -> Array:
+    return np.concatenate(_samples(p, k))
+
+
+def _samples_added(p: Point, k: int) -> Array:
+    return np.sum(_samples(p, k, whole=[p.problem.wrt[k]]), 0)
+
+
+def _entry_by_entry(p: Point, k: int) -> Array:
+    if got(p, k).ndim or _g(p).shape != p.expected[k].shape:
+        raise Broken("no sum")
+    return np.array([again(p, k, g=e * p.g) for e in np.eye(p.g.size)]).reshape(p.expected[k].shape)
 
 
 def _subsets(n: int) -> list[tuple[int, ...]]:
@@ -206,6 +242,8 @@ def _formulas(names: Sequence[str]) -> Iterator[tuple[str, Callable[[dict[str, f
     for a, b in combinations(names, 2):
         yield f"{a}·{b}", lambda s, a=a, b=b: s[a] * s[b]
         yield f"1/({a}·{b})", lambda s, a=a, b=b: 1 / (s[a] * s[b])
+        yield f"{a}/{b}", lambda s, a=a, b=b: s[a] / s[b]
+        yield f"{b}/{a}", lambda s, a=a, b=b: s[b] / s[a]
     for a, b, c in combinations(names, 3):
         yield f"1/({a}·{b}·{c})", lambda s, a=a, b=b, c=c: 1 / (s[a] * s[b] * s[c])
         yield f"{a}·{b}·{c}", lambda s, a=a, b=b, c=c: s[a] * s[b] * s[c]
@@ -336,34 +374,72 @@ def saved(p: Point) -> dict[str, Array]:
 def of_factors(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     """A factor made of saved values: on the result, on the cotangent, or one too many."""
     c = points[0].problem.cotangent
-    for name in saved(points[0]):
+    for name, front in _operands(points[0]):
         for form, f in FACTORS:
-            factor = lambda p, name=name, f=f: f(saved(p)[name])
+            factor = lambda p, shape, name=name, f=f, front=front: _fit(f(saved(p)[name]), shape, front)
             said = form.replace("{}", name)
-            mistake = "mask" if form.startswith("[") else "missing-factor"
-            whole, word = ("", "mask") if mistake == "mask" else ("", "factor")
+            result = lambda p, k, f=factor: got(p, k) * f(p, p.expected[k].shape)
+            first = lambda p, k, f=factor: again(p, k, g=(_g(p) * f(p, _g(p).shape)).ravel())
+            mistake, word = ("mask", "mask") if form.startswith("[") else ("missing-factor", "factor")
             yield Hypothesis(
-                mistake, f"The {word} {said} is missing: right after multiplying the result by it.{whole}",
-                lambda p, k, f=factor: got(p, k) * _fit(f(p), p.expected[k].shape),
-            )  # fmt: skip
+                mistake, f"The {word} {said} is missing: right after multiplying the result by it.", result
+            )
+            yield Hypothesis(mistake, f"The {word} {said} is missing: right when {c} is multiplied by it first.", first)
+            if mistake == "mask":
+                continue
+            less = lambda p, k, f=factor: got(p, k) / f(p, p.expected[k].shape)
+            before = lambda p, k, f=factor: again(p, k, g=(_g(p) / f(p, _g(p).shape)).ravel())
             yield Hypothesis(
-                mistake, f"The {word} {said} is missing: right when {c} is multiplied by it first.",
-                lambda p, k, f=factor: again(p, k, g=(_g(p) * _fit(f(p), _g(p).shape)).ravel()),
-            )  # fmt: skip
-            if mistake != "mask":
-                yield Hypothesis(
-                    "missing-factor", f"The factor 1/({said}) is missing: right after dividing the result by {said}.",
-                    lambda p, k, f=factor: got(p, k) / _fit(f(p), p.expected[k].shape),
-                )  # fmt: skip
-                yield Hypothesis(
-                    "missing-factor", f"The factor 1/({said}) is missing: right when {c} is divided by {said} first.",
-                    lambda p, k, f=factor: again(p, k, g=(_g(p) / _fit(f(p), _g(p).shape)).ravel()),
-                )  # fmt: skip
+                mistake, f"The factor 1/({said}) is missing: right after dividing the result by {said}.", less
+            )
+            yield Hypothesis(
+                mistake, f"The factor 1/({said}) is missing: right when {c} is divided by {said} first.", before
+            )
 
 
-def _fit(a: Array, shape: tuple[int, ...]) -> Array:
-    """a as a factor for an array of the shape: broadcast from behind, or, for one number per sample, from the front."""
-    if np.ndim(a) and a.shape[0:1] == shape[0:1] and np.ndim(a) < len(shape):
+def of_exchanged(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
+    """One factor of saved values where another should be."""
+    forms = [
+        (form, f) for form, f in FACTORS if form in ("{}", "(1 - {})", "(1 + {})", "{}²", "(1 - {}²)", "{}(1 - {})")
+    ]
+    for name, front in _operands(points[0]):
+        for (there, f), (wanted, h) in permutations(forms, 2):
+            said = f"The factor {there.replace('{}', name)} stands where {wanted.replace('{}', name)} should."
+            ratio = lambda p, shape, n=name, f=f, h=h, front=front: _fit(h(saved(p)[n]) / f(saved(p)[n]), shape, front)
+            yield Hypothesis("missing-factor", said, lambda p, k, r=ratio: got(p, k) * r(p, p.expected[k].shape))
+
+
+def of_saved(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
+    """The rule run with another saved value in the place of an input, or with an input scaled by one."""
+    first = points[0]
+    for i, a in enumerate(first.inputs):
+        for name, value in saved(first).items():
+            own = first.problem.names[i]
+            if a.dtype.kind != "f" or name == own:
+                continue
+            if value.shape == a.shape:
+                said = f"The rule uses {own} where it needs {name}: right when {name} is given in its place."
+                yield Hypothesis(
+                    "missing-factor", said, lambda p, k, i=i, n=name: again(p, k, inputs=_put(p, i, saved(p)[n]))
+                )
+            said = f"The factor {name} is missing: right when {own} is multiplied by it first."
+            scaled = lambda p, k, i=i, n=name: again(
+                p, k, inputs=_put(p, i, p.inputs[i] * _fit(saved(p)[n], p.inputs[i].shape))
+            )
+            yield Hypothesis("missing-factor", said, scaled)
+
+
+def _operands(p: Point) -> Iterator[tuple[str, bool]]:
+    """Every saved value, and whether its axes are the front ones of a larger array (one number per sample)."""
+    for name, a in saved(p).items():
+        yield name, False
+        if np.ndim(a):
+            yield name, True
+
+
+def _fit(a: Array, shape: tuple[int, ...], front: bool = False) -> Array:
+    """a as a factor for an array of the shape: broadcast from behind, or from the front. It must not enlarge it."""
+    if front and np.ndim(a) < len(shape):
         a = a.reshape(a.shape + (1,) * (len(shape) - a.ndim))
     if np.broadcast_shapes(np.shape(a), shape) != shape:
         raise Broken("does not fit")
@@ -374,7 +450,8 @@ def of_terms(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     """One term c · A ⊙ Σ(g ⊙ B), with or without the sum, and A, B made of saved values."""
     first = points[0]
     shape = first.expected[k].shape
-    names = ["1", *[n for n, a in saved(first).items() if a.shape == shape]]
+    fitting = [n for n, a in saved(first).items() if a.shape == shape]
+    names = ["1", *fitting, *[f"{n}²" for n in fitting]]
     c = first.problem.cotangent
     for axes in [
         (),
@@ -392,6 +469,7 @@ def of_terms(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
 
 def _term(p: Point, k: int, a: str, b: str, axes: tuple[int, ...]) -> Array:
     values = saved(p)
+    values |= {f"{n}²": v * v for n, v in values.items()}
     g = _g(p)
     if g.shape != p.expected[k].shape:
         raise Broken("no elementwise term")
@@ -426,43 +504,82 @@ def _scaled_term(points: Sequence[Point], k: int, said: str, term: Callable[[Poi
 
 
 def named_terms(points: Sequence[Point], k: int) -> Diagnosis | None:
-    """Where the exercise knows the terms of the right answer: the weights with which the rule has added them up."""
+    """Where the exercise knows the terms of the right answer: the weights with which the rule has added them up.
+
+    A term whose name begins with ~ is a usual mistake: its right weight is 0.
+    """
     terms = points[0].problem.terms
     if terms is None:
         return None
     try:
         tables = [terms(p.cotangents, *p.inputs, **p.case.params)[k] for p in points]
-        spread = [
-            {n: np.broadcast_to(a, p.expected[k].shape) for n, a in t.items()}
-            for t, p in zip(tables, points, strict=True)
-        ]
-        columns = [np.concatenate([t[n].ravel() for t in spread]) for n in tables[0]]
-        claimed = np.concatenate([got(p, k).ravel() for p in points])
+        known = [(p, w) for p, t in zip(points, tables, strict=True) if (w := _weights(t, got(p, k))) is not None]
+        if len(known) < 3:  # too few entries at one point: one set of weights for all
+            known = [(p, w) for p in points if (w := _joint_weights(tables, [got(p, k) for p in points])) is not None]
     except (Broken, ValueError):
         return None
-    matrix = np.stack(columns, 1)
-    if len(claimed) != len(matrix) or np.linalg.matrix_rank(matrix) < matrix.shape[1]:
+    if not known:
         return None
-    weights = np.linalg.lstsq(matrix, claimed, rcond=None)[0]
-    weights = np.where(np.abs(weights - np.round(4 * weights) / 4) < 1e-6, np.round(4 * weights) / 4, weights)
-    fixed = claimed + matrix @ (1 - weights)
-    start = 0
-    for p in points:
-        e = p.expected[k]
-        if not p.close(fixed[start : start + e.size].reshape(e.shape), e):
+    numbers = {}
+    for i, name in enumerate(tables[0]):
+        number = next(_numbers([p for p, _ in known], [float(w[i]) for _, w in known]), None)
+        if number is None:
             return None
-        start += e.size
-    wrong = [(n, w) for n, w in zip(tables[0], weights, strict=True) if w != 1]
-    said = [_weight(n, w) for n, w in wrong]
-    return Diagnosis(tuple(dict.fromkeys(m for m, _ in said)), " ".join(s for _, s in said)) if said else None
+        numbers[name] = number
+
+    def repair(p: Point, k: int) -> Array:
+        t = terms(p.cotangents, *p.inputs, **p.case.params)[k]
+        return got(p, k) + sum((not n.startswith("~")) * t[n] - f(p) * t[n] for n, (_, f) in numbers.items())
+
+    if not _explains(Hypothesis("", "", repair), points, k):
+        return None
+    said = [s for name, (number, _) in numbers.items() if (s := _weight(name, number))]
+    return Diagnosis(tuple(dict.fromkeys(m for m, _ in said)), " ".join(s for _, s in said), repair) if said else None
 
 
-def _weight(name: str, w: float) -> tuple[str, str]:
-    if w == 0:
+def _joint_weights(tables: Sequence[Mapping[str, Array]], claimed: Sequence[Array]) -> Array | None:
+    """The weights of the terms in all claims together."""
+    joined = {
+        n: np.concatenate([np.broadcast_to(t[n], c.shape).ravel() for t, c in zip(tables, claimed, strict=True)])
+        for n in tables[0]
+    }
+    return _weights(joined, np.concatenate([c.ravel() for c in claimed]))
+
+
+def _weights(terms: Mapping[str, Array], claimed: Array) -> Array | None:
+    """The weights of the terms in a claim; None where this point does not determine them. Broken where none fit."""
+    columns = [np.broadcast_to(t, claimed.shape).ravel() for t in terms.values()]
+    if not columns or len(columns[0]) < len(columns):
+        return None
+    matrix = np.stack(columns, 1)
+    scale = np.linalg.norm(matrix, axis=0)
+    if not np.all(scale > 1e-9) or np.linalg.svd(matrix / scale, compute_uv=False)[-1] < 1e-3:
+        return None
+    weights = np.linalg.lstsq(matrix, claimed.ravel(), rcond=None)[0]
+    if np.abs(matrix @ weights - claimed.ravel()).max() > 1e-6 * max(np.abs(claimed).max(), 1e-3):
+        raise Broken("not a sum of these terms")
+    return np.where(np.abs(weights - np.round(4 * weights) / 4) < 1e-6, np.round(4 * weights) / 4, weights)
+
+
+def _numbers(points: Sequence[Point], values: Sequence[float]) -> Iterator[tuple[str, Callable[[Point], float]]]:
+    """0, 1 and all numbers with a name."""
+    for plain in (0.0, 1.0):
+        if all(v == plain for v in values):
+            yield f"{plain:.0f}", lambda p, v=plain: v
+    yield from named_numbers(points, values)
+
+
+def _weight(name: str, number: str) -> tuple[str, str] | None:
+    """The mistake and the sentence for a term that has this weight."""
+    if name.startswith("~"):
+        return None if number == "0" else ("missing-term", f"The term {name[1:]} does not belong there.")
+    if number == "1":
+        return None
+    if number == "0":
         return "missing-term", f"The term {name} is missing."
-    if w == -1:
+    if number == "-1":
         return "sign", f"The term {name} has the wrong sign."
-    return "factor", f"The term {name} has the factor {w:.4g} too much."
+    return "factor", f"The term {name} has the factor {number} too much."
 
 
 # --- rules that are not linear in g
@@ -474,15 +591,15 @@ def of_nonlinear(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     ignored = f"The cotangent is ignored: your rule is right only for {c} = 1, since it does not use {c}."
     yield Hypothesis("ignores-cotangent", ignored, lambda p, k: _ignoring(p, k) * _fit(_g(p), p.expected[k].shape))
     yield Hypothesis("ignores-cotangent", ignored, _right_for_ones)
+    constant = f"A term without {c} has been added: right after removing what the rule gives for {c} = 0."
+    yield Hypothesis("nonlinear", constant, lambda p, k: got(p, k) - again(p, k, g=0 * p.g))
+    said = f"Right when every entry of {c} is treated alone: {c} enters with a power or an absolute value."
+    yield Hypothesis("nonlinear", said, lambda p, k: _polarised(p, k))
     for name in saved(points[0]):
         said = f"The mask comes from the cotangent; it must be [{name} > 0], from the forward pass."
         yield Hypothesis(
             "mask", said, lambda p, k, n=name: _polarised(p, k) * (_fit(saved(p)[n], p.expected[k].shape) > 0)
         )
-    constant = f"A term without {c} has been added: right after removing what the rule gives for {c} = 0."
-    yield Hypothesis("nonlinear", constant, lambda p, k: got(p, k) - again(p, k, g=0 * p.g))
-    said = f"Right when every entry of {c} is treated alone: {c} enters with a power or an absolute value."
-    yield Hypothesis("nonlinear", said, lambda p, k: _polarised(p, k))
 
 
 def _ignoring(p: Point, k: int) -> Array:
@@ -504,4 +621,6 @@ def _polarised(p: Point, k: int) -> Array:
     return np.sum([c * again(p, k, g=e) for c, e in zip(p.g, np.eye(p.g.size), strict=True)], 0)
 
 
-FAMILIES = (of_result, of_shape, of_nonlinear, of_operands, of_factors, of_terms)
+# What is precise comes before what fits many things; the exercise's own terms are tried in between.
+PRECISE = (of_result, of_shape, of_nonlinear, of_operands)
+GENERAL = (of_saved, of_factors, of_exchanged, of_terms)

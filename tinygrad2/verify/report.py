@@ -39,6 +39,7 @@ class Report:
     ones_would_catch: bool | None = None
     notes: list[str] = field(default_factory=list)
     hint: str | None = None
+    repairs: list[tuple[int, Any]] = field(default_factory=list, repr=False)  # (number of the result, its Diagnosis)
     rungs: int = 0
     calls: int = 0
     seconds: float = 0.0

@@ -7,7 +7,7 @@ function that order 2 differentiates.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from tinygrad2.verify.check import jacobian_problem, run, turned
 from tinygrad2.verify.formula import as_rule
 from tinygrad2.verify.problem import Point, Problem, Tally, Terms, make_point
 from tinygrad2.verify.report import Report
-from tinygrad2.verify.space import Array, Case, Space, WithCotangent
+from tinygrad2.verify.space import Array, Space, WithCotangent
 
 REGISTRY: dict[str, Exercise] = {}
 
@@ -141,6 +141,11 @@ class Exercise:
         return f"exercise {self.name!r}: {self.task}\n  write rule{signature}{arguments}) -> {returns}, then ex.check(rule)"
 
 
+def total(terms: Mapping[str, Array]) -> Any:
+    """The right answer: the sum of its terms, without those whose right weight is 0."""
+    return sum(t for name, t in terms.items() if not name.startswith("~"))
+
+
 def register(*exercises: Exercise) -> None:
     """Make exercises known by their names."""
     REGISTRY.update({ex.name: ex for ex in exercises})
@@ -174,11 +179,3 @@ def parts(whole: Exercise, tasks: Mapping[str, tuple[str, tuple[str, str, str]]]
             )
         )  # fmt: skip
     return made
-
-
-def case_of(problem: Problem, seed: int) -> Case:
-    """A random case of a problem."""
-    return problem.space.draw(np.random.default_rng(seed))
-
-
-__all__ = ["Exercise", "Sequence", "Worked", "exercise", "exercises", "parts", "register"]

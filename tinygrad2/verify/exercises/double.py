@@ -14,12 +14,12 @@ from tinygrad2.verify.exercises import elementwise as e
 from tinygrad2.verify.exercises import linear as l
 from tinygrad2.verify.exercises import normal as n
 from tinygrad2.verify.exercises import windows as w
-from tinygrad2.verify.exercises.core import REGISTRY, Exercise, register
+from tinygrad2.verify.exercises.core import REGISTRY, Exercise, register, total
 from tinygrad2.verify.space import Array, Space
 
 
 def _sum(terms: Any) -> tuple[Any, ...]:
-    return tuple(sum(t.values()) for t in terms)
+    return tuple(map(total, terms))
 
 
 def _ready(f: Any) -> Any:

@@ -46,7 +46,7 @@ register(
         "softmax.jacobian", "y = softmax(z). Derive J = ∂y/∂z.", softmax, Space("k", sizes={"k": (2, 5)}), ("z",),
         lambda z: np.diag(softmax(z)) - np.outer(softmax(z), softmax(z)),
         ("Differentiate e^zᵢ/Σ e^z by zᵢ and by zⱼ.", "∂yᵢ/∂zⱼ = yᵢ(δᵢⱼ - yⱼ).", "J = diag(y) - y yᵀ."), "jacobian",
-        terms=lambda g, z: [{"diag(y)": softmax(z) * g, "-y yᵀ": -softmax(z) * (softmax(z) @ g)}],
+        terms=lambda g, z: [{"diag(y)": softmax(z) * g, "-y yᵀ": -softmax(z) * (softmax(z) @ g), "~-diag(y²) (as for sigmoid)": -softmax(z) ** 2 * g}],
         remarks={"missing-term": "The Jacobian of softmax is not diagonal: every output depends on every input."},
     ),
     Exercise(
@@ -70,5 +70,6 @@ register(
         "mlp.jacobian", "y = w2 tanh(w1 x). Derive J = ∂y/∂x.", mlp, Space("d, h d, k h"), ("x",),
         lambda x, w1, w2: w2 @ ((1 - np.tanh(w1 @ x) ** 2)[:, None] * w1),
         ("Chain rule: the Jacobians multiply, the last layer first.", "That of tanh is diagonal: 1 - h².", "J = w2 diag(1 - tanh²(w1 x)) w1."), "jacobian",
+        saved=lambda x, w1, w2: {"1 - tanh²(w1 x)": (1 - np.tanh(w1 @ x) ** 2)[:, None]},
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.verify.exercises.core import Exercise, parts, register
+from tinygrad2.verify.exercises.core import Exercise, parts, register, total
 from tinygrad2.verify.space import Array, Space, integers
 
 ROWS = Space("n k", sizes={"k": (2, 5)})
@@ -88,7 +88,13 @@ def _lrn_scale(x: Array) -> Array:
 def _lrn_terms(g: Array, x: Array) -> list[dict[str, Array]]:
     d = _lrn_scale(x)
     through = -2 * LRN_ALPHA * LRN_BETA * x * neighbours(g * x * d ** (-LRN_BETA - 1))
-    return [{"g d^-β": g * d**-LRN_BETA, "-2αβ x Σ(g x d^(-β-1))": through}]
+    return [
+        {
+            "g d^-β": g * d**-LRN_BETA,
+            "-2αβ x Σ(g x d^(-β-1))": through,
+            "~-2αβ g x² d^(-β-1) (the own channel alone)": -2 * LRN_ALPHA * LRN_BETA * g * x * x * d ** (-LRN_BETA - 1),
+        }
+    ]
 
 
 def _bn_terms(g: Array, x: Array, weight: Array, bias: Array) -> list[dict[str, Array]]:
@@ -106,7 +112,7 @@ def _bn_terms(g: Array, x: Array, weight: Array, bias: Array) -> list[dict[str, 
 
 
 def _bn_rule(g: Array, x: Array, weight: Array, bias: Array) -> tuple[Array, ...]:
-    return tuple(sum(t.values()) for t in _bn_terms(g, x, weight, bias))  # type: ignore[misc]
+    return tuple(map(total, _bn_terms(g, x, weight, bias)))
 
 
 def _bn_eval_rule(g: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array) -> tuple[Array, ...]:
@@ -115,7 +121,13 @@ def _bn_eval_rule(g: Array, x: Array, weight: Array, bias: Array, mean: Array, v
 
 
 def _ce_terms(g: Any, z: Array, labels: Array) -> list[dict[str, Array]]:
-    return [{"g softmax/n": g * softmax(z) / len(z), "-g at the labels/n": -g * hot(z, labels) / len(z)}]
+    return [
+        {
+            "g softmax/n": g * softmax(z) / len(z),
+            "-g at the labels/n": -g * hot(z, labels) / len(z),
+            "~-g/(n p) at the labels (the derivative by p)": -g * hot(z, labels) / softmax(z) / len(z),
+        }
+    ]
 
 
 def _l2_rule(g: Array, x: Array) -> Array:
@@ -145,14 +157,14 @@ register(
         "softmax", "y = softmax(z) over the last axis. Derive dz from g.", softmax, ROWS, ("z",),
         lambda g, z: softmax(z) * (g - (g * softmax(z)).sum(-1, keepdims=True)),
         ("Every output of a row depends on every input of the row.", "∂yᵢ/∂zⱼ = yᵢ(δᵢⱼ - yⱼ).", "dz = y(g - Σ g y), the sum over the row."),
-        terms=lambda g, z: [{"y g": softmax(z) * g, "-y Σ(g y)": -softmax(z) * (g * softmax(z)).sum(-1, keepdims=True)}],
+        terms=lambda g, z: [{"y g": softmax(z) * g, "-y Σ(g y)": -softmax(z) * (g * softmax(z)).sum(-1, keepdims=True), "~-y² g (as for sigmoid)": -softmax(z) ** 2 * g, "~-y Σ(g y) over the batch": -softmax(z) * (g * softmax(z)).sum(0), "~-y": -softmax(z)}],
         remarks={"missing-term": "The Jacobian of softmax is not diagonal."},
     ),
     Exercise(
         "log_softmax", "y = log softmax(z) over the last axis. Derive dz from g.", log_softmax, ROWS, ("z",),
         lambda g, z: g - softmax(z) * g.sum(-1, keepdims=True),
         ("y = z - logsumexp(z).", "The derivative of logsumexp is softmax.", "dz = g - softmax(z) Σ g, the sum over the row."),
-        terms=lambda g, z: [{"g": g, "-softmax(z) Σ g": -softmax(z) * g.sum(-1, keepdims=True)}],
+        terms=lambda g, z: [{"g": g, "-softmax(z) Σ g": -softmax(z) * g.sum(-1, keepdims=True), "~-softmax(z)": -softmax(z)}],
         saved=lambda z: {"softmax(z)": softmax(z)},
     ),
     Exercise(
@@ -188,7 +200,7 @@ register(
     BATCH_NORM_EVAL,
     Exercise(
         "lrn", "y = x d^-β, d = 1 + α Σ x² over 3 neighbouring channels. Derive dx from g.", lrn,
-        Space("n c p", sizes={"c": (1, 5), "p": (1, 3)}), ("x",), lambda g, x: sum(_lrn_terms(g, x)[0].values()),
+        Space("n c p", sizes={"c": (1, 5), "p": (1, 3)}), ("x",), lambda g, x: total(_lrn_terms(g, x)[0]),
         ("x[c] acts on its own y and on its neighbours'.", "The direct part is g d^-β.",
          "The other part is -2αβ x[c] · Σ over the neighbours of g x d^(-β-1)."),
         terms=_lrn_terms,

@@ -150,5 +150,6 @@ register(
         Space("n c h w, n c h w", sizes={"n": (1, 2), "c": (1, 2)}, draws={1: places}), ("y",),
         lambda g, y, at: np.take_along_axis(g.reshape(*g.shape[:2], -1), at.reshape(*at.shape[:2], -1), -1).reshape(y.shape),
         ("Where did each entry go?", "The adjoint of putting is taking.", "dy = g taken at the places `at`."),
+        saved=lambda y, at: {"places taken": unpool(np.ones_like(y), at)},
     ),
 )  # fmt: skip
