@@ -299,6 +299,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "deepfool": _attacked(robust.deepfool),
     "fgsm": _attacked(lambda net, x, labels: robust.fgsm(net, x, labels, 0.1, box=(0.0, 1.0))),
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
+    "sign_direction": lambda net, x, labels: [("g", robust.sign_direction(net, Tensor(x).to(_device(net)), labels))],
     "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
     "rho": lambda net, x, labels: [("rho", robust.rho(net, x))],
     "table_row": lambda net, x, labels: [

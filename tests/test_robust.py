@@ -186,6 +186,24 @@ def test_in_training_a_misclassified_sample_walks_to_its_true_class() -> None:
     assert found.fooled[~right].sum() > 10 and found.fooled[right].sum() > 10
 
 
+def one_feature(kinks: Array, weights: Array, bias: float) -> nn.Sequential:
+    """z = (0, bias + Σ weights · relu(x - kinks)) of one number x."""
+    n = len(kinks)
+    net = nn.Sequential(fc1=nn.Linear(1, n, dtype=np.float64), relu=nn.ReLU(), fc2=nn.Linear(n, 2, dtype=np.float64))
+    rows, offsets = np.stack([np.zeros(n), weights]), np.array([0.0, bias])
+    net.load_state_dict({"fc1.weight": np.ones((n, 1)), "fc1.bias": -kinks, "fc2.weight": rows, "fc2.bias": offsets})
+    return net
+
+
+def test_a_correct_sample_goes_on_leaving_its_first_class_when_only_the_overshoot_undoes_a_step() -> None:
+    # z₁ - z₀ is x - 1 at x = 0, 5 with slope 11 at 1, where step 1 ends, and negative at 1.02, where it is tested.
+    net = one_feature(np.array([-10.0, 0.5, 1.005]), np.array([1.0, 10.0, -600.0]), -11.0)
+    assert robust.predict(net, np.array([[0.0], [1.0], [1.02]])).tolist() == [0, 1, 0]
+    found = robust.deepfool(net, np.array([[0.0]]), max_iter=2)
+    np.testing.assert_allclose(found.norms, 1.02 * (1 + 5 / 11))
+    assert not found.success.any()
+
+
 def test_the_source_class_is_refreshed_on_the_way_to_the_true_class() -> None:
     # z = (x, 0, 3x - 8): from 1 (class 0) the walk to class 2 leaves class 0 at 4. From -1 (class 1) the boundary with
     # class 2, at 8/3, lies in class 0, so the second step must leave class 0.
@@ -351,6 +369,13 @@ def test_fgsm_moves_every_pixel_by_epsilon_uphill_and_dead_pixels_not_at_all() -
     assert all(loss(found.adversarial.numpy(), i) > loss(x, i) for i in range(10))
 
 
+def test_the_loss_gradient_of_an_image_does_not_depend_on_its_batch() -> None:
+    net, x = convnet(7), images(19, 5)
+    y = mixed_labels(net, x)
+    alone = [robust.loss_gradient(net, Tensor(x[i : i + 1]), y[i : i + 1]).numpy()[0] for i in range(5)]
+    np.testing.assert_allclose(robust.loss_gradient(net, Tensor(x), y).numpy(), alone, 1e-9, 1e-12)
+
+
 def test_fgsm_stays_in_the_box_and_norms_are_measured_after_clipping() -> None:
     net, x = curved(5), np.random.default_rng(14).random((10, 6))
     x[0] = [0, 1, 0, 1, 0, 1]
@@ -437,15 +462,7 @@ def test_epsilon_ref_is_the_epsilon_at_which_half_of_the_images_fail(seed: int, 
 
 def test_epsilon_ref_is_the_first_crossing_where_accuracy_recovers() -> None:
     # Right for x < 1 and for x > 2: z₁ - z₀ = relu(x) - 1 - 3 relu(x - 1.5), x = 0.5 moves right.
-    net = nn.Sequential(fc1=nn.Linear(1, 2, dtype=np.float64), relu=nn.ReLU(), fc2=nn.Linear(2, 2, dtype=np.float64))
-    net.load_state_dict(
-        {
-            "fc1.weight": np.ones((2, 1)),
-            "fc1.bias": np.array([0.0, -1.5]),
-            "fc2.weight": np.array([[0.0, 0.0], [1.0, -3.0]]),
-            "fc2.bias": np.array([0.0, -1.0]),
-        }
-    )
+    net = one_feature(np.array([0.0, 1.5]), np.array([1.0, -3.0]), -1.0)
     fgs = robust.FGS(net, np.array([[0.5]]), np.array([0]))
     assert [fgs.accuracy(epsilon) for epsilon in (0.4, 0.6, 1.0, 1.4, 4.0)] == [1, 0, 0, 1, 1]
     assert fgs.epsilon_ref(4.0) == pytest.approx(0.5, rel=1e-3)
@@ -553,3 +570,14 @@ def spoiled(x: Array, value: float) -> Array:
 def test_the_message_says_what_is_wrong(error: type[Exception], message: str, call: Call) -> None:
     with pytest.raises(error, match=message):
         call(convnet(), images(18, 3), np.array([0, 1, 2]))
+
+
+def test_fgs_moves_images_of_a_net_so_confident_that_its_gradient_underflows():
+    """Logits 200 apart: p of the other class is e⁻²⁰⁰, below the smallest float32; the direction is still known."""
+    net = nn.Sequential(fc=nn.Linear(2, 2))
+    net.load_state_dict({"fc.weight": np.array([[1, 0], [0, 1]], np.float32), "fc.bias": np.zeros(2, np.float32)})
+    x, y = np.array([[300.0, 100.0]], np.float32), [0]
+    assert not robust.loss_gradient(net, Tensor(x), y).numpy().any()
+    assert robust.sign_direction(net, Tensor(x), y).numpy().tolist() == [[-1.0, 1.0]]
+    assert not robust.fgsm(net, x, y, 99).success
+    assert robust.fgsm(net, x, y, 101).success

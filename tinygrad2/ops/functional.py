@@ -156,17 +156,26 @@ def cross_entropy(
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
     n, classes = logits.shape
-    t = check_labels(labels, n, classes)[:, None]
-    z_t = gather(logits, t, 1)
+    z_t = gather(logits, check_labels(labels, n, classes)[:, None], 1)
     if saturating:
         loss = subtract(logsumexp(logits, 1, keepdims=True), z_t)
     else:
-        true = to_device(t == np.arange(classes), device_of(logits.array))
-        others = where(true, float("-inf"), logits)
-        loss = softplus(subtract(logsumexp(others, 1, keepdims=True), z_t))
+        loss = softplus(reshape(log_odds_against(logits, labels), (n, 1)))
     if label_smoothing:
         loss = add(loss, multiply(sum(subtract(z_t, logits), 1, keepdims=True), label_smoothing / classes))
     return _REDUCTIONS[reduction](reshape(loss, (n,)))
+
+
+def log_odds_against(logits: Tensor, labels: Any) -> Tensor:
+    """logsumexp_{j≠t} z_j - z_t, the log of (1 - p_t)/p_t. logits: (N, K); labels: N integers in [0, K); result: (N,).
+
+    Cross-entropy is its softplus, so both gradients have one direction; but this one cannot underflow.
+    """
+    n, classes = logits.shape
+    t = check_labels(labels, n, classes)[:, None]
+    true = to_device(t == np.arange(classes), device_of(logits.array))
+    others = logsumexp(where(true, float("-inf"), logits), 1, keepdims=True)
+    return reshape(subtract(others, gather(logits, t, 1)), (n,))
 
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}

@@ -6,7 +6,7 @@ Reading them is reading the papers' formulas.
 from tinygrad2.robust.attack import AttackResult
 from tinygrad2.robust.deep_defense import DeepDefenseLoss, deep_defense
 from tinygrad2.robust.deepfool import deepfool, walk
-from tinygrad2.robust.fgsm import fgsm, loss_gradient
+from tinygrad2.robust.fgsm import fgsm, loss_gradient, sign_direction
 from tinygrad2.robust.metrics import FGS, Robustness, accuracy, predict, rho, table_row
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "loss_gradient",
     "predict",
     "rho",
+    "sign_direction",
     "table_row",
     "walk",
 ]

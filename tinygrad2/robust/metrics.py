@@ -12,11 +12,10 @@ import numpy as np
 
 from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer
-from tinygrad2.ops import sign
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust.attack import accept, argmax, sizes
 from tinygrad2.robust.deepfool import deepfool
-from tinygrad2.robust.fgsm import check_epsilon, loss_gradient
+from tinygrad2.robust.fgsm import check_epsilon, sign_direction
 
 __all__ = ["FGS", "Robustness", "accuracy", "in_batches", "predict", "rho", "table_row"]
 
@@ -72,7 +71,7 @@ def rho(
 class FGS:
     """Accuracy under x + ε·sign(∂CE/∂x) as a function of ε; the directions are computed once.
 
-    No clipping unless a box is given, as in the paper. `saturating`: see `loss_gradient`.
+    No clipping unless a box is given, as in the paper. `saturating`: see `sign_direction`.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class FGS:
         _check_paired(x, labels)
         self.net, self.x, self.labels, self.box, self.batch_size = net, x, labels, box, batch_size
         self.directions = in_batches(
-            lambda part: sign(loss_gradient(net, accept(net, x[part]), labels[part], saturating)).numpy(),
+            lambda part: sign_direction(net, accept(net, x[part]), labels[part], saturating).numpy(),
             len(x),
             batch_size,
             progress,
