@@ -1,6 +1,6 @@
-"""The command `tinygrad2`: argparse subcommands, nothing else; the work is done in experiments/.
+"""The command `tinygrad2`: argparse subcommands, nothing else; the work is done in experiments/ and verify/.
 
-Exit codes: 0 done, 2 the user can put it right (a line says how; TINYGRAD2_DEBUG=1: the traceback), 130 interrupted.
+Exit codes: 0 done, 1 a check found something wrong, 2 the user can put it right (a line says how; TINYGRAD2_DEBUG=1: the traceback), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from tinygrad2 import experiments as ex
+from tinygrad2.verify import runner, verify_network
 
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
 EXAMPLES = {
@@ -52,6 +53,22 @@ EXAMPLES = {
         It writes adversarial.png and adversarial.npz: images, adversarial, labels, classes before and after, norms, and
         mean, which added to images gives pixels 0-255. epsilon is in these units. Nothing is clipped to the range.
         """,
+    "check": """
+        examples:
+          tinygrad2 check my_rules.py                   every @tinygrad2.verify.derivation(of=...) in the file
+          tinygrad2 check my_rules.py -k conv --seed 1  those with conv in their name, at other random points
+          tinygrad2 check my_rules.py --json            the reports for a program
+
+        Exit code 0: all right, 1: a derivation is wrong, 2: the file cannot be used. Each runs in a process of its own
+        for at most a minute; a crash or an endless loop is that derivation's failure. The file runs with your rights.
+        """,
+    "verify": """
+        example:
+          tinygrad2 verify runs/demo                    every layer of both networks of a run
+
+        Layer by layer, on test images: reverse layer against tape, both orders against differences, distance to the
+        nearest kink, dtype. Exit code 1 if a layer is wrong.
+        """,
     "info": """
         example:
           tinygrad2 info
@@ -66,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that has no ρ shows a question mark
     args = parser().parse_args(argv)
     try:
-        args.command(args)
+        return int(args.command(args) or 0)
     except ex.Interrupted as stopped:
         print(f"tinygrad2: interrupted; {stopped}", file=sys.stderr)
         return 130
@@ -78,7 +95,6 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"tinygrad2: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    return 0
 
 
 def demo(args: argparse.Namespace) -> None:
@@ -122,9 +138,26 @@ def attack(args: argparse.Namespace) -> None:
     print(f"{time.monotonic() - start:.1f} s; written: {out / 'adversarial.npz'}, {out / 'adversarial.png'}")
 
 
+def check(args: argparse.Namespace) -> int:
+    """Check the derivations that a file declares: right or wrong, where, and what the mistake is."""
+    return runner.main(args.file, args.k, args.order, args.seed, args.json)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Check every layer of the networks of a run against measured derivatives."""
+    subject = ex.from_run(args.run, args.n)
+    reports = [verify_network(net, subject.dataset.x_test[: args.n]) for net in subject.nets.values()]
+    for name, report in zip(subject.nets, reports, strict=True):
+        print(f"{name}\n{report}\n")
+    return 0 if all(report.ok for report in reports) else 1
+
+
 def info(args: argparse.Namespace) -> None:
     """Versions, devices, data found, and every name that the other commands take."""
     print(ex.info())
+
+
+COMMANDS = (demo, train, evaluate, attack, check, verify, info)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -135,7 +168,15 @@ def parser() -> argparse.ArgumentParser:
         epilog="tinygrad2 COMMAND --help shows examples. Start with: tinygrad2 demo",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    made = {command.__name__: _command(commands, command) for command in (demo, train, evaluate, attack, info)}
+    made = {command.__name__: _command(commands, command) for command in COMMANDS}
+
+    made["check"].add_argument("file", metavar="FILE.py", help="a Python file; it is run")
+    made["check"].add_argument("-k", metavar="NAME", help="only derivations with this in their name")
+    made["check"].add_argument("--order", type=int, choices=(1, 2), help="2: check double backwards")
+    made["check"].add_argument("--seed", type=int, metavar="N", help="of the random points (default: 0)")
+    made["check"].add_argument("--json", action="store_true", help="print the reports as JSON")
+    made["verify"].add_argument("run", metavar="RUN", help="the folder of a finished run")
+    made["verify"].add_argument("--n", type=int, default=2, metavar="N", help="on the first N test images (default: 2)")
 
     made["demo"].add_argument(
         "--out", metavar="DIR", help="folder to write to (default: runs/demo, or runs/demo-2 ...)"
@@ -169,7 +210,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Callable[[argparse.Namespace], None]
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Callable[[argparse.Namespace], int | None]
 ) -> argparse.ArgumentParser:
     name, doc = command.__name__, command.__doc__ or ""
     raw = argparse.RawDescriptionHelpFormatter

@@ -1,14 +1,18 @@
 """Checking derivations: what a person derived, what a rule or a reverse layer claims, against measured truth."""
 
 from tinygrad2.verify.check import check_double_vjp, check_jacobian, check_vjp
+from tinygrad2.verify.declare import Derivation, derivation
 from tinygrad2.verify.exercises import Exercise, exercise, exercises
 from tinygrad2.verify.gradcheck import GradReport, WrongDerivative, gradcheck, gradgradcheck
+from tinygrad2.verify.network import NetworkReport, verify_network, verify_primitive
 from tinygrad2.verify.report import Report, WrongDerivation
 from tinygrad2.verify.truth import Uncertified
 
 __all__ = [
+    "Derivation",
     "Exercise",
     "GradReport",
+    "NetworkReport",
     "Report",
     "Uncertified",
     "WrongDerivation",
@@ -16,8 +20,11 @@ __all__ = [
     "check_double_vjp",
     "check_jacobian",
     "check_vjp",
+    "derivation",
     "exercise",
     "exercises",
     "gradcheck",
     "gradgradcheck",
+    "verify_network",
+    "verify_primitive",
 ]

@@ -6,16 +6,15 @@ a wrong use of the checker does, or a forward function that cannot be evaluated.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.verify.declare import declared
 from tinygrad2.verify.diagnosis import Diagnosis, diagnose
 from tinygrad2.verify.formula import as_rule
 from tinygrad2.verify.gradcheck import gradcheck
@@ -24,15 +23,13 @@ from tinygrad2.verify.problem import Point, Problem, Tally, make_point
 from tinygrad2.verify.report import Report, by_configuration, describe
 from tinygrad2.verify.shrink import smallest
 from tinygrad2.verify.space import AnySpace, Draw, Examples, Space, WithCotangent
-from tinygrad2.verify.truth import Measured, Uncertified, arrays_of
+from tinygrad2.verify.truth import Uncertified, arrays_of, names_of
 
 POINTS = 12  # random cases; a diagnosis must repair all of them
 SECOND = "order 2"
 
-# Reports of the checks made while a file is run by `tinygrad2 check`.
-collected: ContextVar[list[Report] | None] = ContextVar("collected", default=None)
 
-
+@declared
 def check_vjp(
     f: Callable[..., Any],
     vjp: Callable[..., Any] | str,
@@ -59,6 +56,7 @@ def check_vjp(
     return run(problem, seed=seed, order=order)
 
 
+@declared
 def check_jacobian(
     f: Callable[..., Any],
     jacobian: Callable[..., Any] | str,
@@ -79,6 +77,7 @@ def check_jacobian(
     return run(jacobian_problem(f, jacobian, space, name), seed=seed)
 
 
+@declared
 def check_double_vjp(
     f: Callable[..., Any],
     double_vjp: Callable[..., Any],
@@ -174,8 +173,6 @@ def run(problem: Problem, seed: int = 0, order: int = 1, hint: str | None = None
         _explain(report, finding, points, rng, tally)
     report.calls, report.notes = tally.calls, [*tally.notes]
     report.seconds = round(time.perf_counter() - start, 3)
-    if (reports := collected.get()) is not None:
-        reports.append(report)
     return report
 
 
@@ -314,12 +311,7 @@ def _space(inputs: Sequence[Any], axes: str | None, params: Any, sizes: Any, dra
 
 def _names(f: Callable[..., Any], space: AnySpace) -> list[str]:
     """What f calls its inputs."""
-    count = len(space.inputs(space.draw(np.random.default_rng(0))))
-    try:
-        given = [p.name for p in inspect.signature(f).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    except (TypeError, ValueError):
-        given = []
-    return [given[i] if i < len(given) else f"x{i}" for i in range(count)]
+    return names_of(f, len(space.inputs(space.draw(np.random.default_rng(0)))))
 
 
 def _problem(f: Callable[..., Any], vjp: Callable[..., Any] | str, space: AnySpace, name: str | None) -> Problem:

@@ -176,9 +176,8 @@ def _samples(p: Point, k: int, whole: Sequence[int] = ()) -> list[Array]:
     cut = [j for j, a in enumerate(p.inputs) if a.shape[:1] == g.shape[:1] and j not in whole]
     results = []
     for i in range(len(g)):
-        row = [(a[i : i + 1] if j in cut else a).copy() for j, a in enumerate(p.inputs)]
-        result = p.problem.rule(g[i : i + 1].copy(), *row, **p.case.params)
-        results.append(np.asarray(result[k] if isinstance(result, tuple) else result))
+        row = [a[i : i + 1] if j in cut else a for j, a in enumerate(p.inputs)]
+        results.append(p.part(g[i : i + 1], row, k))
     return results
 
 
@@ -332,8 +331,7 @@ def _exchanged(inputs: Sequence[Array], i: int, j: int) -> list[Array]:
 def _other_axis(p: Point, k: int) -> Array:
     """The rule on transposed matrices, its result transposed back."""
     turned = [a.T if a.ndim == 2 and a.shape == p.expected[k].shape else a for a in p.inputs]
-    result = p.problem.rule(_g(p).T.copy(), *[a.copy() for a in turned], **p.case.params)
-    return (result[k] if isinstance(result, tuple) else result).T
+    return p.part(_g(p).T, turned, k).T
 
 
 # --- what may be missing

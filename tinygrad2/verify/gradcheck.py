@@ -5,7 +5,6 @@ The second order is the same question about another function: (inputs, g) ↦ th
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, algebra
 from tinygrad2.autodiff import vjp as vjp_of
 from tinygrad2.autodiff.tree import flatten
-from tinygrad2.verify.truth import Array, Estimate, Measured, arrays_of, joined
+from tinygrad2.verify.truth import Array, Estimate, Measured, arrays_of, joined, names_of
 
 ENTRIES = 2000  # with more inputs than this, random directions are compared in place of every entry
 DIRECTIONS = 8
@@ -192,11 +191,7 @@ def _at(index: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
 def _names(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
     """A name such as x or params['w'][0] for every floating leaf of the inputs."""
-    try:
-        given = [p.name for p in inspect.signature(f).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    except (TypeError, ValueError):
-        given = []
-    given += [f"argument {i}" for i in range(len(given), len(inputs))]
+    given = names_of(f, len(inputs))
     return [name for start, tree in zip(given, inputs, strict=False) for name in _paths(start, tree)]
 
 

@@ -39,6 +39,11 @@ def _side(x: Array) -> Sight:
     return x > 0, np.abs(x)
 
 
+def _mask(x: Array) -> Sight:
+    """Zeros are what a ReLU leaves behind, which has shown its own distance."""
+    return x > 0, np.abs(x[x != 0])
+
+
 def _order(a: Array, b: Array) -> Sight:
     return np.sign(a - b), np.abs(a - b)
 
@@ -74,12 +79,13 @@ def _zero(x: Array, axes: Any) -> Sight:
 
 # Every primitive that is not smooth everywhere, and what tells its pieces apart.
 KINKS: dict[str, Callable[..., Sight]] = {
-    **dict.fromkeys(("relu", "positive", "abs", "sign"), _side),
+    **dict.fromkeys(("relu", "abs", "sign"), _side),
     **dict.fromkeys(
         ("maximum", "share", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal"), _order
     ),
     **dict.fromkeys(("clip", "inside"), _box),
     **dict.fromkeys(("max", "ties", "argmax"), _top),
+    "positive": _mask,
     "pool_argmax": _window,
     "norm": _zero,
     "ratio": lambda a, b: (b == 0, np.abs(b[b != 0])),

@@ -121,6 +121,13 @@ class Point:
         self.after = given
         return self._sorted(result)
 
+    def part(self, g: Array, inputs: Sequence[Array], k: int) -> Array:
+        """The k-th result of the rule for a part of the problem, of another size. Raises Broken."""
+        self.tally.calls += 1
+        result = _run(self.problem.rule, g.copy(), [a.copy() for a in inputs], self.case)
+        parts = result if isinstance(result, tuple) else (result,)
+        return _as_array(parts[k] if len(parts) == len(self.problem.wrt) else parts[self.problem.wrt[k]], "the result")
+
     def _sorted(self, result: Any) -> list[Array | None]:
         """One entry per claimed input, whichever of the allowed forms the rule returned."""
         wanted = len(self.problem.wrt)

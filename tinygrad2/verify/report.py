@@ -65,11 +65,10 @@ class Report:
             raise WrongDerivation(str(self))
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields as JSON can hold them."""
-        return {
-            **vars(self),
-            "failures_by_configuration": {k: list(v) for k, v in self.failures_by_configuration.items()},
-        }
+        """All fields as JSON can hold them, and the printed report as "text"."""
+        plain = {name: value for name, value in vars(self).items() if name != "repairs"}
+        table = {k: list(v) for k, v in self.failures_by_configuration.items()}
+        return {**plain, "failures_by_configuration": table, "text": str(self)}
 
     def _lines(self) -> list[str]:
         cost = f"{self.calls} calls, {self.seconds:.2f} s"

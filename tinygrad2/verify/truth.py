@@ -6,6 +6,7 @@ differences with two Richardson steps, certified: at all sample points the same 
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,17 @@ class Estimate:
     def transposed(self, g: Array) -> Estimate:
         """Of a Jacobian (m, n): its product with the cotangent g (m,)."""
         return Estimate(self.value.T @ g, self.budget.T @ np.abs(g), self.scheme)
+
+
+def names_of(f: Callable[..., Any], count: int) -> list[str]:
+    """What f calls its first `count` arguments; x, or x0, x1, ... where it does not say."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+        given = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except (TypeError, ValueError):
+        given = []
+    plain = ["x"] if count == 1 else [f"x{i}" for i in range(count)]
+    return [*given[:count], *plain[len(given) :]]
 
 
 def arrays_of(tree: Any) -> list[Array]:
@@ -123,12 +135,13 @@ class Measured:
     def _try_complex(self) -> bool:
         v = np.random.default_rng(0).choice([-1.0, 1.0], self.x.size) * np.linspace(0.5, 1.0, self.x.size)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
                 ahead, behind = self(self.x + 1j * STEP * v), self(self.x - 1j * STEP * v)
         except Exception:  # whatever a function does on numbers that it was not written for: then it is not
             return False
-        slope = ahead.imag / STEP
+        with np.errstate(all="ignore"):
+            slope = ahead.imag / STEP
         if not np.isfinite(slope).all() or not _agree(ahead.real, self.y, 1e-9):
             return False
         for h in (1e-4, 1e-6, 1e-7):

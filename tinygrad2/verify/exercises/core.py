@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad2.verify.check import jacobian_problem, run, turned
+from tinygrad2.verify.declare import declared
 from tinygrad2.verify.formula import as_rule
 from tinygrad2.verify.problem import Point, Problem, Tally, Terms, make_point
 from tinygrad2.verify.report import Report
@@ -58,6 +59,7 @@ class Exercise:
         """What f calls its inputs."""
         return list(inspect.signature(self.f).parameters)[: len(self.space.inputs_axes)]
 
+    @declared
     def check(
         self, rule: Callable[..., Any] | str, order: int = 1, seed: int = 0, vjp: Callable[..., Any] | None = None
     ) -> Report:

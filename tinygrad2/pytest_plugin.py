@@ -1,0 +1,39 @@
+"""pytest collects every @tinygrad2.derivation of a file that it is given, as a test: the failure is the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+class DerivationItem(pytest.Item):
+    """One derivation as a test."""
+
+    def __init__(self, *, derivation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.derivation = derivation
+
+    def runtest(self) -> None:
+        """Check, and raise the report if it is wrong."""
+        self.derivation.check().raise_for_error()
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The report alone; other errors as pytest shows them."""
+        if isinstance(excinfo.value, AssertionError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Any, int, str]:
+        """Where the derivation stands."""
+        return self.path, self.derivation.rule.__code__.co_firstlineno - 1, f"derivation {self.name}"
+
+
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
+    """A derivation at the top of a module is a test, whatever its name."""
+    import sys
+
+    declare = sys.modules.get("tinygrad2.verify.declare")  # a file that declares derivations has imported it
+    if declare is not None and isinstance(obj, declare.Derivation):
+        return DerivationItem.from_parent(collector, name=name, derivation=obj)
+    return None

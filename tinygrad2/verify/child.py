@@ -1,0 +1,78 @@
+"""One process for one derivation: run the learner's file, check what is wanted, write the report as JSON, end.
+
+`python -m tinygrad2.verify.child FILE OUT INDEX SEED ORDER`; INDEX -1 only lists the names. Nothing here can hurt the
+process that started it: that one watches the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import sys
+from typing import Any
+
+from tinygrad2.verify.declare import Gathering, gathering
+
+MEMORY = 8 * 2**30  # bytes of address space, where the system can limit it
+WRITTEN = 64 * 2**20  # bytes in any one file, printed text among them
+
+
+def main(arguments: list[str]) -> None:
+    """Run one file for one derivation."""
+    path, out, index, seed, order = arguments
+    limit()
+    number = lambda text: None if text == "-" else int(text)
+    gathered = Gathering(int(index), number(seed), number(order))
+    write(out, gather(path, gathered))
+
+
+def gather(path: str, g: Gathering) -> dict[str, Any]:
+    """What the file declares, and the wanted report."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    token = gathering.set(g)
+    try:
+        runpy.run_path(path, run_name="checked_by_tinygrad2")
+    except (Exception, SystemExit) as error:
+        if g.report is None and g.later is None:
+            return {"names": g.names, "error": f"{type(error).__name__}: {error}{_line(error, path)}"}
+    finally:
+        gathering.reset(token)
+    if g.later is not None:
+        g.report = g.later.check(**g.options({}))
+    return {"names": g.names, "report": None if g.report is None else g.report.as_dict()}
+
+
+def write(out: str, content: dict[str, Any]) -> None:
+    """The result, whole or not at all."""
+    with open(out + ".part", "w", encoding="utf-8") as file:
+        json.dump(content, file, default=str)
+    os.replace(out + ".part", out)
+
+
+def limit() -> None:
+    """Bound memory and written bytes, so that a runaway rule ends itself."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for kind, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, WRITTEN), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(kind)
+        top = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (top, hard))
+
+
+def _line(error: BaseException, path: str) -> str:
+    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" (line {line})" if line else ""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(0)  # threads that the learner's file has left behind end with it

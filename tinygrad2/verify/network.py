@@ -1,0 +1,310 @@
+"""Whole networks, new layers, new primitives: what they claim about derivatives, layer by layer, against measured truth.
+
+For every layer, at the input that it really gets: reverse layer = tape; both orders against differences, by its input and
+its parameters; the distance to the nearest kink; the dtype kept. What is wrong gets the same diagnosis as a derivation.
+"""
+
+from __future__ import annotations
+
+import copy
+import html
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Primitive, Tensor, autograd
+from tinygrad2.kernels import to_numpy
+from tinygrad2.verify.check import check_vjp
+from tinygrad2.verify.gradcheck import GradReport, gradgradcheck
+from tinygrad2.verify.kinks import watching
+from tinygrad2.verify.report import Report, WrongDerivation
+from tinygrad2.verify.truth import Array, Measured, Uncertified
+
+DIRECTIONS = 4  # random directions per order and layer
+MOVES = 4  # points tried before a check is skipped, and counted
+RTOL = 1e-7
+
+
+@dataclass
+class LayerReport:
+    """The checks of one layer: errors relative to the largest entry; None where a check was skipped."""
+
+    name: str
+    layer: str
+    reverse: float = 0.0
+    first: float | None = 0.0
+    second: float | None = 0.0
+    margin: float = np.inf
+    dtype: bool = True
+    wrong: list[str] = field(default_factory=list)
+    diagnosis: Report | None = None
+
+    @property
+    def cells(self) -> list[str]:
+        """One line of the table."""
+        kink = "none" if np.isinf(self.margin) else f"{self.margin:.1e}"
+        verdict = "WRONG: " + ", ".join(self.wrong) if self.wrong else "right"
+        errors = [_number(e) for e in (self.reverse, self.first, self.second)]
+        return [self.name or "(whole)", self.layer[:40], *errors, kink, "kept" if self.dtype else "CHANGED", verdict]
+
+
+@dataclass
+class NetworkReport:
+    """The outcome of verify_network: true in an `if` exactly when every layer is right. `skipped` checks are counted."""
+
+    rows: list[LayerReport]
+    checks: int
+    skipped: int
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing is wrong."""
+        return not any(row.wrong for row in self.rows)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        head = ["layer", "", "reverse=tape", "1st order", "2nd order", "kink margin", "dtype", ""]
+        table = [head, *[row.cells for row in self.rows]]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
+        lines.append(f"{self.checks} checks, {self.skipped} skipped (no point away from a kink was found)")
+        return "\n".join([*lines, *(str(row.diagnosis) for row in self.rows if row.diagnosis is not None)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks, escaped."""
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def raise_for_error(self) -> None:
+        """Raise WrongDerivation with the report unless all is right."""
+        if not self.ok:
+            raise WrongDerivation(str(self))
+
+
+def verify_network(net: Any, x: Any, seed: int = 0) -> NetworkReport:
+    """Check every layer of a network, or one layer of your own (forward and reverse), at the input x.
+
+    x: as the network takes it, (N, ...). The checks run on a copy in float64, on the CPU; the network is not changed.
+    Dropout keeps the mask of its first draw.
+    """
+    given = x if isinstance(x, Tensor) else Tensor(x)
+    kept = dict(_dtypes_kept(copy.deepcopy(net), given))
+    exact = _in_float64(net)
+    rows, checks, skipped = [], 0, 0
+    for name, layer, seen in _inputs(exact, Tensor(to_numpy(given.array).astype(np.float64))):
+        row = LayerReport(name, repr(layer), dtype=kept.get(name, True))
+        check = _LayerCheck(layer, seen, np.random.default_rng(seed))
+        row.margin = check.margin()
+        row.reverse = check.reverse_is_tape()
+        row.first, row.second = check.order(check.forward), check.order(check.backward)
+        bounds = {"reverse=tape": row.reverse, "1st order": row.first, "2nd order": row.second}
+        row.wrong = [what for what, error in bounds.items() if error is not None and not error <= RTOL]
+        row.wrong += [] if row.dtype else ["dtype"]
+        if row.wrong and row.dtype:
+            row.diagnosis = check.diagnose(name or type(layer).__name__)
+        rows.append(row)
+        checks += 5
+        skipped += (row.first is None) + (row.second is None)
+    return NetworkReport(rows, checks, skipped)
+
+
+class _LayerCheck:
+    """One layer at one input, as a function of its input and its parameters."""
+
+    def __init__(self, layer: Any, x: Tensor, rng: np.random.Generator) -> None:
+        self.layer, self.rng = layer, rng
+        self.names = [name for name, t in vars(layer).items() if isinstance(t, Tensor) and t.requires_grad]
+        self.values = [x.numpy(), *[getattr(layer, name).numpy() for name in self.names]]
+        self.states = [(g, g.bit_generator.state) for g in _generators(layer)]
+        self.u = rng.standard_normal(self._apply(self.values)[0].shape)
+
+    def _apply(self, values: Sequence[Any]) -> tuple[Tensor, Any]:
+        """The output and the reverse layer, with these values in the places of the input and the parameters."""
+        x, *parameters = [v if isinstance(v, Tensor) else Tensor(v) for v in values]
+        for generator, state in self.states:
+            generator.bit_generator.state = state
+        own = [getattr(self.layer, name) for name in self.names]
+        try:
+            for name, t in zip(self.names, parameters, strict=True):
+                setattr(self.layer, name, t)
+            result: tuple[Tensor, Any] = self.layer.apply(x)
+            return result
+        finally:
+            for name, t in zip(self.names, own, strict=True):
+                setattr(self.layer, name, t)
+
+    def forward(self, *values: Any) -> Tensor:
+        """The layer: (x, *parameters) ↦ output."""
+        return self._apply(values)[0]
+
+    def backward(self, *values: Any) -> Tensor:
+        """The reverse layer: (x, *parameters) ↦ Jᵀu for a fixed u."""
+        result: Tensor = self._apply(values)[1].back(Tensor(self.u))
+        return result
+
+    def margin(self) -> float:
+        """The distance to the nearest kink at this input."""
+        with watching() as pattern:
+            self._apply(self.values)
+        return pattern.margin
+
+    def reverse_is_tape(self) -> float:
+        """How far the reverse layer is from the tape's own product, relative to the largest entry."""
+        x = Tensor(self.values[0], requires_grad=True)
+        y, reverse = self._apply([x, *self.values[1:]])
+        mine = reverse.back(Tensor(self.u)).numpy()
+        if not y.requires_grad:
+            return float(np.abs(mine).max(initial=0.0))
+        (tape,) = autograd.grad(y, x, Tensor(self.u))
+        assert tape is not None
+        if mine.shape != tape.shape:
+            return np.inf
+        return float(np.abs(mine - tape.numpy()).max(initial=0.0) / max(np.abs(tape.numpy()).max(initial=0.0), 1e-300))
+
+    def order(self, f: Callable[..., Tensor]) -> float | None:
+        """The largest relative error of the tape of f along random directions, beyond the budget of the measurement."""
+        for _ in range(MOVES):
+            try:
+                return self._error(f)
+            except Uncertified:
+                self.values[0] = self.values[0] + 1e-3 * self.rng.standard_normal(self.values[0].shape)
+        return None
+
+    def _error(self, f: Callable[..., Tensor]) -> float:
+        point = Measured(f, self.values)
+        g = self.rng.standard_normal(point.y.size)
+        tape = point.tape(g)
+        if np.isnan(tape).all():  # a constant
+            tape = np.zeros(point.x.size)
+        worst, v = 0.0, np.zeros(point.x.size)
+        edges = np.cumsum([0, *[int(np.prod(s)) for s in point.shapes]])
+        for i in [i for i in range(len(point.shapes)) for _ in range(DIRECTIONS)]:  # input and parameters separately
+            part = slice(edges[i], edges[i + 1])
+            v[:] = 0
+            v[part] = self.rng.choice([-1.0, 1.0], edges[i + 1] - edges[i]) / max(1, edges[i + 1] - edges[i]) ** 0.5
+            pushed = point.push(v)
+            error = abs(float(pushed.value @ g) - float(tape @ v)) - 4 * float(pushed.budget @ np.abs(g))
+            scale = max(float(np.linalg.norm(tape[part])), float(np.linalg.norm(pushed.value)), 1e-6)
+            worst = max(worst, error / scale)
+        return worst
+
+    def diagnose(self, name: str) -> Report | None:
+        """The reverse layer as a derivation of the forward layer."""
+        rest = self.values[1:]
+        try:
+            return check_vjp(
+                lambda x: self._apply([x, *rest])[0],
+                lambda g, x: self._apply([x, *rest])[1].back(g if isinstance(g, Tensor) else Tensor(g)),
+                self.values[0], name=name, order=2,
+            )  # fmt: skip
+        except (ValueError, Uncertified):
+            return None
+
+
+def verify_primitive(primitive: Primitive, *inputs: Any, constants: Sequence[Any] = (), seed: int = 0) -> Report:
+    """Check the rules of a primitive, in both orders, against its plain array function.
+
+    inputs: example arrays, one per tensor argument; constants: what comes after them.
+    """
+
+    def rule(g: Any, *xs: Any) -> list[Array]:
+        leaves = [Tensor(a, requires_grad=np.asarray(a).dtype.kind == "f") for a in xs]
+        wanted = [t for t in leaves if t.requires_grad]
+        y = primitive(*leaves, *constants)
+        if not y.requires_grad:
+            return [np.zeros(t.shape, t.dtype) for t in wanted]
+        grads = autograd.grad(y, wanted, Tensor(np.asarray(g, y.dtype)), allow_unused=True)
+        made = [np.zeros(t.shape, t.dtype) if c is None else c.numpy() for t, c in zip(wanted, grads, strict=True)]
+        return tuple(made) if len(made) > 1 else made[0]  # type: ignore[return-value]
+
+    report = check_vjp(lambda *xs: primitive.fn(*xs, *constants), rule, *inputs, seed=seed, name=primitive.name)
+    if report.ok:
+        second = _away_from_kinks(lambda *xs: primitive(*xs, *constants), inputs, seed)
+        report.rungs += 1
+        if second.ok:
+            report.passed.append("order 2")
+        else:
+            report.ok, report.failed = False, "order 2"
+            report.finding = f"the rules are right, but their own derivative is not. {second.lines[0]}"
+            report.mistakes = ["second-order"]
+            report.diagnosis = "The first order is right, the second is not: a rule detaches, or hides a value in a constant."
+    return report
+
+
+def _away_from_kinks(f: Callable[..., Any], inputs: Sequence[Any], seed: int) -> GradReport:
+    """gradgradcheck at the inputs, or a little beside them where they lie on a kink."""
+    rng = np.random.default_rng(seed)
+    moved = [np.asarray(a) for a in inputs]
+    for _ in range(MOVES):
+        try:
+            return gradgradcheck(f, *moved, seed=seed)
+        except Uncertified:
+            moved = [a + 0.01 * rng.standard_normal(a.shape) if a.dtype.kind == "f" else a for a in moved]
+    return gradgradcheck(f, *moved, seed=seed)
+
+
+def _inputs(net: Any, x: Tensor) -> Iterator[tuple[str, Any, Tensor]]:
+    """Every layer with the input that it gets, in the order in which they run; a layer that runs twice counts once."""
+    names = {id(layer): name for name, layer in net.named_layers()}
+    seen: dict[int, tuple[str, Any, Tensor]] = {}
+    with _listening(net, lambda layer, given: seen.setdefault(id(layer), (names[id(layer)], layer, given.detach()))):
+        net(x)
+    return iter(list(seen.values()))
+
+
+@contextmanager
+def _listening(net: Any, hear: Callable[[Any, Tensor], Any]) -> Iterator[None]:
+    """Call `hear(layer, input)` before every layer of the network runs."""
+    layers = [layer for _, layer in net.named_layers()]
+
+    def wrapped(layer: Any, apply: Callable[..., Any]) -> Callable[..., Any]:
+        def run(x: Tensor) -> Any:
+            hear(layer, x)
+            return apply(x)
+
+        return run
+
+    try:
+        for layer in layers:
+            layer.apply = wrapped(layer, layer.apply)
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("apply", None)
+
+
+def _dtypes_kept(net: Any, x: Tensor) -> Iterator[tuple[str, bool]]:
+    """For every layer, whether output and reverse have the dtype of its input."""
+    for name, layer, seen in list(_inputs(net, x)):
+        y, reverse = layer.apply(seen)
+        back = reverse.back(Tensor(to_numpy(y.array) * 0 + y.dtype.type(1)).to(y.device))
+        yield name, seen.dtype.kind != "f" or (y.dtype == seen.dtype and back.dtype == seen.dtype)
+
+
+def _in_float64(net: Any) -> Any:
+    """A copy of the network on the CPU with all floating parameters and buffers in float64; shared tensors stay shared."""
+    copied = copy.deepcopy(net).to("cpu")
+    made: dict[int, Tensor] = {}
+    for _, layer in copied.named_layers():
+        for name, t in list(vars(layer).items()):
+            if isinstance(t, Tensor) and t.dtype.kind == "f":
+                if id(t) not in made:
+                    made[id(t)] = Tensor(t.numpy().astype(np.float64), t.requires_grad, t.name)
+                setattr(layer, name, made[id(t)])
+    return copied
+
+
+def _generators(layer: Any) -> list[np.random.Generator]:
+    """The random generators of a layer and of all inside it."""
+    return [v for _, part in layer.named_layers() for v in vars(part).values() if isinstance(v, np.random.Generator)]
+
+
+def _number(error: float | None) -> str:
+    return "skipped" if error is None else f"{max(error, 0.0):.0e}"
+
