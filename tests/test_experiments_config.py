@@ -16,6 +16,7 @@ VALUES = {
     "run.batch_size": st.integers(1, 10**6),
     "data.n_train": st.integers(1, 10**6),
     "model.hidden": st.lists(st.integers(1, 9999), max_size=4).map(tuple),
+    "model.input_scale": st.floats(1e-6, 1e6),
     "reference.weights": st.text(st.characters(blacklist_categories=("Cs",))),
     "reference.lr": finite,
     "reference.drops": st.lists(finite, max_size=4).map(tuple),

@@ -465,3 +465,9 @@ def test_nn_imports_without_the_heavy_packages() -> None:
     root = Path(nn.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_input_scale_shrinks_the_first_weights_alone():
+    plain, small = nn.models.mlp(6, (5, 4), 3, rng=0), nn.models.mlp(6, (5, 4), 3, input_scale=4.0, rng=0)
+    for (name, a), (_, b) in zip(plain.named_parameters(), small.named_parameters(), strict=True):
+        np.testing.assert_array_equal(b.numpy() * (4 if name == "fc1.weight" else 1), a.numpy())

@@ -18,7 +18,8 @@ def blocks(kind):
 
 
 def commands():
-    return [shlex.split(line, comments=True) for block in blocks("console") for line in block.splitlines() if line.strip()]
+    lines = [line for block in blocks("console") for line in block.splitlines() if line.strip()]
+    return [shlex.split(line, comments=True) for line in lines]
 
 
 def test_the_tour_runs_as_one_script_and_prints_what_it_shows(capsys):
@@ -41,9 +42,8 @@ def test_the_commands_of_the_tour_run_one_after_the_other(tmp_path):
     tour = [c for c in commands() if c[0] == "tinygrad2"]
     assert [c[1] for c in tour] == ["train", "evaluate", "attack", "info"]
     for _, *arguments in tour:
-        done = subprocess.run(
-            [sys.executable, "-m", "tinygrad2", *arguments], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8"
-        )
+        command = [sys.executable, "-m", "tinygrad2", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/c15/perturbations.png").stat().st_size > 10_000
 

@@ -15,8 +15,9 @@ from weakref import ReferenceType
 if TYPE_CHECKING:
     import numpy as np
 
-    from tinygrad2.autodiff.tensor import Tensor
     from tinygrad2.kernels.backend import Array
+
+Cotangent = Any  # a Tensor: that class stands on this file
 
 
 class Recorded(Protocol):
@@ -24,7 +25,7 @@ class Recorded(Protocol):
 
     name: str
 
-    def pull(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]: ...
+    def pull(self, node: Node, g: Cotangent, wanted: set[Node]) -> Iterator[tuple[Node, Cotangent]]: ...
 
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -77,7 +78,7 @@ class Node:
         self.arrays = arrays
         self.out = out
         self.consts = consts
-        self.leaf: ReferenceType[Tensor] | None = None
+        self.leaf: ReferenceType[Any] | None = None
 
     def __repr__(self) -> str:
         tensor = self.leaf() if self.leaf else None

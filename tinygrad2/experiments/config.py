@@ -48,10 +48,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """Which network; `hidden` only where the network has it: the widths of its hidden layers."""
+    """Which network; only where the network has them: the widths of its hidden layers, and how large its inputs are."""
 
     name: str = "mlp"
     hidden: tuple[int, ...] | None = None
+    input_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ CHOICES: dict[str, Iterable[str]] = {
 }
 LEAST: dict[str, float] = {
     "seed": 0, "batch_size": 1, "log_every": 1, "checkpoint_every": 1,
-    "n_train": 1, "n_test": 1, "upsample": 8, "hidden": 1,
+    "n_train": 1, "n_test": 1, "upsample": 8, "hidden": 1, "input_scale": 1e-6,
     "epochs": 0, "lr": 0, "momentum": 0, "weight_decay": 0, "drops": 0, "factor": 0,
     "lam": 0, "c": 0, "d": 0, "max_iter": 1, "n_curve": 0,
 }  # fmt: skip

@@ -106,10 +106,11 @@ def build_net(config: Config, dataset: Dataset) -> Layer:
     shape = dataset.x_train.shape[1:]
     wanted = {"in_features": math.prod(shape), "in_channels": shape[0], "classes": len(dataset.classes)}
     options: dict[str, Any] = {name: value for name, value in wanted.items() if name in accepted}
-    if m.hidden is not None:
-        if "hidden" not in accepted:
-            raise ValueError(f"model.hidden: the model {m.name!r} has no hidden widths to choose; leave it out")
-        options["hidden"] = m.hidden
+    for name, meaning in (("hidden", "hidden widths"), ("input_scale", "input scale")):
+        if (value := getattr(m, name)) is not None:
+            if name not in accepted:
+                raise ValueError(f"model.{name}: the model {m.name!r} has no {meaning} to choose; leave it out")
+            options[name] = value
     if config.run.device == "cuda" and (reason := why_no_gpu()):
         raise ValueError(f"run.device: no GPU can be used: {reason}")
     net = nn.models.build(m.name, rng=config.run.seed, **options).to(config.run.device)

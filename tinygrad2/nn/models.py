@@ -18,17 +18,24 @@ def mlp(
     in_features: int = 784,
     hidden: Sequence[int] = (500, 150),
     classes: int = 10,
+    input_scale: float = 1.0,
     *,
     rng: init.Rng = None,
     dtype: Any = np.float32,
 ) -> Sequential:
-    """The four-layer perceptron 784-500-150-10 of Deep Defense, section 4.2. Input: (N, ...), flattened."""
+    """The four-layer perceptron 784-500-150-10 of Deep Defense, section 4.2. Input: (N, ...), flattened.
+
+    input_scale: the first weights start that much smaller, for inputs that are larger than about 1, as pixels are.
+    """
     rng = init.default_rng(rng)
     sizes = [in_features, *hidden]
     layers: dict[str, Layer] = {"flatten": Flatten()}
     for i, (a, b) in enumerate(pairwise(sizes), 1):
         layers |= {f"fc{i}": Linear(a, b, rng=rng, dtype=dtype), f"relu{i}": ReLU()}
-    return Sequential(layers | {f"fc{len(sizes)}": Linear(sizes[-1], classes, rng=rng, dtype=dtype)})
+    layers[f"fc{len(sizes)}"] = Linear(sizes[-1], classes, rng=rng, dtype=dtype)
+    first = next(layer for layer in layers.values() if isinstance(layer, Linear)).weight
+    first.data = first.data * first.dtype.type(1 / input_scale)
+    return Sequential(layers)
 
 
 def lenet(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:

@@ -145,9 +145,8 @@ def cross_entropy(
     """-log softmax(logits)[label], per sample, then reduced. logits: (N, K); labels: N integers in [0, K).
 
     label_smoothing: s in [0, 1): targets (1-s)·onehot + s/K, as in PyTorch. reduction: "mean", "sum" or "none": (N,).
-    It is written as softplus(logsumexp_{j≠t} z_j - z_t): the gradient at the true class is -Σ_{j≠t} p_j and keeps its
-    precision in float32, where p_t - 1 rounds to 0 for a confident network. `saturating=True` gives that usual form, to
-    reproduce published figures.
+    The softplus of `log_odds_against`: its gradient at the true class, -Σ_{j≠t} p_j, is precise in float32, where
+    p_t - 1 rounds to 0 for a confident net. `saturating=True` gives that usual form, to reproduce published figures.
     """
     if logits.ndim != 2 or 0 in logits.shape or logits.shape[1] < 2:
         raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 and K ≥ 2; got shape {logits.shape}")
@@ -155,15 +154,11 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(_REDUCTIONS)}")
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
-    n, classes = logits.shape
-    z_t = gather(logits, check_labels(labels, n, classes)[:, None], 1)
-    if saturating:
-        loss = subtract(logsumexp(logits, 1, keepdims=True), z_t)
-    else:
-        loss = softplus(reshape(log_odds_against(logits, labels), (n, 1)))
+    z_t = gather(logits, check_labels(labels, *logits.shape)[:, None], 1)
+    loss = logsumexp(subtract(logits, z_t), 1) if saturating else softplus(log_odds_against(logits, labels))
     if label_smoothing:
-        loss = add(loss, multiply(sum(subtract(z_t, logits), 1, keepdims=True), label_smoothing / classes))
-    return _REDUCTIONS[reduction](reshape(loss, (n,)))
+        loss = add(loss, multiply(sum(subtract(z_t, logits), 1), label_smoothing / logits.shape[1]))
+    return _REDUCTIONS[reduction](loss)
 
 
 def log_odds_against(logits: Tensor, labels: Any) -> Tensor:
@@ -171,11 +166,9 @@ def log_odds_against(logits: Tensor, labels: Any) -> Tensor:
 
     Cross-entropy is its softplus, so both gradients have one direction; but this one cannot underflow.
     """
-    n, classes = logits.shape
-    t = check_labels(labels, n, classes)[:, None]
-    true = to_device(t == np.arange(classes), device_of(logits.array))
-    others = logsumexp(where(true, float("-inf"), logits), 1, keepdims=True)
-    return reshape(subtract(others, gather(logits, t, 1)), (n,))
+    t = check_labels(labels, *logits.shape)[:, None]
+    true = to_device(t == np.arange(logits.shape[1]), device_of(logits.array))
+    return subtract(logsumexp(where(true, float("-inf"), logits), 1), reshape(gather(logits, t, 1), (-1,)))
 
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}
