@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = [
     "data.name=digits", "data.n_train=600", "data.n_test=100", "model.hidden=[40]",
     "run.batch_size=10", "run.log_every=7", "run.checkpoint_every=10",
-    "reference.epochs=1", "defense.epochs=4", "defense.lr=5e-5", "eval.n_curve=50",
+    "reference.epochs=1", "defense.epochs=15", "defense.lr=5e-5", "eval.n_curve=50",  # long enough to be caught at work
 ]  # fmt: skip
 TRAIN = ["train", *(part for setting in SETTINGS for part in ("--set", setting))]
 COMPARED = (
