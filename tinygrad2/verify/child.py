@@ -14,7 +14,7 @@ from typing import Any
 
 from tinygrad2.verify.declare import Gathering, gathering
 
-MEMORY = 8 * 2**30  # bytes of address space, where the system can limit it
+MEMORY = 4 * 2**30  # bytes of address space, where the system can limit it
 WRITTEN = 64 * 2**20  # bytes in any one file, printed text among them
 
 

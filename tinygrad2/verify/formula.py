@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -39,7 +40,9 @@ def parse(text: str) -> ast.expr:
     if not isinstance(text, str) or len(text) > TEXT:
         raise FormulaError(f"a formula is a text of at most {TEXT} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # the formula is not Python code that anybody will keep
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise FormulaError(f"the formula {_short(text)} is not an expression: {error}") from None
     if sum(1 for _ in ast.walk(tree)) > NODES or _depth(tree) > DEPTH:
@@ -169,7 +172,7 @@ NODE_TYPES: dict[type[ast.AST], Callable[..., Any]] = {
 }  # fmt: skip
 BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: np.true_divide,
-    ast.Pow: lambda a, b: np.power(np.asarray(a, np.float64), b),
+    ast.Pow: lambda a, b: np.power(_float(a), b),
 }  # fmt: skip
 COMPARE: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: np.equal, ast.NotEq: np.not_equal,
@@ -270,6 +273,17 @@ def _number(value: Any) -> Any:
     if isinstance(value, bool | str | tuple) or value is None or value is Ellipsis or isinstance(value, slice):
         raise FormulaError(f"a number or an array was expected, got {type(value).__name__}")
     return float(value) if isinstance(value, int) else value
+
+
+def _float(a: Any) -> Any:
+    """Integers as floats, lest a power overflow or a negative one fail; float32 stays float32."""
+    return (
+        a
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f"
+        else np.asarray(a, np.float64)
+        if np.ndim(a)
+        else float(a)
+    )
 
 
 def _limit(shape: Sequence[int], most: int = ENTRIES) -> None:

@@ -233,7 +233,9 @@ def verify_primitive(primitive: Primitive, *inputs: Any, constants: Sequence[Any
             report.ok, report.failed = False, "order 2"
             report.finding = f"the rules are right, but their own derivative is not. {second.lines[0]}"
             report.mistakes = ["second-order"]
-            report.diagnosis = "The first order is right, the second is not: a rule detaches, or hides a value in a constant."
+            report.diagnosis = (
+                "The first order is right, the second is not: a rule detaches, or hides a value in a constant."
+            )
     return report
 
 
@@ -307,4 +309,3 @@ def _generators(layer: Any) -> list[np.random.Generator]:
 
 def _number(error: float | None) -> str:
     return "skipped" if error is None else f"{max(error, 0.0):.0e}"
-

@@ -38,7 +38,11 @@ class Outcome:
         """One line about it."""
         if self.ok:
             return f"{self.report.get('calls', 0)} calls, {self.report.get('seconds', 0.0):.2f} s"
-        return str((self.report.get("diagnosis") or "").partition("random cases) ")[2] or self.report.get("finding") or self.text).split("\n")[0][:90]
+        return str(
+            (self.report.get("diagnosis") or "").partition("random cases) ")[2]
+            or self.report.get("finding")
+            or self.text
+        ).split("\n")[0][:90]
 
 
 def check_file(

@@ -21,6 +21,8 @@ from tinygrad2.verify.kinks import Pattern, watching
 
 Array = np.ndarray[Any, Any]
 
+Patterned = Callable[[Array], tuple[Array, Pattern | None]]  # a value, and the sides of the kinks where f shows them
+
 STEP = 1e-200  # of the complex step: its square is nothing, so there is neither truncation nor cancellation
 FIRST, SMALLEST = 1e-3, 1e-9  # steps of real differences
 EPS = float(np.finfo(np.float64).eps)
@@ -239,7 +241,7 @@ def _bent(far: Array, near: Array, h: float, y: Array) -> bool:
     return bool(np.any((np.abs(near) > noise) & (np.abs(near) > 0.6 * np.abs(far))))
 
 
-def richardson(f: Callable[[Array], tuple[Array, Pattern | None]], x: Array, v: Array) -> Estimate:
+def richardson(f: Patterned, x: Array, v: Array) -> Estimate:
     """The derivative of f at x along v by central differences at h, h/2, h/4, extrapolated twice.
 
     f returns its value and its pattern. h shrinks until all seven points have one pattern, or, where f has none, until
@@ -251,11 +253,8 @@ def richardson(f: Callable[[Array], tuple[Array, Pattern | None]], x: Array, v: 
     unit = np.abs(v).max(initial=0.0) or 1.0
     h = FIRST / unit
     while h * unit >= SMALLEST:
-        samples = [(f(x + s * v), f(x - s * v)) for s in (h, h / 2, h / 4)]
-        seen = [pattern for pair in samples for _, pattern in pair]
-        values = np.array([[a, b] for (a, _), (b, _) in samples])
-        same = all(p is None or sides is None or p.sides == sides.sides for p in seen)
-        if same and np.isfinite(values).all():
+        values = _samples(f, x, v, h, sides)
+        if values is not None:
             estimate = _extrapolate(values, h)
             scale = np.abs(estimate.value).max(initial=0.0) + np.abs(y).max(initial=0.0)
             if sides is not None or estimate.budget.max(initial=0.0) <= 1e-6 * max(scale, 1e-300):
@@ -264,6 +263,17 @@ def richardson(f: Callable[[Array], tuple[Array, Pattern | None]], x: Array, v: 
                 return estimate
         h /= 8
     raise Uncertified("the point is on a kink, or at the edge of the domain: no step down to 1e-9 avoids it")
+
+
+def _samples(f: Patterned, x: Array, v: Array, h: float, sides: Pattern | None) -> Array | None:
+    """f ahead and behind at h, h/2, h/4, as (3, 2, m); None as soon as one is in another region, or not finite."""
+    values = []
+    for step in (h, -h, h / 2, -h / 2, h / 4, -h / 4):
+        y, seen = f(x + step * v)
+        if (seen is not None and sides is not None and seen.sides != sides.sides) or not np.isfinite(y).all():
+            return None
+        values.append(y)
+    return np.array(values).reshape(3, 2, -1)
 
 
 def _extrapolate(values: Array, h: float) -> Estimate:
