@@ -1,6 +1,7 @@
 """The command `tinygrad2`: argparse subcommands, nothing else; the work is done in experiments/ and verify/.
 
-Exit codes: 0 done, 1 a check found something wrong, 2 the user can put it right (a line says how; TINYGRAD2_DEBUG=1: the traceback), 130 interrupted.
+Exit codes: 0 done, 1 a check found something wrong, 2 the user can put it right (a line says how; TINYGRAD2_DEBUG=1:
+the traceback), 130 interrupted.
 """
 
 from __future__ import annotations

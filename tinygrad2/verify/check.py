@@ -1,7 +1,7 @@
 """Checking derivations made by hand: of a vector-Jacobian product, a Jacobian, or a double backward.
 
-The ladder says whether, shrinking says where, the diagnosis says what. Nothing the learner's code does raises here; only
-a wrong use of the checker does, or a forward function that cannot be evaluated.
+The ladder says whether, shrinking says where, the diagnosis says what. Nothing that the learner's code does raises
+here; only a wrong use of the checker does, or a forward function that cannot be evaluated.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def check_vjp(
     seed: int = 0,
     name: str | None = None,
 ) -> Report:
-    """Check a vector-Jacobian product derived by hand. The report says whether, where and what is wrong; it never raises.
+    """Check a vector-Jacobian product derived by hand; the report says whether, where and what is wrong.
 
-    f(*inputs, **params) -> one array, in NumPy or in Tensors. vjp(g, *inputs, **params) -> one cotangent per floating input
-    (a tuple; bare for one; None for "not claimed"), or a formula such as "einsum('nchw,nohw->oc', x, g)".
-    inputs: examples that fix the shapes; or axes="n c h w, o c kh kw": sizes are drawn and shrunk, equal names are equal.
+    f(*inputs, **params) -> one array, in NumPy or in Tensors. vjp(g, *inputs, **params) -> one cotangent per floating
+    input (a tuple; bare for one; None for "not claimed"), or a formula such as "einsum('nchw,nohw->oc', x, g)".
+    inputs: examples that fix the shapes; or axes="n c h w, o c kh kw": sizes are drawn, equal names stay equal.
     params: the values to try of f's parameters, the simplest first. sizes, draws, valid: see Space.
     order=2: a vjp written in Tensors is differentiated too.
     """
@@ -94,7 +94,7 @@ def check_double_vjp(
     """Check a double backward: double_vjp(g, u, *inputs, **params) -> one cotangent per floating input, then one for g.
 
     It is the vector-Jacobian product of (inputs, g) ↦ vjp(f)(g, *inputs); u is that function's cotangent (a tuple for
-    several inputs). vjp: your own first-order rule, if you have one: a mistake inherited from it is then told from a new one.
+    several inputs). vjp: your own first-order rule: a mistake inherited from it is then told from a new one.
     """
     space = _space(inputs, axes, params, sizes, draws, valid)
     names = [*_names(f, space), "g"]

@@ -1,7 +1,7 @@
 """Declaring what is to be checked: `@derivation(of=...)` above a rule. The rule stays the function it is.
 
-`tinygrad2 check FILE.py` and pytest collect what a file declares; direct calls such as check_vjp(...) count too. While a
-file is being gathered, each runs only in the process that is to run it.
+`tinygrad2 check FILE.py` and pytest collect what a file declares; direct calls such as check_vjp(...) count too. While
+a file is being gathered, each runs only in the process that is to run it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Formulas as text, such as "einsum('nchw,nohw->oc', x, g)": evaluated by walking their syntax tree, never by eval.
 
-Only the names of the inputs and the functions of the table exist; there is no attribute, import, loop or assignment, and
-sizes are bounded before anything is computed.
+Only the names of the inputs and the functions of the table exist; there is no attribute, import, loop or assignment,
+and sizes are bounded before anything is computed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-TEXT, NODES, DEPTH, ENTRIES, NDIM = 2000, 400, 60, 1_000_000, 12
+TEXT, NODES, DEPTH, ENTRIES, NDIM = 2000, 400, 60, 200_000, 12
 
 
 class FormulaError(ValueError):
@@ -92,8 +92,7 @@ def _name(node: ast.Name, values: Mapping[str, Any]) -> Any:
 def _binary(node: ast.BinOp, values: Mapping[str, Any]) -> Any:
     a, b = _number(_value(node.left, values)), _number(_value(node.right, values))
     if isinstance(node.op, ast.MatMult):
-        _limit((*np.shape(a)[:-1], *np.shape(b)[-1:]))
-        return a @ b
+        return _matmul(a, b)
     if type(node.op) not in BINARY:
         raise FormulaError(f"the operator {type(node.op).__name__} is not allowed in a formula")
     _limit(np.broadcast_shapes(np.shape(a), np.shape(b)))
@@ -132,7 +131,7 @@ def _call(node: ast.Call, values: Mapping[str, Any]) -> Any:
         close = get_close_matches(name, FUNCTIONS, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise FormulaError(f"unknown function {_short(name)}{hint}; known: {', '.join(sorted(FUNCTIONS))}")
-    keywords = {k.arg: _value(k.value, values) for k in node.keywords}
+    keywords = {str(k.arg): _value(k.value, values) for k in node.keywords}
     if not keywords.keys() <= {"axis", "keepdims", "axes"}:
         raise FormulaError(f"{name}: only axis, axes and keepdims can be given by name")
     return _bounded(FUNCTIONS[name](*first, *[_value(a, values) for a in node.args], **keywords))
@@ -167,16 +166,33 @@ def _sequence(node: ast.Tuple | ast.List, values: Mapping[str, Any]) -> Any:
 
 
 NODE_TYPES: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Constant: _constant, ast.Name: _name, ast.BinOp: _binary, ast.UnaryOp: _unary, ast.Compare: _comparison, ast.Call: _call,
-    ast.Attribute: _attribute, ast.Subscript: _subscript, ast.Slice: _slice, ast.Tuple: _sequence, ast.List: _sequence,
-}  # fmt: skip
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.Compare: _comparison,
+    ast.Call: _call,
+    ast.Attribute: _attribute,
+    ast.Subscript: _subscript,
+    ast.Slice: _slice,
+    ast.Tuple: _sequence,
+    ast.List: _sequence,
+}
 BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: np.true_divide,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: np.true_divide,
     ast.Pow: lambda a, b: np.power(_float(a), b),
-}  # fmt: skip
+}
 COMPARE: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: np.equal, ast.NotEq: np.not_equal,
-}  # fmt: skip
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+}
 CONSTANTS = {"pi": math.pi, "e": math.e, "None": None}
 ATTRIBUTES: dict[str, Callable[[Any], Any]] = {"T": lambda a: a.T, "shape": lambda a: a.shape, "size": lambda a: a.size}
 
@@ -199,6 +215,21 @@ def _einsum(subscripts: Any, *operands: Any) -> Any:
         sizes |= {c: max(n, sizes.get(c, 0)) for c, n in zip(letters, np.shape(a), strict=True)}
     _limit(tuple(sizes.values()), 100 * ENTRIES)
     return np.einsum(subscripts, *operands)
+
+
+def _matmul(a: Any, b: Any) -> Any:
+    """a @ b, after bounding the result and the work."""
+    a, b = np.asarray(_number(a)), np.asarray(_number(b))
+    columns = b.shape[-1] if b.ndim > 1 else 1
+    _limit(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) + (a.shape[-2] if a.ndim > 1 else 1, columns))
+    _limit((a.size, columns), 100 * ENTRIES)
+    _limit((b.size, a.shape[-2] if a.ndim > 1 else 1), 100 * ENTRIES)
+    return a @ b
+
+
+def _diag(a: Any) -> Any:
+    _limit((np.size(a),) * 2)
+    return np.diag(_number(a))
 
 
 def _outer(a: Any, b: Any) -> Any:
@@ -244,18 +275,23 @@ def _sigmoid(x: Any) -> Any:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{f.__name__: _elementwise(f) for f in (np.exp, np.log, np.sqrt, np.tanh, np.sign, np.sin, np.cos, np.square, np.abs)},
+    **{
+        f.__name__: _elementwise(f)
+        for f in (np.exp, np.log, np.sqrt, np.tanh, np.sign, np.sin, np.cos, np.square, np.abs)
+    },
     **{"abs": _elementwise(np.abs), "sigmoid": _elementwise(_sigmoid)},
     **{f.__name__: _elementwise(f, 2) for f in (np.maximum, np.minimum, np.power)},
     **{f.__name__: _reduction(f) for f in (np.sum, np.mean, np.max, np.min, np.var, np.std)},
     "where": _elementwise(np.where, 3),
     "einsum": _einsum,
     "outer": _outer,
-    "dot": lambda a, b: _bounded(np.matmul(a, b)),
-    "matmul": lambda a, b: _bounded(np.matmul(a, b)),
+    "dot": _matmul,
+    "matmul": _matmul,
     "trace": lambda a: np.trace(_number(a)),
-    "diag": lambda a: (_limit((np.size(a),) * 2), np.diag(_number(a)))[1],
-    "norm": lambda a, axis=None, keepdims=False: np.sqrt(np.sum(np.square(_number(a)), axis=axis, keepdims=bool(keepdims))),
+    "diag": _diag,
+    "norm": lambda a, axis=None, keepdims=False: np.sqrt(
+        np.sum(np.square(_number(a)), axis=axis, keepdims=bool(keepdims))
+    ),
     "flip": lambda a, axis=None: np.flip(_number(a), axis),
     "reshape": _reshape,
     "transpose": _transpose,
@@ -265,7 +301,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "broadcast_to": _broadcast_to,
     "zeros_like": lambda a: np.zeros_like(_number(a)),
     "ones_like": lambda a: np.ones_like(_number(a)),
-}  # fmt: skip
+}
 
 
 def _number(value: Any) -> Any:

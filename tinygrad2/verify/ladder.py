@@ -88,7 +88,7 @@ def adjoint(p: Point) -> Finding | None:
     for k, (a, place) in enumerate(zip(p.claimed() or [], p.problem.wrt, strict=True)):
         if a is None:
             continue
-        v = np.zeros(p.truth.shapes and p.slices[max(p.slices)].stop)
+        v = np.zeros(sum(p.inputs[i].size for i in p.slices))
         v[p.slices[place]] = rng.uniform(0.5, 1.5, a.size) * rng.choice([-1, 1], a.size)
         pushed = p.truth.push(v)
         left, right = float(a.ravel() @ v[p.slices[place]]), float(pushed.value @ p.g)

@@ -1,7 +1,7 @@
-"""Whole networks, new layers, new primitives: what they claim about derivatives, layer by layer, against measured truth.
+"""Whole networks, new layers, new primitives: what they claim about derivatives, against measured truth.
 
-For every layer, at the input that it really gets: reverse layer = tape; both orders against differences, by its input and
-its parameters; the distance to the nearest kink; the dtype kept. What is wrong gets the same diagnosis as a derivation.
+For every layer, at the input that it really gets: reverse layer = tape; both orders against differences, by its input
+and its parameters; the distance to the nearest kink; the dtype kept. What is wrong gets a derivation's diagnosis.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LayerReport:
 
 @dataclass
 class NetworkReport:
-    """The outcome of verify_network: true in an `if` exactly when every layer is right. `skipped` checks are counted."""
+    """The outcome of verify_network: true in an `if` exactly when every layer is right; skipped checks are counted."""
 
     rows: list[LayerReport]
     checks: int
@@ -201,8 +201,10 @@ class _LayerCheck:
             return check_vjp(
                 lambda x: self._apply([x, *rest])[0],
                 lambda g, x: self._apply([x, *rest])[1].back(g if isinstance(g, Tensor) else Tensor(g)),
-                self.values[0], name=name, order=2,
-            )  # fmt: skip
+                self.values[0],
+                name=name,
+                order=2,
+            )
         except (ValueError, Uncertified):
             return None
 
@@ -290,7 +292,7 @@ def _dtypes_kept(net: Any, x: Tensor) -> Iterator[tuple[str, bool]]:
 
 
 def _in_float64(net: Any) -> Any:
-    """A copy of the network on the CPU with all floating parameters and buffers in float64; shared tensors stay shared."""
+    """A copy of the network on the CPU with all parameters and buffers in float64; shared tensors stay shared."""
     copied = copy.deepcopy(net).to("cpu")
     made: dict[int, Tensor] = {}
     for _, layer in copied.named_layers():

@@ -108,9 +108,12 @@ class Point:
         return [estimate.value[self.slices[p]].reshape(self.inputs[p].shape) for p in self.problem.wrt]
 
     def claim(
-        self, g: Array | None = None, inputs: Sequence[Any] | None = None, rule: Callable[..., Any] | None = None,
+        self,
+        g: Array | None = None,
+        inputs: Sequence[Any] | None = None,
+        rule: Callable[..., Any] | None = None,
         dtype: Any = np.float64,
-    ) -> list[Array | None]:  # fmt: skip
+    ) -> list[Array | None]:
         """What the rule returns, per claimed input; None where it claims nothing. Raises Broken."""
         given = [np.array(a) for a in (self.inputs if inputs is None else inputs)]
         given = [a.astype(dtype) if a.dtype.kind == "f" else a for a in given]

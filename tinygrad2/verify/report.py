@@ -134,7 +134,8 @@ def _why(p: Point) -> str | None:
     slot = p.slices[place]
     if e.size == 0 or p.problem.second_order or len(p.truth.out_shapes) > 1:
         return None
-    error = np.abs(e) if got is None or got[k] is None or got[k].shape != e.shape else np.abs(got[k] - e)  # type: ignore[union-attr,operator]
+    mine = got[k] if got is not None else None
+    error = np.abs(e) if mine is None or mine.shape != e.shape else np.abs(mine - e)
     at = int(error.argmax())
     row = p.truth.jacobian().value[:, slot.start + at]  # type: ignore[union-attr]
     shape = p.truth.out_shapes[0]

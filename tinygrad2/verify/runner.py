@@ -85,15 +85,19 @@ def _run(path: Path, index: int, order: int | None, seed: int | None, limit: flo
 
 
 def _wait(command: Sequence[str], stream: Any, limit: float) -> int | None:
-    """Run a process and all that it starts, for `limit` seconds at most. Result: its code, or None if it was stopped."""
+    """Run a process and all it starts, for `limit` seconds at most. Result: its code, or None if it was stopped."""
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = {**threads, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env=environment,
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=stream,
+        stderr=subprocess.STDOUT,
+        env=environment,
         start_new_session=os.name != "nt",
-    )  # fmt: skip
+    )
     try:
         return process.wait(timeout=limit)
     except subprocess.TimeoutExpired:

@@ -114,7 +114,7 @@ class Space:
         """A random case that fits."""
         for _ in range(1000):
             sizes = {name: int(rng.integers(lo, hi + 1)) for name in self.names for lo, hi in [self.limits(name)]}
-            params = {name: values[rng.integers(len(values))] for name, values in self.params.items()}
+            params = {name: values[int(rng.integers(len(values)))] for name, values in self.params.items()}
             case = Case(sizes, params, int(rng.integers(1000)))
             if self.fits(case):
                 return case
@@ -164,7 +164,7 @@ class Examples:
 
     def draw(self, rng: np.random.Generator) -> Case:
         """A random seed, and parameters."""
-        params = {name: values[rng.integers(len(values))] for name, values in self.params.items()}
+        params = {name: values[int(rng.integers(len(values)))] for name, values in self.params.items()}
         return Case({}, params, int(rng.integers(1000)))
 
     def smaller(self, case: Case) -> Iterator[Case]:
@@ -190,7 +190,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class WithCotangent:
-    """The cases of another space, with a cotangent of f's output as one more input: where a double backward is checked."""
+    """The cases of another space, with a cotangent of f's output as one more input: for double backwards."""
 
     base: AnySpace
     f: Callable[..., Any]

@@ -155,7 +155,7 @@ class Measured:
         return False
 
     def push(self, v: Array, at: Array | None = None) -> Estimate:
-        """The directional derivative Jv, at the vector `at` (the point itself where it is None). v: (n,); result: (m,)."""
+        """The directional derivative Jv, at the point or at another vector `at`. v: (n,); result: (m,)."""
         x = self.x if at is None else at
         if self.takes_complex:
             value = self(x + 1j * STEP * v).imag / STEP

@@ -1,4 +1,4 @@
-"""The exercises. Importing the room registers all of them; `exercise(name)` finds one, `exercises()` lists the names."""
+"""The exercises. Importing the room registers all; `exercise(name)` finds one, `exercises()` lists the names."""
 
 # isort: off
 from tinygrad2.verify.exercises import elementwise, linear, windows, normal, double, jacobians

@@ -37,8 +37,8 @@ class Worked(NamedTuple):
 class Exercise:
     """name: such as "conv2d.dw". f(*inputs, **params): the forward function. wrt: the inputs to derive by.
 
-    solution: a right rule, of the form that `check` takes: vjp(g, *inputs, **params), for kind "jacobian" J(*inputs), for
-    kind "double" double_vjp(g, u, *inputs, **params).
+    solution: a right rule, of the form that `check` takes: vjp(g, *inputs, **params); for kind "jacobian" J(*inputs),
+    for kind "double" double_vjp(g, u, *inputs, **params).
     """
 
     name: str
@@ -65,7 +65,7 @@ class Exercise:
     ) -> Report:
         """Check a rule for this exercise; the report never raises.
 
-        order=2: the rule is a double backward, (g, u, *inputs, **params) -> one cotangent per floating input, then one for g.
+        order=2: the rule is a double backward, (g, u, *inputs, **params) -> a cotangent per floating input, then for g.
         vjp: with order=2 your first-order rule, so that a mistake inherited from it can be told.
         """
         report = run(self.problem(rule, order), seed=seed, hint=f"tg.exercise({self.name!r}).hint(1)")
@@ -135,12 +135,10 @@ class Exercise:
     def __repr__(self) -> str:
         signature = {"vjp": "(g, ", "double": "(g, u, ", "jacobian": "("}[self.kind]
         arguments = ", ".join([*self.names, *self.space.params])
-        returns = (
-            "J"
-            if self.kind == "jacobian"
-            else ", ".join(f"d{n}" for n in (*self.wrt, *(["g"] * (self.kind == "double"))))
-        )
-        return f"exercise {self.name!r}: {self.task}\n  write rule{signature}{arguments}) -> {returns}, then ex.check(rule)"
+        results = ["J"] if self.kind == "jacobian" else [f"d{name}" for name in self.wrt]
+        results += ["dg"] if self.kind == "double" else []
+        write = f"write rule{signature}{arguments}) -> {', '.join(results)}, then ex.check(rule)"
+        return f"exercise {self.name!r}: {self.task}\n  {write}"
 
 
 def total(terms: Mapping[str, Array]) -> Any:
@@ -175,9 +173,13 @@ def parts(whole: Exercise, tasks: Mapping[str, tuple[str, tuple[str, str, str]]]
         terms = whole.terms
         made.append(
             replace(
-                whole, name=f"{whole.name}.d{name}", task=task, wrt=(name,), hints=hints,
+                whole,
+                name=f"{whole.name}.d{name}",
+                task=task,
+                wrt=(name,),
+                hints=hints,
                 solution=lambda g, *inputs, i=i, **params: whole.solution(g, *inputs, **params)[i],
-                terms=terms and (lambda g, *inputs, i=i, **params: [terms(g, *inputs, **params)[i]]),
+                terms=terms and (lambda g, *inputs, i=i, terms=terms, **params: [terms(g, *inputs, **params)[i]]),
             )
-        )  # fmt: skip
+        )
     return made

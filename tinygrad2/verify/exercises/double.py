@@ -1,7 +1,7 @@
 """Double backward: the first-order rule is a function of the inputs and of g, and is differentiated once more.
 
-The rule double_vjp(g, u, *inputs) gets the cotangent u of the first-order result, and returns one cotangent per input and
-last the one for g, which is always J u.
+The rule double_vjp(g, u, *inputs) gets the cotangent u of the first-order result, and returns one cotangent per input
+and last the one for g, which is always J u.
 """
 
 from __future__ import annotations
@@ -141,51 +141,101 @@ def _double(
 
 register(
     _double(
-        "linear", "First order: dx = g w, dw = gᵀ x, db = Σ g; u = (ux, uw, ub). Derive dx, dw, db, dg.", _linear_rule,
-        ("⟨ux, g w⟩ + ⟨uw, gᵀ x⟩ + ⟨ub, Σ g⟩ is linear in each of its letters.", "Collect what stands beside x, w, b and g.",
-         "dx = g uw, dw = gᵀ ux, db = 0, dg = ux wᵀ + x uwᵀ + ub."),
+        "linear",
+        "First order: dx = g w, dw = gᵀ x, db = Σ g; u = (ux, uw, ub). Derive dx, dw, db, dg.",
+        _linear_rule,
+        (
+            "⟨ux, g w⟩ + ⟨uw, gᵀ x⟩ + ⟨ub, Σ g⟩ is linear in each of its letters.",
+            "Collect what stands beside x, w, b and g.",
+            "dx = g uw, dw = gᵀ ux, db = 0, dg = ux wᵀ + x uwᵀ + ub.",
+        ),
         _linear,
     ),
     _double(
-        "relu", "First order: dx = g where x > 0. Derive dx and dg from u.", lambda g, u, x: (0 * x, u * (x > 0)),
-        ("Is the first-order rule linear in g? Does it change with x?", "The mask is piecewise constant in x.", "dx = 0, dg = u where x > 0."),
+        "relu",
+        "First order: dx = g where x > 0. Derive dx and dg from u.",
+        lambda g, u, x: (0 * x, u * (x > 0)),
+        (
+            "Is the first-order rule linear in g? Does it change with x?",
+            "The mask is piecewise constant in x.",
+            "dx = 0, dg = u where x > 0.",
+        ),
     ),
     _double(
-        "sigmoid", "First order: dx = g y(1 - y). Derive dx and dg from u.", lambda *a: _sum(_sigmoid(*a)),
+        "sigmoid",
+        "First order: dx = g y(1 - y). Derive dx and dg from u.",
+        lambda *a: _sum(_sigmoid(*a)),
         ("Differentiate y(1 - y) by x.", "d(y - y²)/dx = (1 - 2y) y'.", "dx = g u y(1 - y)(1 - 2y), dg = u y(1 - y)."),
-        _sigmoid, lambda x: {"(1 - 2y)": 1 - 2 * e.sigmoid(x), "y": e.sigmoid(x), "y'": e.sigmoid(x) * (1 - e.sigmoid(x))},
+        _sigmoid,
+        lambda x: {"(1 - 2y)": 1 - 2 * e.sigmoid(x), "y": e.sigmoid(x), "y'": e.sigmoid(x) * (1 - e.sigmoid(x))},
     ),
     _double(
-        "cross_entropy", "First order: dz = g (p - onehot)/n, p = softmax(z). Derive dz and dg from u.", lambda *a: _sum(_cross_entropy(*a)),
-        ("Only p depends on z.", "It is softmax's own rule, with u in the place of g.", "dz = g/n · p(u - Σ p u), dg = Σ u (p - onehot)/n."),
-        _cross_entropy, lambda z, labels: {"softmax(z)": n.softmax(z)},
+        "cross_entropy",
+        "First order: dz = g (p - onehot)/n, p = softmax(z). Derive dz and dg from u.",
+        lambda *a: _sum(_cross_entropy(*a)),
+        (
+            "Only p depends on z.",
+            "It is softmax's own rule, with u in the place of g.",
+            "dz = g/n · p(u - Σ p u), dg = Σ u (p - onehot)/n.",
+        ),
+        _cross_entropy,
+        lambda z, labels: {"softmax(z)": n.softmax(z)},
     ),
     _double(
-        "conv2d", "First order: dx = convᵀ(g, w), dw = windows(x)·g, db = Σ g; u = (ux, uw, ub). Derive dx, dw, db, dg.", _conv2d_rule,
-        ("The three results are contractions of one trilinear form.", "Replace x by ux, or w by uw, in the form ⟨conv(x, w), g⟩.",
-         "dx = convᵀ(g, uw), dw = windows(ux)·g, db = 0, dg = conv(ux, w) + conv(x, uw) + ub."),
+        "conv2d",
+        "First order: dx = convᵀ(g, w), dw = windows(x)·g, db = Σ g; u = (ux, uw, ub). Derive dx, dw, db, dg.",
+        _conv2d_rule,
+        (
+            "The three results are contractions of one trilinear form.",
+            "Replace x by ux, or w by uw, in the form ⟨conv(x, w), g⟩.",
+            "dx = convᵀ(g, uw), dw = windows(ux)·g, db = 0, dg = conv(ux, w) + conv(x, uw) + ub.",
+        ),
         _conv2d,
     ),
     Exercise(
-        "batch_norm.double", "First order: P(g) = s(g - mean g - x̂ mean(g x̂)). Derive dx and dg from u.", standardize,
-        Space("n d", sizes={"n": (3, 6), "d": (1, 3)}), ("x",), lambda *a: _sum(_batch_norm(*a)),
-        ("P is symmetric, so dg is easy. For dx, s and x̂ both depend on x.",
-         "ds/dx = -s² x̂/n, dx̂/dx = P. Let A = mean(u g) - mean(u) mean(g) - mean(u x̂) mean(g x̂).",
-         "dx = -s² x̂ A - s mean(g x̂) P(u) - s mean(u x̂) P(g), dg = P(u)."),
-        "double", project, _ready(_batch_norm), lambda x, g: {"x̂": n.standardized(x)[0], "s": n.standardized(x)[1]},
+        "batch_norm.double",
+        "First order: P(g) = s(g - mean g - x̂ mean(g x̂)). Derive dx and dg from u.",
+        standardize,
+        Space("n d", sizes={"n": (3, 6), "d": (1, 3)}),
+        ("x",),
+        lambda *a: _sum(_batch_norm(*a)),
+        (
+            "P is symmetric, so dg is easy. For dx, s and x̂ both depend on x.",
+            "ds/dx = -s² x̂/n, dx̂/dx = P. Let A = mean(u g) - mean(u) mean(g) - mean(u x̂) mean(g x̂).",
+            "dx = -s² x̂ A - s mean(g x̂) P(u) - s mean(u x̂) P(g), dg = P(u).",
+        ),
+        "double",
+        project,
+        _ready(_batch_norm),
+        lambda x, g: {"x̂": n.standardized(x)[0], "s": n.standardized(x)[1]},
     ),
     _double(
-        "l2_norm", "First order: dx = g x/‖x‖, the gradient of a norm penalty. Derive dx and dg from u.", lambda *a: _sum(_l2_norm(*a)),
-        ("x/‖x‖ depends on x in the numerator and in the norm.", "d(x/‖x‖) = dx/‖x‖ - x (x·dx)/‖x‖³.", "dx = g(u/‖x‖ - x (u·x)/‖x‖³), dg = (u·x)/‖x‖."),
-        _l2_norm, lambda x: {"‖x‖": n.l2_norm(x)},
+        "l2_norm",
+        "First order: dx = g x/‖x‖, the gradient of a norm penalty. Derive dx and dg from u.",
+        lambda *a: _sum(_l2_norm(*a)),
+        (
+            "x/‖x‖ depends on x in the numerator and in the norm.",
+            "d(x/‖x‖) = dx/‖x‖ - x (x·dx)/‖x‖³.",
+            "dx = g(u/‖x‖ - x (u·x)/‖x‖³), dg = (u·x)/‖x‖.",
+        ),
+        _l2_norm,
+        lambda x: {"‖x‖": n.l2_norm(x)},
     ),
     Exercise(
-        "deepfool_step", "r = -f/‖v‖² · v with v = ∇f: double backprop passes through it. Derive df and dv from g.", deepfool_step,
-        Space("n, n d"), ("f", "v"), lambda *a: _sum(_deepfool(*a)),
-        ("v is used twice, as direction and in its norm.", "d(1/‖v‖²) = -2 v·dv/‖v‖⁴.",
-         "df = -(g·v)/‖v‖², dv = -f g/‖v‖² + 2 f v (g·v)/‖v‖⁴."),
-        terms=_deepfool, saved=lambda f, v: {"‖v‖": np.sqrt((v * v).sum(-1))},
+        "deepfool_step",
+        "r = -f/‖v‖² · v with v = ∇f: double backprop passes through it. Derive df and dv from g.",
+        deepfool_step,
+        Space("n, n d"),
+        ("f", "v"),
+        lambda *a: _sum(_deepfool(*a)),
+        (
+            "v is used twice, as direction and in its norm.",
+            "d(1/‖v‖²) = -2 v·dv/‖v‖⁴.",
+            "df = -(g·v)/‖v‖², dv = -f g/‖v‖² + 2 f v (g·v)/‖v‖⁴.",
+        ),
+        terms=_deepfool,
+        saved=lambda f, v: {"‖v‖": np.sqrt((v * v).sum(-1))},
     ),
-)  # fmt: skip
+)
 
 __all__ = ["deepfool_step", "l", "project", "standardize"]

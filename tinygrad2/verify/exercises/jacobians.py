@@ -43,33 +43,70 @@ def _layer_norm_jacobian(x: Array) -> Array:
 
 register(
     Exercise(
-        "softmax.jacobian", "y = softmax(z). Derive J = ∂y/∂z.", softmax, Space("k", sizes={"k": (2, 5)}), ("z",),
+        "softmax.jacobian",
+        "y = softmax(z). Derive J = ∂y/∂z.",
+        softmax,
+        Space("k", sizes={"k": (2, 5)}),
+        ("z",),
         lambda z: np.diag(softmax(z)) - np.outer(softmax(z), softmax(z)),
-        ("Differentiate e^zᵢ/Σ e^z by zᵢ and by zⱼ.", "∂yᵢ/∂zⱼ = yᵢ(δᵢⱼ - yⱼ).", "J = diag(y) - y yᵀ."), "jacobian",
-        terms=lambda g, z: [{"diag(y)": softmax(z) * g, "-y yᵀ": -softmax(z) * (softmax(z) @ g), "~-diag(y²) (as for sigmoid)": -softmax(z) ** 2 * g}],
+        ("Differentiate e^zᵢ/Σ e^z by zᵢ and by zⱼ.", "∂yᵢ/∂zⱼ = yᵢ(δᵢⱼ - yⱼ).", "J = diag(y) - y yᵀ."),
+        "jacobian",
+        terms=lambda g, z: [
+            {
+                "diag(y)": softmax(z) * g,
+                "-y yᵀ": -softmax(z) * (softmax(z) @ g),
+                "~-diag(y²) (as for sigmoid)": -(softmax(z) ** 2) * g,
+            }
+        ],
         remarks={"missing-term": "The Jacobian of softmax is not diagonal: every output depends on every input."},
     ),
     Exercise(
-        "layer_norm.jacobian", "y = (x - mean)/√(var + eps). Derive J = ∂y/∂x.", layer_norm, Space("d", sizes={"d": (2, 5)}), ("x",),
+        "layer_norm.jacobian",
+        "y = (x - mean)/√(var + eps). Derive J = ∂y/∂x.",
+        layer_norm,
+        Space("d", sizes={"d": (2, 5)}),
+        ("x",),
         _layer_norm_jacobian,
-        ("x acts directly, through the mean and through the variance.", "s I - s/d is right but for the variance.", "J = s(I - 1/d - y yᵀ/d)."), "jacobian",
-        terms=lambda g, x: [{
-            "s I": _standardized(x)[1] * g, "-s/d": -_standardized(x)[1] * g.mean() + 0 * x,
-            "-s y yᵀ/d": -_standardized(x)[1] * _standardized(x)[0] * (_standardized(x)[0] @ g) / x.size,
-        }],
+        (
+            "x acts directly, through the mean and through the variance.",
+            "s I - s/d is right but for the variance.",
+            "J = s(I - 1/d - y yᵀ/d).",
+        ),
+        "jacobian",
+        terms=lambda g, x: [
+            {
+                "s I": _standardized(x)[1] * g,
+                "-s/d": -_standardized(x)[1] * g.mean() + 0 * x,
+                "-s y yᵀ/d": -_standardized(x)[1] * _standardized(x)[0] * (_standardized(x)[0] @ g) / x.size,
+            }
+        ],
         saved=lambda x: {"s": _standardized(x)[1]},
     ),
     Exercise(
-        "normalize.jacobian", "y = x/‖x‖. Derive J = ∂y/∂x.", normalize, Space("d", sizes={"d": (2, 5)}), ("x",),
+        "normalize.jacobian",
+        "y = x/‖x‖. Derive J = ∂y/∂x.",
+        normalize,
+        Space("d", sizes={"d": (2, 5)}),
+        ("x",),
         lambda x: (np.eye(x.size, dtype=x.dtype) - np.outer(x, x) / (x @ x)) / np.sqrt(x @ x),
-        ("The numerator gives I/‖x‖; the norm depends on x too.", "∇‖x‖ = x/‖x‖.", "J = (I - y yᵀ)/‖x‖."), "jacobian",
+        ("The numerator gives I/‖x‖; the norm depends on x too.", "∇‖x‖ = x/‖x‖.", "J = (I - y yᵀ)/‖x‖."),
+        "jacobian",
         terms=lambda g, x: [{"I/‖x‖": g / np.sqrt(x @ x), "-y yᵀ/‖x‖": -x * (x @ g) / (x @ x) ** 1.5}],
         saved=lambda x: {"‖x‖": np.sqrt(x @ x)},
     ),
     Exercise(
-        "mlp.jacobian", "y = w2 tanh(w1 x). Derive J = ∂y/∂x.", mlp, Space("d, h d, k h"), ("x",),
+        "mlp.jacobian",
+        "y = w2 tanh(w1 x). Derive J = ∂y/∂x.",
+        mlp,
+        Space("d, h d, k h"),
+        ("x",),
         lambda x, w1, w2: w2 @ ((1 - np.tanh(w1 @ x) ** 2)[:, None] * w1),
-        ("Chain rule: the Jacobians multiply, the last layer first.", "That of tanh is diagonal: 1 - h².", "J = w2 diag(1 - tanh²(w1 x)) w1."), "jacobian",
+        (
+            "Chain rule: the Jacobians multiply, the last layer first.",
+            "That of tanh is diagonal: 1 - h².",
+            "J = w2 diag(1 - tanh²(w1 x)) w1.",
+        ),
+        "jacobian",
         saved=lambda x, w1, w2: {"1 - tanh²(w1 x)": (1 - np.tanh(w1 @ x) ** 2)[:, None]},
     ),
-)  # fmt: skip
+)

@@ -40,46 +40,92 @@ def _residual_rule(g: Array, x: Array, w: Array) -> tuple[Array, Array]:
 
 
 LINEAR = Exercise(
-    "linear", "y = x wᵀ + b. Derive dx, dw and db from g.", linear, Space("n i, o i, o"), ("x", "w", "b"),
+    "linear",
+    "y = x wᵀ + b. Derive dx, dw and db from g.",
+    linear,
+    Space("n i, o i, o"),
+    ("x", "w", "b"),
     lambda g, x, w, b: (g @ w, g.T @ x, g.sum(0)),
-    ("Each result has the shape of its operand; only one product of g with the other operand has it.",
-     "y[n,o] = Σᵢ x[n,i] w[o,i] + b[o]; sum g[n,o] · ∂y[n,o] over n and o.",
-     "dx = g w, dw = gᵀ x, db = Σₙ g."),
-)  # fmt: skip
+    (
+        "Each result has the shape of its operand; only one product of g with the other operand has it.",
+        "y[n,o] = Σᵢ x[n,i] w[o,i] + b[o]; sum g[n,o] · ∂y[n,o] over n and o.",
+        "dx = g w, dw = gᵀ x, db = Σₙ g.",
+    ),
+)
 MATMUL = Exercise(
-    "matmul", "y = a b. Derive da and db from g.", matmul, Space("n k, k m"), ("a", "b"),
+    "matmul",
+    "y = a b. Derive da and db from g.",
+    matmul,
+    Space("n k, k m"),
+    ("a", "b"),
     lambda g, a, b: (g @ b.T, a.T @ g),
     ("Shapes: g is (n, m), da is (n, k), db is (k, m).", "y[n,m] = Σₖ a[n,k] b[k,m].", "da = g bᵀ, db = aᵀ g."),
-)  # fmt: skip
+)
 RESIDUAL = Exercise(
-    "residual", "y = x + tanh(x wᵀ). Derive dx and dw from g.", residual, Space("n d, d d"), ("x", "w"), _residual_rule,
-    ("x is used twice: its cotangent is a sum.", "One way goes past the block unchanged: g. The other goes through tanh, then w.",
-     "Let h = g(1 - tanh²). dx = g + h w, dw = hᵀ x."),
+    "residual",
+    "y = x + tanh(x wᵀ). Derive dx and dw from g.",
+    residual,
+    Space("n d, d d"),
+    ("x", "w"),
+    _residual_rule,
+    (
+        "x is used twice: its cotangent is a sum.",
+        "One way goes past the block unchanged: g. The other goes through tanh, then w.",
+        "Let h = g(1 - tanh²). dx = g + h w, dw = hᵀ x.",
+    ),
     terms=lambda g, x, w: [
         {"g of the shortcut": g, "(g(1 - tanh²)) w of the block": (g * (1 - np.tanh(x @ w.T) ** 2)) @ w},
         {"g of the block": (g * (1 - np.tanh(x @ w.T) ** 2)).T @ x},
     ],
     saved=lambda x, w: {"tanh(x wᵀ)": np.tanh(x @ w.T)},
-)  # fmt: skip
+)
 
 register(
     LINEAR,
-    *parts(LINEAR, {
-        "x": ("y = x wᵀ + b. Derive dx from g.", ("dx has x's shape (n, i).", "dx[n,i] = Σₒ g[n,o] w[o,i].", "dx = g @ w")),
-        "w": ("y = x wᵀ + b. Derive dw from g.", ("dw has w's shape (o, i).", "dw[o,i] = Σₙ g[n,o] x[n,i].", "dw = g.T @ x")),
-        "b": ("y = x wᵀ + b. Derive db from g.", ("b is added to every row.", "What is used n times gets n contributions.", "db = g.sum(0)")),
-    }),
+    *parts(
+        LINEAR,
+        {
+            "x": (
+                "y = x wᵀ + b. Derive dx from g.",
+                ("dx has x's shape (n, i).", "dx[n,i] = Σₒ g[n,o] w[o,i].", "dx = g @ w"),
+            ),
+            "w": (
+                "y = x wᵀ + b. Derive dw from g.",
+                ("dw has w's shape (o, i).", "dw[o,i] = Σₙ g[n,o] x[n,i].", "dw = g.T @ x"),
+            ),
+            "b": (
+                "y = x wᵀ + b. Derive db from g.",
+                ("b is added to every row.", "What is used n times gets n contributions.", "db = g.sum(0)"),
+            ),
+        },
+    ),
     MATMUL,
-    *parts(MATMUL, {
-        "a": ("y = a b. Derive da from g.", ("da has a's shape (n, k).", "da[n,k] = Σₘ g[n,m] b[k,m].", "da = g @ b.T")),
-        "b": ("y = a b. Derive db from g.", ("db has b's shape (k, m).", "db[k,m] = Σₙ a[n,k] g[n,m].", "db = a.T @ g")),
-    }),
+    *parts(
+        MATMUL,
+        {
+            "a": (
+                "y = a b. Derive da from g.",
+                ("da has a's shape (n, k).", "da[n,k] = Σₘ g[n,m] b[k,m].", "da = g @ b.T"),
+            ),
+            "b": (
+                "y = a b. Derive db from g.",
+                ("db has b's shape (k, m).", "db[k,m] = Σₙ a[n,k] g[n,m].", "db = a.T @ g"),
+            ),
+        },
+    ),
     RESIDUAL,
     Exercise(
-        "embedding", "y = table[rows]. Derive dtable from g.", embedding, Space("v d, m", draws={1: integers("v")}), ("table",),
+        "embedding",
+        "y = table[rows]. Derive dtable from g.",
+        embedding,
+        Space("v d, m", draws={1: integers("v")}),
+        ("table",),
         _embedding_rule,
-        ("Rows that were not taken get nothing.", "A row that was taken twice gets both cotangents.",
-         "d = zeros; np.add.at(d, rows, g). d[rows] += g keeps only the last of a repeated row."),
+        (
+            "Rows that were not taken get nothing.",
+            "A row that was taken twice gets both cotangents.",
+            "d = zeros; np.add.at(d, rows, g). d[rows] += g keeps only the last of a repeated row.",
+        ),
         remarks={"unsummed": "A row that is taken twice gets the sum: np.add.at, not d[rows] = g."},
     ),
-)  # fmt: skip
+)

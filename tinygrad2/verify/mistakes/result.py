@@ -1,0 +1,136 @@
+"""Mistakes that a transformation of the result repairs: sign, factor, order of the axes, shape, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+
+import numpy as np
+
+from tinygrad2.verify.mistakes.constants import named_numbers
+from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, got, subsets
+from tinygrad2.verify.problem import Array, Broken, Point
+
+
+def of_result(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
+    """Sign, factor, order of the axes, direction of the axes, order of the results."""
+    shape = points[0].expected[k].shape
+    yield Hypothesis("sign", "The sign is wrong: right after multiplying by -1.", lambda p, k: -got(p, k))
+    yield from _factor(points, k)
+    for order in permutations(range(len(shape))):
+        if order != tuple(range(len(shape))) and len(shape) <= 4:
+            mistake = (
+                "swap"
+                if len(shape) > 2 and order[:2] == (1, 0) and order[2:] == tuple(range(2, len(shape)))
+                else "transpose"
+            )
+            said = (
+                "swapping the first two axes (the channels)"
+                if mistake == "swap"
+                else f"transposing it to the axes {order}"
+            )
+            yield Hypothesis(mistake, f"Right after {said}.", lambda p, k, o=order: got(p, k).transpose(o))
+    for axes in subsets(len(shape)):
+        which = "both kernel axes" if len(shape) == 4 and axes == (2, 3) else f"axis {', '.join(map(str, axes))}"
+        yield Hypothesis("flip", f"Right after flipping {which}.", lambda p, k, a=axes: np.flip(got(p, k), a))
+    yield Hypothesis(
+        "mask", "The mask is inverted: right where you have 0, and 0 elsewhere.", lambda p, k: cotangent(p) - got(p, k)
+    )
+    for other in range(len(points[0].expected)):
+        if other != k:
+            said = f"{points[0].problem.result(k)} and {points[0].problem.result(other)} have changed places."
+            yield Hypothesis("swap", f"The results {said}", lambda p, k, o=other: got(p, o))
+
+
+def _factor(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
+    """The one constant between claim and truth, if there is one at every point and it is a number with a name."""
+    ratios = []
+    for p in points:
+        claimed = p.claimed()
+        a, e = (claimed[k] if claimed else None), p.expected[k]
+        if a is None or a.shape != e.shape or not np.any(np.abs(a) > 0):
+            return
+        ratios.append(float((a * e).sum() / (a * a).sum()))
+    for said, factor in named_numbers(points, ratios):
+        yield Hypothesis(
+            "factor", f"A constant factor: right after multiplying by {said}.", lambda p, k, f=factor: f(p) * got(p, k)
+        )
+
+
+def of_shape(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
+    """A result of another shape: not summed, not spread out, or only written in another shape."""
+    yield Hypothesis(
+        "unsummed", "Right after summing over the axes that were broadcast.", lambda p, k: _unbroadcast(p, k)
+    )
+    for axes in subsets(5):
+        said = f"Not summed over axis {', '.join(map(str, axes))} of the result: right after .sum({axes})."
+        yield Hypothesis("unsummed", said, lambda p, k, a=axes: _summed(p, k, a))
+    yield Hypothesis(
+        "shape",
+        "The entries are right, the shape is not: right after a reshape to the input's shape.",
+        lambda p, k: _other_shape(p, k).reshape(p.expected[k].shape),
+    )
+    for side in ("before", "behind"):
+        said = "Right after spreading the result over the input's shape (np.broadcast_to)."
+        yield Hypothesis("broadcast", said, lambda p, k, s=side: _spread(p, k, s))
+    alone = "Right when every sample is treated alone"
+    yield Hypothesis("broadcast", f"{alone}: your rule mixes samples along the first axis.", _sample_by_sample)
+    meet = "contributions that meet at one place overwrite each other, they must add"
+    yield Hypothesis("unsummed", f"{alone} and the results added: {meet}.", _samples_added)
+    entry = (
+        "Right when every entry of the cotangent is passed alone: the result is summed up, but must keep each entry."
+    )
+    yield Hypothesis("broadcast", entry, _entry_by_entry)
+
+
+def _other_shape(p: Point, k: int) -> Array:
+    a = got(p, k)
+    if a.shape == p.expected[k].shape and p.expected[k].size > 1:
+        raise Broken("the shape is right")
+    return a
+
+
+def _unbroadcast(p: Point, k: int) -> Array:
+    a, shape = got(p, k), p.expected[k].shape
+    a = a.sum(tuple(range(a.ndim - len(shape)))) if a.ndim > len(shape) else a
+    return a.sum(tuple(i for i, (n, m) in enumerate(zip(shape, a.shape, strict=True)) if n == 1 != m), keepdims=True)
+
+
+def _summed(p: Point, k: int, axes: tuple[int, ...]) -> Array:
+    a, shape = got(p, k), p.expected[k].shape
+    result = a.sum(axes)
+    return result if result.shape == shape else a.sum(axes, keepdims=True)
+
+
+def _spread(p: Point, k: int, side: str) -> Array:
+    a, shape = got(p, k), p.expected[k].shape
+    missing = len(shape) - a.ndim
+    grown = a.reshape((1,) * missing + a.shape if side == "before" else a.shape + (1,) * missing)
+    return np.broadcast_to(grown, shape)
+
+
+def _samples(p: Point, k: int, whole: Sequence[int] = ()) -> list[Array]:
+    """The rule on every sample alone: row i of the cotangent, and of all inputs with as many rows but the `whole`."""
+    g = cotangent(p)
+    if not g.ndim or not len(g):
+        raise Broken("no samples")
+    cut = [j for j, a in enumerate(p.inputs) if a.shape[:1] == g.shape[:1] and j not in whole]
+    results = []
+    for i in range(len(g)):
+        row = [a[i : i + 1] if j in cut else a for j, a in enumerate(p.inputs)]
+        results.append(p.part(g[i : i + 1], row, k))
+    return results
+
+
+def _sample_by_sample(p: Point, k: int) -> Array:
+    return np.concatenate(_samples(p, k))
+
+
+def _samples_added(p: Point, k: int) -> Array:
+    return np.sum(_samples(p, k, whole=[p.problem.wrt[k]]), 0)
+
+
+def _entry_by_entry(p: Point, k: int) -> Array:
+    if got(p, k).ndim or cotangent(p).shape != p.expected[k].shape:
+        raise Broken("no sum")
+    return np.array([again(p, k, g=e * p.g) for e in np.eye(p.g.size)]).reshape(p.expected[k].shape)
