@@ -8,6 +8,7 @@ import re
 import struct
 import threading
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,13 +193,14 @@ def test_without_a_defense_the_table_has_one_row(tmp_path):
 
 
 def test_a_network_that_fgs_cannot_move_is_not_called_robust(finished):
-    """With logits far apart the other classes' probabilities underflow, and sign(0) = 0 moves nothing."""
+    """With logits far apart p - 1 rounds to 0 where FGS saturates, and sign(0) = 0 moves nothing; the exact signs still do."""
     subject = ex.from_run(finished.path)
     net = subject.nets["Deep Defense"]
     for name in ("weight", "bias"):
         p = getattr(net["fc2"], name)
         p.data = p.numpy() * np.float32(1e4)
-    table = ex.table({"loud": net}, subject.dataset, subject.config.eval)
+    assert ex.table({"loud": net}, subject.dataset, subject.config.eval).motionless["loud"] == 0
+    table = ex.table({"loud": net}, subject.dataset, replace(subject.config.eval, saturating=True))
     assert table.epsilon_ref is None
     assert table.rows["loud"].fgs == {}
     assert table.motionless["loud"] > 0.5
