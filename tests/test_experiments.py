@@ -193,7 +193,7 @@ def test_without_a_defense_the_table_has_one_row(tmp_path):
 
 
 def test_a_network_that_fgs_cannot_move_is_not_called_robust(finished):
-    """With logits far apart p - 1 rounds to 0 where FGS saturates, and sign(0) = 0 moves nothing; the exact signs still do."""
+    """Where FGS saturates p - 1 rounds to 0, and sign(0) = 0 moves nothing; the exact signs still do."""
     subject = ex.from_run(finished.path)
     net = subject.nets["Deep Defense"]
     for name in ("weight", "bias"):
