@@ -5,7 +5,7 @@ PYTHON = python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lessons oracle build clean
+.PHONY: help demo test lint bench soak lessons oracle build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ lint: .venv/.with-lint ## style, types, and imports that point only downward
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: .venv/.with-test ## run the derivation checker's long campaigns (about an hour)
+	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/verify_campaigns.py
 
 bench: .venv/.with-lab ## time one training step of LeNet
 	$(BIN)/python -m benchmarks.lenet_step

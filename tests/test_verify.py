@@ -22,9 +22,23 @@ from tinygrad2.verify.formula import FormulaError, as_rule, evaluate, parse
 from tinygrad2.verify.space import Space
 
 NAMES = {
-    "sign", "factor", "transpose", "flip", "swap", "unsummed", "broadcast", "mask", "missing-factor", "missing-term",
-    "ignores-cotangent", "shape", "dtype", "mutates", "nonlinear", "second-order",
-}  # fmt: skip
+    "sign",
+    "factor",
+    "transpose",
+    "flip",
+    "swap",
+    "unsummed",
+    "broadcast",
+    "mask",
+    "missing-factor",
+    "missing-term",
+    "ignores-cotangent",
+    "shape",
+    "dtype",
+    "mutates",
+    "nonlinear",
+    "second-order",
+}
 
 
 def softmax(z):
@@ -64,7 +78,7 @@ def test_every_known_mistake_is_rejected_and_most_are_named(verdicts) -> None:
 
 
 def test_every_name_repairs_points_that_the_diagnosis_has_not_seen() -> None:
-    assert not campaigns.unsound(4)["unsound"]
+    assert not campaigns.unsound(3, every=3)["unsound"]
 
 
 def test_right_derivations_raise_no_alarm() -> None:
@@ -300,6 +314,7 @@ def test_a_second_mistake_beside_a_named_one_is_not_hidden() -> None:
         (lambda: check_vjp(np.tanh, "g", axes="n 1k"), ValueError, "1k"),
         (lambda: check_vjp(np.tanh, "g", axes="n", params={"stride": 1}), ValueError, "stride"),
         (lambda: check_vjp(np.tanh, "g", axes="n", valid=lambda **_: False), ValueError, "valid"),
+        (lambda: check_vjp(np.tanh, "g", np.ones(9999)), TypeError, "smaller examples"),
         (lambda: exercise("conv2d.dW"), ValueError, r"conv2d\.dw"),
         (lambda: exercise("relu").hint(4), ValueError, "1, 2 and 3"),
         (lambda: exercise("relu").case("n=1"), ValueError, "missing d"),
@@ -318,7 +333,7 @@ def test_a_case_is_what_it_prints() -> None:
     for _ in range(20):
         case = space.draw(rng)
         assert space.parse(str(case)) == case
-        assert [a.shape for a in space.inputs(case)][0][1] == space.inputs(case)[1].shape[0]
+        assert space.inputs(case)[0].shape[1] == space.inputs(case)[1].shape[0]
 
 
 # --- formulas
@@ -346,12 +361,45 @@ def test_formulas_are_rules(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "__import__('os').system('true')", "x.__class__", "().__class__.__bases__", "open('f')", "eval('1')", "lambda: 1", "[i for i in x]",
-        "x.tofile('f')", "np.load('f')", "np.linalg.inv(x)", "x.dtype", "(x := 1)", "f'{x}'", "exec('1')", "x if x else g", "x.T.base", "not x",
-        "x and g", "'a' * 9", "x.resize(2)", "sum(x, out=g)", "exp(x, where=x)", "g.__array__()", "{x}", "x[lambda: 0]", "b'1'", "1j", "",
-        "x" * 3000, "-" * 500 + "x", "(" * 500, "1 +", "einsum('...i->i', x)", "einsum(x, x)", "einsum('ij,jk->ik', x)", "print", "einsum",
+        "__import__('os').system('true')",
+        "x.__class__",
+        "().__class__.__bases__",
+        "open('f')",
+        "eval('1')",
+        "lambda: 1",
+        "[i for i in x]",
+        "x.tofile('f')",
+        "np.load('f')",
+        "np.linalg.inv(x)",
+        "x.dtype",
+        "(x := 1)",
+        "f'{x}'",
+        "exec('1')",
+        "x if x else g",
+        "x.T.base",
+        "not x",
+        "x and g",
+        "'a' * 9",
+        "x.resize(2)",
+        "sum(x, out=g)",
+        "exp(x, where=x)",
+        "g.__array__()",
+        "{x}",
+        "x[lambda: 0]",
+        "b'1'",
+        "1j",
+        "",
+        "x" * 3000,
+        "-" * 500 + "x",
+        "(" * 500,
+        "1 +",
+        "einsum('...i->i', x)",
+        "einsum(x, x)",
+        "einsum('ij,jk->ik', x)",
+        "print",
+        "einsum",
     ],
-)  # fmt: skip
+)
 def test_formulas_reach_nothing_but_the_table(text: str) -> None:
     with pytest.raises(FormulaError):
         value = evaluate(parse(text), {"x": np.ones((2, 2)), "g": np.ones((2, 2))})
@@ -366,6 +414,8 @@ def test_formulas_reach_nothing_but_the_table(text: str) -> None:
         "einsum('ab,cd,ef,gh->abcdefgh', x, x, x, x)",
         "broadcast_to(x, (9999, 9999, 2, 2))",
         "diag(outer(x, x))",
+        "broadcast_to(0, (99999, 1)) @ broadcast_to(0, (1, 99999))",
+        "dot(broadcast_to(0, (99999, 1)), broadcast_to(0, (1, 99999)))",
     ],
 )
 def test_formulas_are_bounded(text: str) -> None:

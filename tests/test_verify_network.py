@@ -1,4 +1,4 @@
-"""Networks, layers and primitives against measured truth: right ones pass, every mutated rule and reverse layer falls."""
+"""Networks, layers and primitives against measured truth: right ones pass, mutated rules and reverse layers fall."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import verify_campaigns as campaigns
 from device_cases import LAYERS, PRIMITIVES
 
 from tinygrad2 import nn, ops
-from tinygrad2.autodiff import REGISTRY, Tensor, VariadicPrimitive, zero
+from tinygrad2.autodiff import REGISTRY, VariadicPrimitive, zero
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.verify import WrongDerivation, verify_network, verify_primitive
 
@@ -122,7 +122,7 @@ ALL = list(campaigns.mutants())
 
 
 # A slice: for every rule two of the mutations, in turn; `make soak` runs them all.
-@pytest.mark.parametrize(("name", "i", "mutation"), [m for n, m in enumerate(ALL) if n % 5 == 0])
+@pytest.mark.parametrize(("name", "i", "mutation"), [m for n, m in enumerate(ALL) if n % 7 == 0])
 def test_every_mutated_rule_is_caught(name: str, i: int, mutation: str) -> None:
     assert campaigns.caught(name, i, mutation) is not False
 

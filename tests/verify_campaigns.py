@@ -89,10 +89,10 @@ def mistakes(count: int) -> dict[str, Any]:
     }
 
 
-def unsound(count: int) -> dict[str, Any]:
+def unsound(count: int, every: int = 1) -> dict[str, Any]:
     """Every name given: does its repair give the right answer at `count` fresh points too?"""
     broken = []
-    for m in MISTAKES:
+    for m in MISTAKES[::every]:
         ex = exercise(m.exercise)
         report = ex.check(m.rule)
         problem, rng = ex.problem(m.rule), np.random.default_rng(77)
@@ -104,7 +104,7 @@ def unsound(count: int) -> dict[str, Any]:
                 if not p.close(np.asarray(repaired), p.expected[k]):
                     broken.append(f"{m.exercise}: {m.what}: {diagnosis.sentence} not at {p.case}")
                     break
-    return {"mistakes": len(MISTAKES), "fresh points each": count, "unsound": broken}
+    return {"mistakes": len(MISTAKES[::every]), "fresh points each": count, "unsound": broken}
 
 
 def kinks(count: int, units: int = 100_000) -> dict[str, Any]:
@@ -170,9 +170,8 @@ def mutants() -> Iterator[tuple[str, int, str]]:
 
 
 def caught(name: str, i: int, mutation: str) -> bool | None:
-    """True if the checker rejects the mutated rule; None if the mutation changes nothing at the case (an equivalent)."""
+    """True if the checker rejects the mutated rule; None if the mutation changes nothing at the case."""
     case, p = PRIMITIVES[name], REGISTRY[name]
-    arrays = [a if a.dtype.kind != "f" else a for a in case.arrays]
     rules, changed = p.rules, []
 
     def mutated(*args: Any) -> Tensor:
@@ -186,7 +185,7 @@ def caught(name: str, i: int, mutation: str) -> bool | None:
 
     try:
         Primitive.vjp(p, *rules[:i], mutated, *rules[i + 1 :])
-        rejected = not verify_primitive(p, *arrays, constants=case.constants).ok
+        rejected = not verify_primitive(p, *case.arrays, constants=case.constants).ok
     finally:
         Primitive.vjp(p, *rules)
     return rejected if rejected or any(changed) else None
@@ -195,11 +194,75 @@ def caught(name: str, i: int, mutation: str) -> bool | None:
 # --- fuzzing
 
 PIECES = [
-    *"x g w 1 2.5 -1 10**9 'ij,jk->ik' np np.exp np.linalg.inv __import__ os eval open T shape __class__ lambda: if else for in is".split(" "),
-    "x.T", "x.sum(0)", "x.__class__.__base__.__subclasses__()", "().__class__", "exp", "einsum", "sum", "mean", "where", "reshape",
-    "outer", "diag", "broadcast_to", "norm", "zeros_like", "(", ")", "[", "]", ",", "+", "-", "*", "/", "@", "**", "<", "==", " ",
-    "axis=0", "axis=None", "keepdims=True", "x[0]", "x[::2]", "x[..., None]", "99999999999", "1e308", "nan", "'", '"', ":", ".", "{}", "\n",
-]  # fmt: skip
+    "x",
+    "g",
+    "w",
+    "1",
+    "2.5",
+    "-1",
+    "10**9",
+    "'ij,jk->ik'",
+    "np",
+    "np.exp",
+    "np.linalg.inv",
+    "__import__",
+    "os",
+    "eval",
+    "open",
+    "T",
+    "shape",
+    "__class__",
+    "lambda:",
+    "if",
+    "else",
+    "for",
+    "in",
+    "is",
+    "x.T",
+    "x.sum(0)",
+    "x.__class__.__base__.__subclasses__()",
+    "().__class__",
+    "exp",
+    "einsum",
+    "sum",
+    "mean",
+    "where",
+    "reshape",
+    "outer",
+    "diag",
+    "broadcast_to",
+    "norm",
+    "zeros_like",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "+",
+    "-",
+    "*",
+    "/",
+    "@",
+    "**",
+    "<",
+    "==",
+    " ",
+    "axis=0",
+    "axis=None",
+    "keepdims=True",
+    "x[0]",
+    "x[::2]",
+    "x[..., None]",
+    "99999999999",
+    "1e308",
+    "nan",
+    "'",
+    '"',
+    ":",
+    ".",
+    "{}",
+    "\n",
+]
 TAME = [
     "exp({a})",
     "({a} * {b})",
@@ -213,9 +276,19 @@ TAME = [
     "x @ {a}",
 ]
 TEMPLATES = [
-    "{f}({a})", "{f}({a}, {b})", "({a} {o} {b})", "{a}.T", "{a}[{b}]", "einsum('{s},{s}->{s}', {a}, {b})", "{f}({a}, axis={n})",
-    "({a}).__class__", "{a} ** {n} ** {n} ** {n}", "broadcast_to({a}, ({n}, {n}, {n}))", "outer({a}, {b})", "reshape({a}, ({n}, -1))",
-]  # fmt: skip
+    "{f}({a})",
+    "{f}({a}, {b})",
+    "({a} {o} {b})",
+    "{a}.T",
+    "{a}[{b}]",
+    "einsum('{s},{s}->{s}', {a}, {b})",
+    "{f}({a}, axis={n})",
+    "({a}).__class__",
+    "{a} ** {n} ** {n} ** {n}",
+    "broadcast_to({a}, ({n}, {n}, {n}))",
+    "outer({a}, {b})",
+    "reshape({a}, ({n}, -1))",
+]
 
 
 def formula(rng: random.Random, depth: int = 3, soup: float = 0.4) -> str:
@@ -226,9 +299,12 @@ def formula(rng: random.Random, depth: int = 3, soup: float = 0.4) -> str:
         return rng.choice(["x", "g", "w", "2", "0.5", "x.T", "g[0]", "pi"])
     return rng.choice(TAME if rng.random() < 0.7 else TEMPLATES).format(
         f=rng.choice(["exp", "sum", "mean", "sqrt", "max", "norm", "diag", "eval", "np.exp", "trace", "squeeze"]),
-        a=formula(rng, depth - 1, 0.02), b=formula(rng, depth - 1, 0.02), o=rng.choice("+-*/@"), n=rng.choice(["0", "1", "2", "-1", "1000000", "99999999"]),
+        a=formula(rng, depth - 1, 0.02),
+        b=formula(rng, depth - 1, 0.02),
+        o=rng.choice("+-*/@"),
+        n=rng.choice(["0", "1", "2", "-1", "1000000", "99999999"]),
         s="".join(rng.choice("ijklmn") for _ in range(rng.randint(1, 4))),
-    )  # fmt: skip
+    )
 
 
 def formulas(count: int) -> dict[str, Any]:
@@ -242,7 +318,7 @@ def formulas(count: int) -> dict[str, Any]:
             value = evaluate(parse(text), {"x": x, "g": x.copy(), "w": np.ones((3, 3))})
             good += 1
             plain = (np.ndarray, np.generic, float, int, str, tuple, bool, type(None), type(...), slice)
-            if not isinstance(value, plain) or getattr(value, "dtype", x.dtype) == object:
+            if not isinstance(value, plain) or getattr(value, "dtype", x.dtype).kind == "O":
                 fell.append(f"{text!r} gave {type(value).__name__}")
         except FormulaError:
             pass
@@ -253,17 +329,61 @@ def formulas(count: int) -> dict[str, Any]:
 
 
 RULES = [
-    "return g", "return None", "return g, g, g", "return 'text'", "return [1, 'a']", "return {}", "return object()", "return np.nan", "return x * 1j",
-    "raise KeyError(g)", "raise SystemExit(3)", "exit()", "x[:] = 0; return g", "return g * (x > 0)", "return my(g, x)", "return np.zeros((2,) * 20)",
-    "return np.full(x.shape, None)", "return g.astype(np.float16)", "return lambda: 0", "import os; os._exit(7)", "return g * np.inf",
-    "return g.reshape(-1)", "return type(x)", "yield g", "del g; return g", "return np.array(['a'])", "x.resize(0); return x", "return iter([g])",
-    "g[...] = 7; return g", "return g if g.sum() > 0 else None", "raise BaseException('out')", "return float('nan')", "assert False", "1/0",
-]  # fmt: skip
+    "return g",
+    "return None",
+    "return g, g, g",
+    "return 'text'",
+    "return [1, 'a']",
+    "return {}",
+    "return object()",
+    "return np.nan",
+    "return x * 1j",
+    "raise KeyError(g)",
+    "raise SystemExit(3)",
+    "exit()",
+    "x[:] = 0; return g",
+    "return g * (x > 0)",
+    "return my(g, x)",
+    "return np.zeros((2,) * 20)",
+    "return np.full(x.shape, None)",
+    "return g.astype(np.float16)",
+    "return lambda: 0",
+    "import os; os._exit(7)",
+    "return g * np.inf",
+    "return g.reshape(-1)",
+    "return type(x)",
+    "yield g",
+    "del g; return g",
+    "return np.array(['a'])",
+    "x.resize(0); return x",
+    "return iter([g])",
+    "g[...] = 7; return g",
+    "return g if g.sum() > 0 else None",
+    "raise BaseException('out')",
+    "return float('nan')",
+    "assert False",
+    "1/0",
+]
 HEADS = [
-    "", "import sys; sys.exit(1)", "raise RuntimeError", "print('x' * 10000)", "import sys; sys.stdout.close()", "x = (", "\x00", "import nowhere",
-    "import sys; sys.setrecursionlimit(50)", "def f(): f()\nf()", "class tg: pass", "import os; os.chdir('/')", "import threading",
-    "import numpy as np; np.sum = None", "__builtins__ = None", "import builtins; builtins.print = None", "é = 1", "\ufeff",
-]  # fmt: skip
+    "",
+    "import sys; sys.exit(1)",
+    "raise RuntimeError",
+    "print('x' * 10000)",
+    "import sys; sys.stdout.close()",
+    "x = (",
+    "\x00",
+    "import nowhere",
+    "import sys; sys.setrecursionlimit(50)",
+    "def f(): f()\nf()",
+    "class tg: pass",
+    "import os; os.chdir('/')",
+    "import threading",
+    "import numpy as np; np.sum = None",
+    "__builtins__ = None",
+    "import builtins; builtins.print = None",
+    "é = 1",
+    "\ufeff",
+]
 
 
 def learner_file(rng: random.Random) -> str:
@@ -281,11 +401,25 @@ def learner_file(rng: random.Random) -> str:
         ]
     )
     signature = rng.choice(["g, x", "x", "g, u, x", "*a", "g, x, y, z", ""])
-    text = "\n".join([
-        rng.choice(HEADS) if rng.random() < 0.4 else "", "import numpy as np", "from tinygrad2.verify import check_vjp, derivation, exercise",
-        f"@derivation(of={of})", f"def my({signature}):", f"    {rng.choice(RULES)}",
-        rng.choice(["", "check_vjp(np.tanh, 'g*x', np.ones(2))", "exercise('relu').check(my)", "my(1, 2)", "".join(rng.choices(string.printable, k=20))]),
-    ])  # fmt: skip
+    text = "\n".join(
+        [
+            rng.choice(HEADS) if rng.random() < 0.4 else "",
+            "import numpy as np",
+            "from tinygrad2.verify import check_vjp, derivation, exercise",
+            f"@derivation(of={of})",
+            f"def my({signature}):",
+            f"    {rng.choice(RULES)}",
+            rng.choice(
+                [
+                    "",
+                    "check_vjp(np.tanh, 'g*x', np.ones(2))",
+                    "exercise('relu').check(my)",
+                    "my(1, 2)",
+                    "".join(rng.choices(string.printable, k=20)),
+                ]
+            ),
+        ]
+    )
     if rng.random() < 0.1:
         at = rng.randrange(len(text))
         text = text[:at] + rng.choice(string.printable) + text[at + 1 :]
@@ -293,7 +427,7 @@ def learner_file(rng: random.Random) -> str:
 
 
 def files(count: int) -> dict[str, Any]:
-    """Random learner files through the child's own code, each in a forked process: it ends in time, with a verdict or a reason."""
+    """Random learner files through the child's code, each in a forked process: all end, with a verdict or a reason."""
     import json
     import signal
 
@@ -323,10 +457,8 @@ def files(count: int) -> dict[str, Any]:
             elif out.is_file():
                 result = json.loads(out.read_text(encoding="utf-8"))
                 verdicts += 1
-                if (
-                    not isinstance(result.get("names"), list)
-                    or ("error" in result) == bool(result.get("report"))
-                    and result["names"]
+                if not isinstance(result.get("names"), list) or (
+                    ("error" in result) == bool(result.get("report")) and result["names"]
                 ):
                     fell.append(f"{result}: {text!r}")
     return {
@@ -338,8 +470,12 @@ def files(count: int) -> dict[str, Any]:
 
 
 CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "right": right, "mistakes": mistakes, "kinks": kinks, "formulas": formulas, "files": files,
-}  # fmt: skip
+    "right": right,
+    "mistakes": mistakes,
+    "kinks": kinks,
+    "formulas": formulas,
+    "files": files,
+}
 
 
 def main(argv: list[str]) -> None:

@@ -154,7 +154,7 @@ def jacobian_problem(
     return Problem(label, f, rule_of(False), space, names, (0,), variants={"transpose": (said, rule_of(True))})
 
 
-def run(problem: Problem, seed: int = 0, order: int = 1, hint: str | None = None) -> Report:
+def run(problem: Problem, seed: int = 0, order: int = 1, exercise: str | None = None) -> Report:
     """Climb the ladder with one problem and report."""
     start, tally = time.perf_counter(), Tally()
     rng = np.random.default_rng(seed)
@@ -170,7 +170,8 @@ def run(problem: Problem, seed: int = 0, order: int = 1, hint: str | None = None
     report = Report(problem.name, finding is None, passed, finding and failed, rungs=len(RUNGS) + 1 + (order == 2))
     if finding is not None:
         report.finding = finding.sentence
-        report.hint = hint
+        if exercise:
+            report.exercise, report.hint = exercise, f"tg.exercise({exercise!r}).hint(1)"
         if "MemoryError" not in finding.sentence:  # such a rule had better not run a hundred times more
             _explain(report, finding, points, rng, tally)
     report.calls, report.notes = tally.calls, [*tally.notes]

@@ -221,7 +221,7 @@ def _matmul(a: Any, b: Any) -> Any:
     """a @ b, after bounding the result and the work."""
     a, b = np.asarray(_number(a)), np.asarray(_number(b))
     columns = b.shape[-1] if b.ndim > 1 else 1
-    _limit(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) + (a.shape[-2] if a.ndim > 1 else 1, columns))
+    _limit((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2] if a.ndim > 1 else 1, columns))
     _limit((a.size, columns), 100 * ENTRIES)
     _limit((b.size, a.shape[-2] if a.ndim > 1 else 1), 100 * ENTRIES)
     return a @ b

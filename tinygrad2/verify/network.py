@@ -205,7 +205,7 @@ class _LayerCheck:
                 name=name,
                 order=2,
             )
-        except (ValueError, Uncertified):
+        except (ValueError, TypeError, Uncertified):  # too large, or no point away from a kink
             return None
 
 

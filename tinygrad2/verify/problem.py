@@ -20,6 +20,7 @@ from tinygrad2.verify.space import REGIONS, AnySpace, Array, Case, Examples, gri
 from tinygrad2.verify.truth import Measured, SecondOrder, Uncertified, joined, split
 
 RTOL = 1e-7  # of the largest entry: far above the rounding of a formula, far below any mistake
+LARGEST = 5000  # entries of all inputs together
 Terms = Callable[..., Sequence[Mapping[str, Array]]]
 
 
@@ -75,6 +76,12 @@ class Point:
         f = lambda *xs: problem.f(*xs, **case.params)
         with np.errstate(all="ignore"):
             self.truth: Measured | SecondOrder = (SecondOrder if problem.second_order else Measured)(f, self.inputs)
+        size = sum(int(np.prod(s)) for s in self.truth.shapes)
+        if size > LARGEST:
+            raise TypeError(
+                f"{problem.name}: the inputs have {size} entries, and each derivative is measured: at most {LARGEST}. "
+                "Give smaller examples (the formula is the same), or axes= for sizes; gradcheck takes large inputs"
+            )
         if not np.isfinite(self.truth.y).all():
             raise Uncertified("f is not finite here")
         rng = np.random.default_rng([case.seed, 1])
@@ -179,7 +186,9 @@ def _run(rule: Callable[..., Any], g: Any, inputs: Sequence[Array], case: Case) 
             except Exception:
                 raise error from None
     except (Exception, SystemExit) as error:
-        raise Broken(_located(error)) from error
+        said = _located(error)
+        traceback.clear_frames(error.__traceback__)  # what the rule has piled up must not outlive it
+        raise Broken(said) from None
 
 
 def _located(error: BaseException) -> str:

@@ -40,6 +40,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     hint: str | None = None
     repairs: list[tuple[int, Any]] = field(default_factory=list, repr=False)  # (number of the result, its Diagnosis)
+    exercise: str | None = None
     rungs: int = 0
     calls: int = 0
     seconds: float = 0.0
@@ -82,7 +83,8 @@ class Report:
         lines += [f"Diagnosis: {self.diagnosis}"] if self.diagnosis else self._table()
         if self.ones_would_catch is not None:
             lines.append(f"Would an all-ones cotangent have caught it?  {'yes' if self.ones_would_catch else 'no'}")
-        lines += [f"Next: {self.hint}"] if self.hint else []
+        if self.hint:
+            lines.append(f"Reproduce: tg.exercise({self.exercise!r}).case({self.case!r})   Next: {self.hint}")
         return lines + self._notes()
 
     def _notes(self) -> list[str]:
