@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import verify_campaigns as campaigns
+from verify_heldout import HELD_OUT
 from verify_mistakes import MISTAKES
 
 from tinygrad2 import ops
@@ -75,6 +76,14 @@ def test_every_known_mistake_is_rejected_and_most_are_named(verdicts) -> None:
     assert not verdicts["misnamed"], "\n".join(verdicts["misnamed"])
     assert verdicts["named"] >= 0.9 * len(MISTAKES)
     assert {n for m in MISTAKES for n in m.name.split("|") if n} <= NAMES
+
+
+@pytest.mark.parametrize("m", HELD_OUT, ids=lambda m: f"{m.exercise}: {m.what}")
+def test_mistakes_that_nothing_was_tuned_to_are_rejected_and_never_misnamed(m) -> None:
+    report = exercise(m.exercise).check(m.rule)
+    assert not report
+    named = set(report.mistakes) - {"second-order"}
+    assert named <= set(m.name.split("|")), report
 
 
 def test_every_name_repairs_points_that_the_diagnosis_has_not_seen() -> None:
