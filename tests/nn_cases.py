@@ -56,6 +56,14 @@ CASES: dict[str, tuple[Callable[[Any], nn.Layer], Shape]] = {
     "LocalResponseNorm": (lambda d: nn.LocalResponseNorm(3, 0.5, 0.75, 2.0), IMAGES),
     "LocalResponseNorm even": (lambda d: nn.LocalResponseNorm(2, 0.5, 0.6, 1.0), IMAGES),
     "Sequential": (lambda d: nn.Sequential(nn.Linear(5, 6, dtype=d), nn.Tanh(), nn.Linear(6, 3, dtype=d)), (3, 5)),
+    "Sequential of convolution and pool": (
+        lambda d: nn.Sequential(conv=nn.Conv2d(4, 3, 2, padding=1, dtype=d), pool=nn.MaxPool2d(3, 2, 1)),
+        IMAGES,
+    ),
+    "Sequential of convolution, ReLU and pool": (
+        lambda d: nn.Sequential(nn.Conv2d(4, 6, 2, groups=2, dtype=d), nn.ReLU(), nn.MaxPool2d(2, 1)),
+        IMAGES,
+    ),
     "Sequential of nothing": (lambda d: nn.Sequential(), (3, 5)),
     "Residual": (lambda d: nn.Residual(nn.Sequential(nn.Linear(5, 5, dtype=d), nn.Sigmoid())), (3, 5)),
     "Residual with shortcut": (lambda d: nn.Residual(nn.Tanh(), nn.Linear(5, 5, dtype=d)), (3, 5)),

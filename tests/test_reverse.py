@@ -255,16 +255,16 @@ def test_in_train_mode_batch_norm_couples_the_samples() -> None:
 # --- Print ------------------------------------------------------------------------------------------------------------
 
 LENET = """\
-forward ↓                                                 output      reverse ↑         shares
+forward ↓                                                 output      reverse ↑        shares
 x                                                         2×1×28×28   Jᵀu
-conv1      Conv2d(1, 20, 5×5)                             2×20×24×24  ReverseConv2d     weight, geometry
-pool1      MaxPool2d(kernel_size=2, stride=2, padding=0)  2×20×12×12  ReverseMaxPool2d  indices, size
-conv2      Conv2d(20, 50, 5×5)                            2×50×8×8    ReverseConv2d     weight, geometry
-pool2      MaxPool2d(kernel_size=2, stride=2, padding=0)  2×50×4×4    ReverseMaxPool2d  indices, size
-flatten    Flatten()                                      2×800       ReverseFlatten    shape
-fc1        Linear(800, 500)                               2×500       ReverseLinear     weight
-relu1      ReLU()                                         2×500       ReverseMask       mask
-fc2        Linear(500, 10)                                2×10        ReverseLinear     weight
+conv1      Conv2d(1, 20, 5×5)                             2×20×24×24  ReverseConv2dAt  weight, at, geometry
+pool1      MaxPool2d(kernel_size=2, stride=2, padding=0)  2×20×12×12  in conv1
+conv2      Conv2d(20, 50, 5×5)                            2×50×8×8    ReverseConv2dAt  weight, at, geometry
+pool2      MaxPool2d(kernel_size=2, stride=2, padding=0)  2×50×4×4    in conv2
+flatten    Flatten()                                      2×800       ReverseFlatten   shape
+fc1        Linear(800, 500)                               2×500       ReverseLinear    weight
+relu1      ReLU()                                         2×500       ReverseMask      mask
+fc2        Linear(500, 10)                                2×10        ReverseLinear    weight
 z                                                         2×10        u"""
 
 

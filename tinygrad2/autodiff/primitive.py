@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from operator import attrgetter
 from types import FunctionType
 from typing import Any
@@ -87,6 +88,14 @@ class Primitive:
             return wrap(out, None, self._why_not)
         return wrap(out, self._record(out, sources, arrays, consts))
 
+    def known(self, out: Array, *args: Any) -> Tensor:
+        """The call whose result `out` is known already, for less than computing it: it is recorded all the same."""
+        call = copy(self)
+        call.fn = lambda *_: out
+        y = call(*args)
+        call.fn = self.fn
+        return y
+
     def _record(self, out: Array, sources: Nodes, arrays: list[Array], consts: tuple[Any, ...]) -> Node:
         parents = _without(sources, self._constant) if self._constant else sources
         kept = _without(arrays, self._unread)
@@ -143,14 +152,15 @@ class VariadicPrimitive(Primitive):
 
 def _positions_read(rule: Rule, wanted: int) -> set[int]:
     """Which of a rule's parameters (g, y, *inputs) its code reads: the tape keeps only those arrays."""
-    if not isinstance(rule, FunctionType) or rule.__code__.co_argcount < wanted:  # *args cannot be told apart
+    if not isinstance(rule, FunctionType):
         return set(range(wanted))
     code = rule.__code__
     loaded: set[str] = set()
     for instruction in dis.get_instructions(rule):
         name = instruction.argval
         loaded.update(name if isinstance(name, tuple) else (name,) if isinstance(name, str) else ())
-    return {i for i, name in enumerate(code.co_varnames[: code.co_argcount]) if name in loaded}
+    named = {i for i, name in enumerate(code.co_varnames[: code.co_argcount]) if name in loaded}
+    return named | set(range(code.co_argcount, wanted))  # those in *args cannot be told apart
 
 
 def _without(items: Sequence[Any], unwanted: Sequence[int]) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ def _images(a: Array) -> Array:
     return a.reshape(math.prod(a.shape[:-3]), *a.shape[-3:])
 
 
-def _check_dtypes(**arrays: Array) -> None:
+def check_dtypes(**arrays: Array) -> None:
     """TypeError for mixed precision; complex with real is let through, for complex-step differentiation."""
     (first, a), (second, b) = arrays.items()
     if xp(a) is not xp(b):
@@ -32,7 +32,7 @@ def _check_dtypes(**arrays: Array) -> None:
 def conv2d(x: Array, w: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W), w: (O, C/groups, kh, kw) -> (..., O, OH, OW)."""
     check_conv(geo, x=x.shape, w=w.shape)
-    _check_dtypes(x=x, w=w)
+    check_dtypes(x=x, w=w)
     y = path(x, w).conv2d(_images(x), w, geo)
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
@@ -40,7 +40,7 @@ def conv2d(x: Array, w: Array, geo: Geometry) -> Array:
 def conv2d_input(g: Array, w: Array, geo: Geometry) -> Array:
     """g: (..., O, OH, OW), w: (O, C/groups, kh, kw) -> (..., C, H, W): transposed convolution."""
     check_conv(geo, w=w.shape, g=g.shape)
-    _check_dtypes(g=g, w=w)
+    check_dtypes(g=g, w=w)
     x = path(g, w).conv2d_input(_images(g), w, geo)
     return x.reshape(*g.shape[:-3], *x.shape[1:])
 
@@ -48,5 +48,5 @@ def conv2d_input(g: Array, w: Array, geo: Geometry) -> Array:
 def conv2d_weight(x: Array, g: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W), g: (..., O, OH, OW) -> (O, C/groups, kh, kw), summed over the shared leading axes."""
     check_conv(geo, x=x.shape, g=g.shape)
-    _check_dtypes(x=x, g=g)
+    check_dtypes(x=x, g=g)
     return path(x, g).conv2d_weight(_images(x), _images(g), geo)

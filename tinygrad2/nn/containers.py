@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.nn import fused
 from tinygrad2.nn import reverse as r
 from tinygrad2.nn.layer import Applied, Layer, located
 from tinygrad2.nn.layers import Identity
@@ -29,12 +30,17 @@ class Sequential(Layer):
         self.layers[name] = layer
 
     def apply(self, x: Tensor) -> Applied:
-        steps = []
-        for name, layer in self.layers.items():
-            with located(name, layer):
-                x, reverse = layer.apply(x)
-            steps.append(r.Step(name, layer, x.shape, reverse))
+        steps: list[r.Step] = []
+        for group in fused.groups([*self.layers.items()]):
+            x, more = fused.apply(group, x) if len(group) > 1 else self._apply_one(*group[0], x)
+            steps += more
         return x, r.ReverseSequential(tuple(steps))
+
+    @staticmethod
+    def _apply_one(name: str, layer: Layer, x: Tensor) -> tuple[Tensor, list[r.Step]]:
+        with located(name, layer):
+            x, reverse = layer.apply(x)
+        return x, [r.Step(name, layer, x.shape, reverse)]
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         return iter(self.layers.items())

@@ -75,9 +75,13 @@ class Conv2d(Layer):
         self.bias = uniform((out_channels,), fans(shape)[0] ** -0.5, rng, dtype) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
-    def apply(self, x: Tensor) -> Applied:
+    def geometry(self, x: Tensor) -> Geometry:
+        """How the kernel slides over x. x: (N, C, H, W)."""
         kernel = self.weight.shape[-2:]
-        geometry = Geometry.of(_plane(x), kernel, self.stride, self.padding, self.dilation, self.groups)
+        return Geometry.of(_plane(x), kernel, self.stride, self.padding, self.dilation, self.groups)
+
+    def apply(self, x: Tensor) -> Applied:
+        geometry = self.geometry(x)
         y = functional.add_channels(families.conv2d(x, self.weight, geometry), self.bias)
         return y, r.ReverseConv2d(self.weight, geometry)
 
@@ -158,8 +162,12 @@ class MaxPool2d(Layer):
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
 
+    def geometry(self, x: Tensor) -> Geometry:
+        """How the window slides over x. x: (N, C, H, W)."""
+        return Geometry.of(_plane(x), self.kernel_size, self.stride, self.padding)
+
     def apply(self, x: Tensor) -> Applied:
-        geometry = Geometry.of(_plane(x), self.kernel_size, self.stride, self.padding)
+        geometry = self.geometry(x)
         indices = families.pool_argmax(x, geometry)
         return families.pool_gather(x, indices, geometry.input), r.ReverseMaxPool2d(indices, geometry.input)
 

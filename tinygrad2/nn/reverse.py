@@ -121,6 +121,34 @@ class ReverseConv2d(ReverseLayer):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class ReverseConv2dAt(ReverseLayer):
+    """Conv2d of which a pool and a ReLU let only some entries through ↔ transposed convolution of these entries."""
+
+    weight: Tensor  # (O, C/groups, kh, kw)
+    at: Tensor  # (N, O, PH, PW), positions in the OH·OW plane, -1 for an entry that the ReLU drops
+    geometry: Geometry
+
+    def back(self, u: Tensor) -> Tensor:
+        return families.conv2d_input_at(u, self.weight, self.at, self.geometry)
+
+    def forth(self, v: Tensor) -> Tensor:
+        return families.conv2d_at(v, self.weight, self.at, self.geometry)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseWithin(Symmetric):
+    """ReLU or MaxPool2d after a Conv2d ↔ nothing: the reverse of the convolution does their work too."""
+
+    convolution: str  # its name
+
+    def back(self, u: Tensor) -> Tensor:
+        return u
+
+    def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
+        yield Row(name, layer, shape, f"in {self.convolution}", f"in {self.convolution}", "")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class ReverseMask(Symmetric):
     """ReLU or Dropout ↔ the same entries let through, with the same weights."""
 

@@ -12,22 +12,25 @@ from typing import Any
 
 from tinygrad2 import kernels
 from tinygrad2.autodiff import Primitive, Tensor, zero
-from tinygrad2.kernels.backend import Array
+from tinygrad2.autodiff.primitive import Rule
+from tinygrad2.kernels.backend import Array, xp
 from tinygrad2.ops.shape import index, reshape, swapaxes
 
 ArrayFunction = Callable[..., Array]
 
 
 def trilinear(
-    name: str, f: ArrayFunction, f_input: ArrayFunction, f_weight: ArrayFunction
+    name: str, f: ArrayFunction, f_input: ArrayFunction, f_weight: ArrayFunction, *pattern: Rule
 ) -> tuple[Primitive, Primitive, Primitive]:
-    """The three contractions of one trilinear form as primitives, with the six rules that close the family."""
-    y_of = Primitive(name, f)
-    x_of = Primitive(f"{name}_input", f_input)
-    w_of = Primitive(f"{name}_weight", f_weight)
-    y_of.vjp(lambda g, y, x, w, *geo: x_of(g, w, *geo), lambda g, y, x, w, *geo: w_of(x, g, *geo))
-    x_of.vjp(lambda v, y, g, w, *geo: y_of(v, w, *geo), lambda v, y, g, w, *geo: w_of(v, g, *geo))
-    w_of.vjp(lambda v, y, x, g, *geo: x_of(g, v, *geo), lambda v, y, x, g, *geo: y_of(x, v, *geo))
+    """The three contractions of one trilinear form as primitives, with the six rules that close the family.
+
+    pattern: `zero` for each further tensor argument, which only says where the form is defined.
+    """
+    parts = {"": f, "_input": f_input, "_weight": f_weight}
+    y_of, x_of, w_of = (Primitive(name.format(part), fn) for part, fn in parts.items())
+    y_of.vjp(lambda g, y, x, w, *geo: x_of(g, w, *geo), lambda g, y, x, w, *geo: w_of(x, g, *geo), *pattern)
+    x_of.vjp(lambda v, y, g, w, *geo: y_of(v, w, *geo), lambda v, y, g, w, *geo: w_of(v, g, *geo), *pattern)
+    w_of.vjp(lambda v, y, x, g, *geo: x_of(g, v, *geo), lambda v, y, x, g, *geo: y_of(x, v, *geo), *pattern)
     return y_of, x_of, w_of
 
 
@@ -38,14 +41,22 @@ def _rows(a: Array) -> Array:
 
 # x: (..., I), w: (O, I), g: (..., O).   linear: x wᵀ;   linear_input: g w;   linear_weight: gᵀ x over all leading axes.
 linear, linear_input, linear_weight = trilinear(
-    "linear",
+    "linear{}",
     lambda x, w: (_rows(x) @ w.T).reshape(*x.shape[:-1], w.shape[0]),
     lambda g, w: (_rows(g) @ w).reshape(*g.shape[:-1], w.shape[1]),
     lambda x, g: _rows(g).T @ _rows(x),
 )
 
 # x: (..., C, H, W), w: (O, C/groups, kh, kw), g: (..., O, OH, OW), and the geometry.
-conv2d, conv2d_input, conv2d_weight = trilinear("conv2d", kernels.conv2d, kernels.conv2d_input, kernels.conv2d_weight)
+conv2d, conv2d_input, conv2d_weight = trilinear("conv2d{}", kernels.conv2d, kernels.conv2d_input, kernels.conv2d_weight)
+
+# The same, of which only the entries at: (N, O, PH, PW) are wanted: positions in the OH·OW plane, or -1 for none.
+conv2d_at, conv2d_input_at, conv2d_weight_at = trilinear(
+    "conv2d{}_at", kernels.conv2d_at, kernels.conv2d_input_at, kernels.conv2d_weight_at, zero
+)
+
+# Which entries of a pattern are left after a mask of the same shape.
+let_through = Primitive("let_through", lambda at, m: xp(at).where(m, at, at.dtype.type(-1))).vjp(zero, zero)
 
 # ⟨gather(x, at), g⟩ = ⟨x, scatter(g, at)⟩. at: (N, C, OH, OW), positions in the H·W plane, shared over leading axes.
 pool_argmax = Primitive("pool_argmax", kernels.pool_argmax).vjp(zero)
