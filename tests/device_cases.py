@@ -50,6 +50,7 @@ ONE = Case((real(2, 3),))
 BOOLEAN = np.array([[True, False, True], [False, False, True]])
 X, W, G = real(2, 4, 6, 5), real(6, 2, 3, 2), real(2, 6, *CONV.output)
 AT = _rng.integers(0, 30, (2, 4, *POOL.output)).astype(np.int32)
+PASSING = _rng.integers(-1, X.shape[0] * 2, (2, 6, 2, 3)).astype(np.int32)
 ROWS = np.array([2, 0, 2, -1])
 
 PRIMITIVES: dict[str, Case] = {
@@ -86,6 +87,10 @@ PRIMITIVES: dict[str, Case] = {
     "conv2d": Case((X, W), (CONV,)),
     "conv2d_input": Case((real(3, 2, 6, *CONV.output), W), (CONV,)),
     "conv2d_weight": Case((X, G), (CONV,)),
+    "conv2d_at": Case((X, W, PASSING), (CONV,)),
+    "conv2d_input_at": Case((real(3, *PASSING.shape), W, PASSING), (CONV,)),
+    "conv2d_weight_at": Case((real(3, *X.shape), real(3, *PASSING.shape), PASSING), (CONV,)),
+    "let_through": Case((PASSING, PASSING % 3 > 0)),
     "pool_argmax": Case((X,), (POOL,)),
     "pool_gather": Case((real(3, 2, 4, 6, 5), AT), ((6, 5),)),
     "pool_scatter": Case((real(3, 2, 4, *POOL.output), AT), ((6, 5),)),

@@ -198,6 +198,22 @@ def convolutions(draw: st.DrawFn, member: int) -> tuple[list[Shape], tuple[Any, 
     return [[x, w], [g, w], [x, g]][member], (geo,)
 
 
+def patterned(member: int) -> st.SearchStrategy[Problem]:
+    """The convolution family at drawn positions, some dropped and some twice, shared over a leading axis."""
+
+    @st.composite
+    def draw_problem(draw: st.DrawFn) -> Problem:
+        (*shapes, w), (geo,) = draw(convolutions(0))
+        rng, lead = np.random.default_rng(draw(SEEDS)), draw(st.sampled_from([(), (2,)]))
+        at = rng.integers(-1, math.prod(geo.output), (shapes[0][0], w[0], 2, 1)).astype(np.int32)
+        x, g = (*lead, *shapes[0]), (*lead, *at.shape)
+        arrays = normal(rng, [[x, w], [g, w], [x, g]][member])
+        f = P[("conv2d_at", "conv2d_input_at", "conv2d_weight_at")[member]]
+        return Problem(lambda a, b: f(a, b, Tensor(at), geo), [laid_out(a, draw(LAYOUTS)) for a in arrays])
+
+    return draw_problem()
+
+
 def pooled(member: int) -> st.SearchStrategy[Problem]:
     """pool_gather and pool_scatter at indices of a drawn image, shared over a leading axis."""
 
@@ -264,6 +280,7 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
         for i, member in enumerate(("", "_input", "_weight"))
     },
     **{f"conv2d{m}": problems(convolutions(i), P[f"conv2d{m}"]) for i, m in enumerate(("", "_input", "_weight"))},
+    **{f"conv2d{m}_at": patterned(i) for i, m in enumerate(("", "_input", "_weight"))},
     "pool_gather": pooled(0),
     "pool_scatter": pooled(1),
     "avg_pool2d": problems(averages(), P["avg_pool2d"]),
@@ -280,7 +297,7 @@ CONSTANT: dict[str, tuple[Any, ...]] = {
     "argmax": (normal, 1, 1),
 }
 # Linear, but not functions of floating numbers alone: dtype or device change, masks are inverted, indices come out.
-ELSEWHERE = {"astype", "to", "logical_not", "pool_argmax"}
+ELSEWHERE = {"astype", "to", "logical_not", "pool_argmax", "let_through"}
 
 
 def test_every_primitive_has_a_case() -> None:
@@ -321,11 +338,15 @@ def test_a_piecewise_constant_primitive_has_derivative_zero(name: str) -> None:
         assert c is not None and c.dtype == x.dtype and not c.array.any()
 
 
-def test_argmax_positions_and_inverted_masks_are_constants() -> None:
+def test_argmax_positions_what_is_left_of_them_and_inverted_masks_are_constants() -> None:
     x = Tensor(np.random.default_rng(0).standard_normal((1, 2, 4, 4)), requires_grad=True)
     at = P["pool_argmax"](x, POOL)
     assert at.dtype == np.int32 and at.shape == (1, 2, 2, 2)
     (c,) = autograd.grad(at, x, [Tensor(np.ones(at.shape, np.int32))])
+    assert c is not None and not c.array.any()
+    left = P["let_through"](at, P["positive"](P["pool_gather"](x, at, (4, 4))))
+    assert left.dtype == np.int32 and ((left.array == at.array) | (left.array == -1)).all()
+    (c,) = autograd.grad(left, x, [Tensor(np.ones(at.shape, np.int32))])
     assert c is not None and not c.array.any()
     assert (ops.logical_not(x > 0).array == ~(x.array > 0)).all()
 
@@ -337,6 +358,7 @@ JOINTLY_LINEAR = (
 )  # fmt: skip
 BILINEAR = (
     "multiply", "matmul", "linear", "linear_input", "linear_weight", "conv2d", "conv2d_input", "conv2d_weight",
+    "conv2d_at", "conv2d_input_at", "conv2d_weight_at",
 )  # fmt: skip
 
 

@@ -17,7 +17,6 @@ from tinygrad2.kernels.backend import (
 )
 from tinygrad2.kernels.conv import conv2d, conv2d_input, conv2d_weight
 from tinygrad2.kernels.geometry import Geometry, check_conv, check_pool
-from tinygrad2.kernels.pattern import conv2d_at, conv2d_input_at, conv2d_weight_at
 from tinygrad2.kernels.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
 
 __all__ = [
@@ -28,11 +27,8 @@ __all__ = [
     "check_conv",
     "check_pool",
     "conv2d",
-    "conv2d_at",
     "conv2d_input",
-    "conv2d_input_at",
     "conv2d_weight",
-    "conv2d_weight_at",
     "device_of",
     "freeze",
     "index_add",

@@ -4,15 +4,21 @@
 
 x: (..., C, H, W); w: (O, C/groups, kh, kw); g: (..., O, OH, OW), with any number of leading axes. Cross-correlation, as
 in all deep-learning frameworks. Results are new, contiguous, and of the dtype of the arguments.
+
+With a pattern at: (N..., O, PH, PW) only these entries of each output plane are wanted, and g: (..., N..., O, PH, PW)
+holds them: int32 positions in OH*OW, -1 for an entry that is dropped (0 in the result, ignored in g); a position may
+occur twice. Axes of x and g before N... share the pattern without a copy. A max-pool or ReLU that follows makes it.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tinygrad2.kernels.backend import Array, xp
 from tinygrad2.kernels.geometry import Geometry, check_conv
-from tinygrad2.kernels.paths import path
+from tinygrad2.kernels.paths import convolution_path
 
 
 def _images(a: Array) -> Array:
@@ -20,7 +26,16 @@ def _images(a: Array) -> Array:
     return a.reshape(math.prod(a.shape[:-3]), *a.shape[-3:])
 
 
-def check_dtypes(**arrays: Array) -> None:
+def _check(geo: Geometry, at: Array | None, **arrays: Array) -> None:
+    """Errors unless the arrays, two of x, w and g, fit the geometry, the pattern and each other."""
+    if at is None:
+        check_conv(geo, **{name: a.shape for name, a in arrays.items()})
+    else:
+        _check_pattern(geo, at, arrays)
+    _check_dtypes(**arrays)
+
+
+def _check_dtypes(**arrays: Array) -> None:
     """TypeError for mixed precision; complex with real is let through, for complex-step differentiation."""
     (first, a), (second, b) = arrays.items()
     if xp(a) is not xp(b):
@@ -29,24 +44,57 @@ def check_dtypes(**arrays: Array) -> None:
         raise TypeError(f"convolution: {first} is {a.dtype} but {second} is {b.dtype}; convert one of them")
 
 
-def conv2d(x: Array, w: Array, geo: Geometry) -> Array:
-    """x: (..., C, H, W), w: (O, C/groups, kh, kw) -> (..., O, OH, OW)."""
-    check_conv(geo, x=x.shape, w=w.shape)
-    check_dtypes(x=x, w=w)
-    y = path(x, w).conv2d(_images(x), w, geo)
+def _check_pattern(geo: Geometry, at: Array, arrays: dict[str, Array]) -> None:
+    check_conv(geo, **{k: (*a.shape[:-2], *geo.output) if k == "g" else a.shape for k, a in arrays.items()})
+    name, a = next((name, a) for name, a in arrays.items() if name != "w")
+    if xp(at) is not xp(a):
+        raise TypeError(f"convolution: {name} and at are on different devices; move one with .to(...)")
+    if at.dtype != np.int32 or at.ndim < 3:
+        raise TypeError(f"convolution: at must hold int32 positions (..., O, PH, PW), got {at.dtype}, {at.shape}")
+    images, lead = at.shape[:-3], a.ndim - at.ndim
+    if lead < 0 or a.shape[lead:-3] != images:
+        raise ValueError(
+            f"convolution: {name} of shape {a.shape} does not match at of shape {at.shape}: the axes before its last "
+            f"three must end with {images}"
+        )
+    outputs = arrays["w"].shape[0] if "w" in arrays else arrays["g"].shape[-3]
+    expected = (outputs, *(arrays["g"].shape[-2:] if "g" in arrays else at.shape[-2:]))
+    if at.shape[-3:] != expected:
+        raise ValueError(f"convolution: the last three axes of at {at.shape} must be {expected}")
+    pixels = math.prod(geo.output)
+    # Not on a GPU: looking at the values would stop the host until the device has caught up.
+    if isinstance(at, np.ndarray) and at.size and (at.min() < -1 or at.max() >= pixels):
+        raise IndexError(
+            f"convolution: at holds {at.min()} ... {at.max()}, but positions in {geo.output} are 0 ... {pixels - 1}, "
+            "and -1 where an entry is dropped"
+        )
+
+
+def conv2d(x: Array, w: Array, geo: Geometry, at: Array | None = None) -> Array:
+    """x: (..., C, H, W), w: (O, C/groups, kh, kw) -> (..., O, OH, OW), or the entries at of it, (..., O, PH, PW)."""
+    _check(geo, at, x=x, w=w)
+    x_, at_ = _images(x), None if at is None else _images(at)
+    y = convolution_path(geo, w.shape[1], len(x_), at_, x, w).conv2d(x_, w, geo, at_)
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
-def conv2d_input(g: Array, w: Array, geo: Geometry) -> Array:
-    """g: (..., O, OH, OW), w: (O, C/groups, kh, kw) -> (..., C, H, W): transposed convolution."""
-    check_conv(geo, w=w.shape, g=g.shape)
-    check_dtypes(g=g, w=w)
-    x = path(g, w).conv2d_input(_images(g), w, geo)
+def conv2d_input(g: Array, w: Array, geo: Geometry, at: Array | None = None) -> Array:
+    """g: (..., O, OH, OW) or, at the entries, (..., O, PH, PW); w: (O, C/groups, kh, kw) -> (..., C, H, W).
+
+    The transposed convolution.
+    """
+    _check(geo, at, g=g, w=w)
+    g_, at_ = _images(g), None if at is None else _images(at)
+    x = convolution_path(geo, w.shape[1], len(g_), at_, g, w).conv2d_input(g_, w, geo, at_)
     return x.reshape(*g.shape[:-3], *x.shape[1:])
 
 
-def conv2d_weight(x: Array, g: Array, geo: Geometry) -> Array:
-    """x: (..., C, H, W), g: (..., O, OH, OW) -> (O, C/groups, kh, kw), summed over the shared leading axes."""
-    check_conv(geo, x=x.shape, g=g.shape)
-    check_dtypes(x=x, g=g)
-    return path(x, g).conv2d_weight(_images(x), _images(g), geo)
+def conv2d_weight(x: Array, g: Array, geo: Geometry, at: Array | None = None) -> Array:
+    """x: (..., C, H, W), g: (..., O, OH, OW) or, at the entries, (..., O, PH, PW) -> (O, C/groups, kh, kw).
+
+    Summed over the shared leading axes.
+    """
+    _check(geo, at, x=x, g=g)
+    x_, at_ = _images(x), None if at is None else _images(at)
+    module = convolution_path(geo, x.shape[-3] // geo.groups, len(x_), at_, x, g)
+    return module.conv2d_weight(x_, _images(g), geo, at_)

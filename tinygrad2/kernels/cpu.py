@@ -130,22 +130,54 @@ def _swap(a, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def _pick(a, at, first, out):  # type: ignore[no-untyped-def]
+    """a: (O, B, P), at: (N, O, Q), -1 for none -> out: (B, O, Q) = a[o, b, at[(first + b) % N, o]]."""
+    rows, images, _ = a.shape
+    for b in prange(images):
+        n = (first + b) % at.shape[0]
+        for r in range(rows):
+            for p in range(at.shape[2]):
+                q = at[n, r, p]
+                out[b, r, p] = a[r, b, np.uintp(q)] if q >= 0 else a.dtype.type(0)
+
+
+@_compiled
+def _place(g, at, first, out):  # type: ignore[no-untyped-def]
+    """g: (B, O, Q), at: (N, O, Q) -> out: (O, B, P), the adjoint of `_pick`."""
+    rows, images, pixels = out.shape
+    for b in prange(images):
+        n = (first + b) % at.shape[0]
+        for r in range(rows):
+            for p in range(pixels):
+                out[r, b, p] = 0
+            for p in range(at.shape[2]):
+                q = at[n, r, p]
+                if q >= 0:
+                    out[r, b, np.uintp(q)] += g[b, r, p]
+
+
+@_compiled
 def _argmax(x, idx, geo):  # type: ignore[no-untyped-def]
-    """x: (M, H*W) -> idx: (M, OH*OW)."""
+    """x: (M, H*W) -> idx: (M, OH*OW). A whole row of windows looks at one kernel entry at a time, without branches."""
     kh, kw, sh, sw, top, left, dh, dw, height, width, oh, ow = geo
+    source, target = x.reshape(-1), idx.reshape(-1)
     for m in prange(x.shape[0]):
+        best = np.empty(ow, x.dtype)
         for y in range(oh):
+            t = (m * oh + y) * ow
             for z in range(ow):
-                winner, best = -1, x[m, 0]
-                for i in range(kh):
-                    row = y * sh - top + i * dh
-                    for j in range(kw):
-                        column = z * sw - left + j * dw
-                        if 0 <= row < height and 0 <= column < width:
-                            value = x[m, np.uintp(row * width + column)]
-                            if winner < 0 or value > best or (value != value and best == best):
-                                winner, best = row * width + column, value
-                idx[m, np.uintp(y * ow + z)] = winner
+                target[np.uintp(t + z)] = -1
+            for i in range(kh):
+                row = y * sh - top + i * dh
+                for j in range(kw if 0 <= row < height else 0):
+                    first, last = _reach(j * dw - left, sw, width, ow)
+                    place = row * width + j * dw - left
+                    for z in range(first, last):
+                        value = source[np.uintp(m * height * width + place + z * sw)]
+                        old, winner = best[np.uintp(z)], target[np.uintp(t + z)]
+                        wins = (winner < 0) | (value > old) | ((value != value) & (old == old))
+                        best[np.uintp(z)] = value if wins else old
+                        target[np.uintp(t + z)] = np.int32(place + z * sw) if wins else winner
 
 
 @_compiled
@@ -239,11 +271,18 @@ _scratch = _Scratch()
 
 
 class _Problem:
-    """The sizes of one convolution, and its images cut into blocks whose columns fit the scratch memory."""
+    """The sizes of one convolution, and its images cut into blocks whose columns fit the scratch memory.
 
-    def __init__(self, images: int, inputs: int, outputs: int, geo: Geometry, dtype: np.dtype[Any]) -> None:
+    at: (N, O, PH, PW), the entries that are wanted of N images, and again of the next N; or None for all entries.
+    """
+
+    def __init__(
+        self, images: int, inputs: int, outputs: int, geo: Geometry, dtype: np.dtype[Any], at: NDArray | None = None
+    ) -> None:
         self.images, self.inputs, self.outputs, self.geo, self.dtype = images, inputs, outputs, geo, dtype
         self.rows, self.pixels = inputs * math.prod(geo.kernel), math.prod(geo.output)
+        self.at = None if at is None else _input(at, at.shape[0], outputs, at.shape[2] * at.shape[3])
+        self.plane = geo.output if at is None else at.shape[2:]  # of the outputs
 
     def blocks(self) -> Iterator[slice]:
         """Equal blocks, so that the last one is not a crumb."""
@@ -264,10 +303,22 @@ class _Problem:
         _im2col(columns.size, x, columns, _numbers(self.geo), self.dtype.type(1))
         return columns
 
-    def pixels_last(self, g: NDArray) -> NDArray:
-        """g: (B, O, OH*OW) -> (groups, O/groups, B*OH*OW)."""
-        out = self.matrices("outputs", self.outputs, len(g))
-        _swap(out.size, g, out.reshape(self.outputs, len(g), self.pixels))
+    def outputs_to(self, y: NDArray, out: NDArray, block: slice) -> None:
+        """out: (groups, O/groups, B*OH*OW) -> y[block]: (B, O, what is wanted of OH*OW)."""
+        a = _input(out, self.outputs, block.stop - block.start, self.pixels)
+        if self.at is None:
+            _swap(out.size, a, y[block])
+        else:
+            _pick(out.size, a, self.at, block.start, y[block])
+
+    def outputs_from(self, g: NDArray, block: slice) -> NDArray:
+        """g[block]: (B, O, what is wanted of OH*OW) -> (groups, O/groups, B*OH*OW), the adjoint of `outputs_to`."""
+        out = self.matrices("outputs", self.outputs, block.stop - block.start)
+        a = out.reshape(self.outputs, block.stop - block.start, self.pixels)
+        if self.at is None:
+            _swap(out.size, g[block], a)
+        else:
+            _place(out.size, g[block], self.at, block.start, a)
         return out
 
 
@@ -277,39 +328,38 @@ def _product(a: NDArray, b: NDArray, out: NDArray | None = None) -> NDArray:
         return np.matmul(a, b, out=out)
 
 
-def conv2d(x: NDArray, w: NDArray, geo: Geometry) -> NDArray:
-    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW)."""
-    problem = _Problem(x.shape[0], x.shape[1], w.shape[0], geo, x.dtype)
+def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
+    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or (N, O, PH, PW) of the entries at."""
+    problem = _Problem(x.shape[0], x.shape[1], w.shape[0], geo, x.dtype, at)
     x, matrix = _input(x), w.reshape(geo.groups, w.shape[0] // geo.groups, problem.rows // geo.groups)
-    y = np.empty((problem.images, problem.outputs, problem.pixels), x.dtype)
+    y = np.empty((problem.images, problem.outputs, math.prod(problem.plane)), x.dtype)
     for block in problem.blocks():
-        images = block.stop - block.start
-        out = problem.matrices("outputs", problem.outputs, images)
+        out = problem.matrices("outputs", problem.outputs, block.stop - block.start)
         _product(matrix, problem.unfold(x[block]), out)
-        _swap(out.size, _input(out, problem.outputs, images, problem.pixels), y[block])
-    return y.reshape(problem.images, problem.outputs, *geo.output)
+        problem.outputs_to(y, out, block)
+    return y.reshape(problem.images, problem.outputs, *problem.plane)
 
 
-def conv2d_input(g: NDArray, w: NDArray, geo: Geometry) -> NDArray:
-    """g: (N, O, OH, OW), w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
-    problem = _Problem(g.shape[0], w.shape[1] * geo.groups, w.shape[0], geo, g.dtype)
-    g = _input(g, problem.images, problem.outputs, problem.pixels)
+def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
+    """g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW); w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
+    problem = _Problem(g.shape[0], w.shape[1] * geo.groups, w.shape[0], geo, g.dtype, at)
+    g = _input(g, problem.images, problem.outputs, math.prod(problem.plane))
     matrix = w.reshape(geo.groups, w.shape[0] // geo.groups, problem.rows // geo.groups).swapaxes(1, 2)
     x = np.empty((problem.images, problem.inputs, *geo.input), g.dtype)
     for block in problem.blocks():
         columns = problem.matrices("columns", problem.rows, block.stop - block.start)
-        _product(matrix, problem.pixels_last(g[block]), columns)
+        _product(matrix, problem.outputs_from(g, block), columns)
         _col2im(columns.size, _input(columns), x[block], _numbers(geo))
     return x
 
 
-def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry) -> NDArray:
-    """x: (N, C, H, W), g: (N, O, OH, OW) -> (O, C/groups, kh, kw)."""
-    problem = _Problem(x.shape[0], x.shape[1], g.shape[1], geo, x.dtype)
-    x, g = _input(x), _input(g, problem.images, problem.outputs, problem.pixels)
+def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
+    """x: (N, C, H, W), g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
+    problem = _Problem(x.shape[0], x.shape[1], g.shape[1], geo, x.dtype, at)
+    x, g = _input(x), _input(g, problem.images, problem.outputs, math.prod(problem.plane))
     w = np.zeros((geo.groups, problem.outputs // geo.groups, problem.rows // geo.groups), x.dtype)
     for block in problem.blocks():
-        w += _product(problem.pixels_last(g[block]), problem.unfold(x[block]).swapaxes(1, 2))
+        w += _product(problem.outputs_from(g, block), problem.unfold(x[block]).swapaxes(1, 2))
     return w.reshape(problem.outputs, problem.inputs // geo.groups, *geo.kernel)
 
 

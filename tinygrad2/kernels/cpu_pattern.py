@@ -200,9 +200,7 @@ def _backward(g, w, at, x, sizes, geo, parts):  # type: ignore[no-untyped-def]
                         c, d = base + e2 // passing * length, base + e3 // passing * length
                         for k in range(block):
                             z = ((start + k) * images + m) * count
-                            _add4(
-                                patch, k * length, w, a, b, c, d, g[z + e0], g[z + e1], g[z + e2], g[z + e3], length
-                            )
+                            _add4(patch, k * length, w, a, b, c, d, g[z + e0], g[z + e1], g[z + e2], g[z + e3], length)
                         e += 4
                     while e < last:
                         a = base + entries[e] // passing * length
@@ -260,9 +258,9 @@ def _round_up(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
-def _windows(w: NDArray, geo: Geometry) -> NDArray:
-    """w: (O, C, kh, kw) -> flat (groups, O/groups, L), each filter (kh, kw, C) and zeros up to a multiple of LANES."""
-    size = w.shape[1] * math.prod(geo.kernel)
+def _windows(w: NDArray) -> NDArray:
+    """w: (O, C, kh, kw) -> flat (O, L), each filter (kh, kw, C) and zeros up to a multiple of LANES."""
+    size = math.prod(w.shape[1:])
     out = np.zeros((w.shape[0], _round_up(size)), w.dtype)
     out[:, :size] = w.transpose(0, 2, 3, 1).reshape(w.shape[0], size)
     return _flat(out)
@@ -275,34 +273,34 @@ def _flat(a: NDArray) -> NDArray:
 class _Problem:
     """The sizes of one convolution with its pattern. Each group is an image with its own channels and filters."""
 
-    def __init__(self, lead: int, channels: int, at: NDArray, length: int, geo: Geometry) -> None:
-        images, outputs, passing = at.shape[0] * geo.groups, at.shape[1] // geo.groups, math.prod(at.shape[2:])
-        area = math.prod(geo.padded) * channels
-        self.at = _flat(at.astype(np.int32, copy=False))
-        self.sizes = lead, images, channels, geo.groups, outputs, passing, length, geo.padded[1], area
+    def __init__(self, images: int, channels: int, at: NDArray, length: int, geo: Geometry) -> None:
+        n, outputs, passing = at.shape[0], at.shape[1] // geo.groups, at.shape[2] * at.shape[3]
+        lead, area = images // max(n, 1), math.prod(geo.padded) * channels
+        self.at = _flat(at)
+        self.sizes = lead, n * geo.groups, channels, geo.groups, outputs, passing, length, geo.padded[1], area
         self.work = lead * at.size * length
         self.geo, self.parts = _numbers(geo), numba.get_num_threads()
 
 
-def conv2d_at(x: NDArray, w: NDArray, at: NDArray, geo: Geometry) -> NDArray:
-    """x: (K, N, C, H, W), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K, N, O, PH, PW)."""
-    y = np.empty((len(x), *at.shape), x.dtype)
+def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
+    """x: (K*N, C, H, W), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K*N, O, PH, PW)."""
+    y = np.empty((len(x), *at.shape[1:]), x.dtype)
     p = _Problem(len(x), w.shape[1], at, _round_up(w[0].size), geo)
-    _forward(p.work, _flat(x), _windows(w, geo), p.at, y.reshape(-1), p.sizes, p.geo, p.parts)
+    _forward(p.work, _flat(x), _windows(w), p.at, y.reshape(-1), p.sizes, p.geo, p.parts)
     return y
 
 
-def conv2d_input_at(g: NDArray, w: NDArray, at: NDArray, geo: Geometry) -> NDArray:
-    """g: (K, N, O, PH, PW), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K, N, C, H, W)."""
-    x = np.empty((len(g), at.shape[0], w.shape[1] * geo.groups, *geo.input), g.dtype)
+def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
+    """g: (K*N, O, PH, PW), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K*N, C, H, W)."""
+    x = np.empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
     p = _Problem(len(g), w.shape[1], at, _round_up(w[0].size), geo)
-    _backward(p.work, _flat(g), _windows(w, geo), p.at, x.reshape(-1), p.sizes, p.geo, p.parts)
+    _backward(p.work, _flat(g), _windows(w), p.at, x.reshape(-1), p.sizes, p.geo, p.parts)
     return x
 
 
-def conv2d_weight_at(x: NDArray, g: NDArray, at: NDArray, geo: Geometry) -> NDArray:
-    """x: (K, N, C, H, W), g: (K, N, O, PH, PW), at: (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
-    outputs, channels, (kh, kw) = at.shape[1], x.shape[2] // geo.groups, geo.kernel
+def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray) -> NDArray:
+    """x: (K*N, C, H, W), g: (K*N, O, PH, PW), at: (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
+    outputs, channels, (kh, kw) = at.shape[1], x.shape[1] // geo.groups, geo.kernel
     unfolded = geo.dilation[1] > 1 or kw * channels < SHORTEST_RUN
     size = kh * kw * channels
     rows, length = (1, _round_up(size)) if unfolded else (kh, kw * channels)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad2.kernels.backend import Array, why_no_numba
-from tinygrad2.kernels.geometry import Geometry, Shape
+from tinygrad2.kernels.geometry import Geometry
 
 FAST_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -55,16 +55,20 @@ SHARED = Pays(window=128, image=1 << 17, share=0.6)  # by K >= SHARING images, w
 SHARING = 4
 
 
-def pattern_path(geo: Geometry, w: Shape, at: Array, lead: int, *arrays: Array) -> ModuleType | None:
-    """The module that works on the entries of `at` alone, or None where the dense convolution is as fast.
+def convolution_path(geo: Geometry, channels: int, images: int, at: Array | None, *arrays: Array) -> ModuleType:
+    """The module that should do a convolution. channels: of a filter, C/groups; at: (N, O, PH, PW), or None for all.
 
-    w: the shape of the filters; at: (..., O, PH, PW); lead: images that share each pattern (K).
+    images: K*N, where K images share each pattern.
     """
-    pays = SHARED if lead >= SHARING else ALONE
-    window, image = math.prod(w[1:]), w[1] * math.prod(geo.padded)
-    if window < pays.window or image > pays.image or not _compiled(*arrays):
-        return None
-    dense = math.prod(at.shape[:-2]) * math.prod(geo.output)
-    if at.size > pays.share * dense and np.count_nonzero(at >= 0) > pays.share * dense:
-        return None
-    return importlib.import_module("tinygrad2.kernels.cpu_pattern")
+    if at is not None and _compiled(*arrays) and _pattern_pays(geo, channels, images // max(len(at), 1), at):
+        return importlib.import_module("tinygrad2.kernels.cpu_pattern")
+    return path(*arrays)
+
+
+def _pattern_pays(geo: Geometry, channels: int, sharing: int, at: Array) -> bool:
+    pays = SHARED if sharing >= SHARING else ALONE
+    window, image = channels * math.prod(geo.kernel), channels * math.prod(geo.padded)
+    if window < pays.window or image > pays.image:
+        return False
+    most = pays.share * at.shape[0] * at.shape[1] * math.prod(geo.output)
+    return at.size <= most or bool(np.count_nonzero(at >= 0) <= most)

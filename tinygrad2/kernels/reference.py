@@ -67,19 +67,43 @@ def _pixels(g: Array, geo: Geometry) -> Array:
     return g.reshape(g.shape[0], geo.groups, g.shape[1] // geo.groups, math.prod(geo.output))
 
 
-def conv2d(x: Array, w: Array, geo: Geometry) -> Array:
-    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW)."""
-    return (_matrix(w, geo) @ unfold(x, geo)).reshape(x.shape[0], w.shape[0], *geo.output)
+def _planes(a: Array, at: Array) -> tuple[Array, Array]:
+    """a: (K*N, O, h, w), at: (N, O, PH, PW) -> (K, N*O, h*w) and (N*O, PH*PW)."""
+    planes = at.shape[0] * at.shape[1]
+    values = a.reshape(a.shape[0] // max(at.shape[0], 1), planes, a.shape[2] * a.shape[3])
+    return values, at.reshape(planes, at.shape[2] * at.shape[3])
 
 
-def conv2d_input(g: Array, w: Array, geo: Geometry) -> Array:
-    """g: (N, O, OH, OW), w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
+def _at(y: Array, at: Array) -> Array:
+    """y: (K*N, O, OH, OW), at: (N, O, PH, PW) -> (K*N, O, PH, PW), 0 where an entry is dropped."""
+    values, places = _planes(y, at)
+    found = xp(y).where(places < 0, y.dtype.type(0), pool_gather(values, places.clip(0)))
+    return found.reshape(y.shape[0], *at.shape[1:])
+
+
+def _dense(g: Array, at: Array, geo: Geometry) -> Array:
+    """The adjoint of `_at`. g: (K*N, O, PH, PW) -> (K*N, O, OH, OW)."""
+    values, places = _planes(g, at)
+    kept = xp(g).where(places < 0, g.dtype.type(0), values)
+    return pool_scatter(kept, places.clip(0), math.prod(geo.output)).reshape(*g.shape[:2], *geo.output)
+
+
+def conv2d(x: Array, w: Array, geo: Geometry, at: Array | None = None) -> Array:
+    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or the entries at of it."""
+    y = (_matrix(w, geo) @ unfold(x, geo)).reshape(x.shape[0], w.shape[0], *geo.output)
+    return y if at is None else _at(y, at)
+
+
+def conv2d_input(g: Array, w: Array, geo: Geometry, at: Array | None = None) -> Array:
+    """g: (N, O, OH, OW) or its entries at, w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
+    g = g if at is None else _dense(g, at, geo)
     columns = _matrix(w, geo).swapaxes(1, 2) @ _pixels(g, geo)
     return fold(columns, geo, w.shape[1] * geo.groups)
 
 
-def conv2d_weight(x: Array, g: Array, geo: Geometry) -> Array:
-    """x: (N, C, H, W), g: (N, O, OH, OW) -> (O, C/groups, kh, kw)."""
+def conv2d_weight(x: Array, g: Array, geo: Geometry, at: Array | None = None) -> Array:
+    """x: (N, C, H, W), g: (N, O, OH, OW) or its entries at -> (O, C/groups, kh, kw)."""
+    g = g if at is None else _dense(g, at, geo)
     products = _pixels(g, geo) @ unfold(x, geo).swapaxes(2, 3)
     return products.sum(axis=0, dtype=products.dtype).reshape(g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
 

@@ -20,7 +20,7 @@ PATTERNS: tuple[tuple[type[Layer], ...], ...] = ((Conv2d, MaxPool2d), (Conv2d, R
 
 
 def groups(layers: Sequence[Named]) -> Iterator[Sequence[Named]]:
-    """The layers in order, those that make one of PATTERNS together. A subclass may do something else: it stays alone."""
+    """The layers in order, those of one of PATTERNS together. A subclass may do something else, so it stays alone."""
     start = 0
     while start < len(layers):
         kinds = tuple(type(layer) for _, layer in layers[start : start + 3])

@@ -52,7 +52,11 @@ conv2d, conv2d_input, conv2d_weight = trilinear("conv2d{}", kernels.conv2d, kern
 
 # The same, of which only the entries at: (N, O, PH, PW) are wanted: positions in the OH·OW plane, or -1 for none.
 conv2d_at, conv2d_input_at, conv2d_weight_at = trilinear(
-    "conv2d{}_at", kernels.conv2d_at, kernels.conv2d_input_at, kernels.conv2d_weight_at, zero
+    "conv2d{}_at",
+    lambda x, w, at, geo: kernels.conv2d(x, w, geo, at),
+    lambda g, w, at, geo: kernels.conv2d_input(g, w, geo, at),
+    lambda x, g, at, geo: kernels.conv2d_weight(x, g, geo, at),
+    zero,
 )
 
 # Which entries of a pattern are left after a mask of the same shape.
