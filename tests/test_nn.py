@@ -326,6 +326,8 @@ def count(net: nn.Layer) -> int:
 
 def test_the_papers_models_have_the_papers_sizes() -> None:
     assert count(nn.models.lenet()) == 431_080
+    papers = {"tf_tutorial": 3_274_634, "model_a": 710_218, "model_b": 1_460_938, "model_c": 567_434}
+    assert {name: count(nn.models.build(name)) for name in papers} == papers
     assert count(nn.models.mlp()) == (784 + 1) * 500 + (500 + 1) * 150 + (150 + 1) * 10
     for name in nn.models.MODELS:
         assert nn.models.build(name, classes=7)(np.zeros((2, 1, 28, 28), np.float32)).shape == (2, 7)

@@ -1,0 +1,188 @@
+"""The same losses in PyTorch, as its users write them: eager with a loop over classes, `is_grads_batched`, `torch.func`."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+from torch.nn.functional import cross_entropy
+
+from benchmarks.penalties import CLASSES, DEFENSE, Array
+from tinygrad2.kernels import Geometry
+
+
+def twin(net: Any) -> nn.Sequential:
+    """The PyTorch network with the layers, names and parameters of a tinygrad2 Sequential for 28×28 images."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    size: Any = (28, 28)
+    for name, layer in net.layers.items():
+        kind = type(layer).__name__
+        if kind == "Conv2d":
+            o, i, *kernel = layer.weight.shape
+            geo = Geometry.of(size, kernel, layer.stride, layer.padding)
+            (top, bottom), (left, right) = geo.padding
+            if (top, left) != (bottom, right):
+                raise ValueError(f"{name}: PyTorch pads both sides alike, [{geo}] does not")
+            layers[name], size = nn.Conv2d(i, o, tuple(kernel), layer.stride, (top, left)), geo.output
+        elif kind == "MaxPool2d":
+            layers[name], size = nn.MaxPool2d(layer.kernel_size), tuple(n // layer.kernel_size for n in size)
+        elif kind == "Linear":
+            layers[name] = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
+        else:
+            layers[name] = {"ReLU": nn.ReLU, "Flatten": nn.Flatten}[kind]()
+    result = nn.Sequential(layers)
+    result.load_state_dict({name: torch.tensor(values) for name, values in net.state_dict().items()})
+    return result
+
+
+class Torch:
+    """PyTorch, eager: one recorded backward pass for each class whose row of the Jacobian is wanted."""
+
+    name = "PyTorch eager"
+
+    def __init__(self, net: Any, x: Array, labels: Array) -> None:
+        self.net, self.x, self.labels = twin(net), torch.tensor(x), torch.tensor(labels)
+
+    def steps(self) -> dict[str, Callable[[], float]]:
+        """Every loss with its gradient by all parameters; the value is returned."""
+        losses = {
+            "cross-entropy": self.plain,
+            "input gradient": self.input_gradient,
+            "jacobian": self.jacobian,
+            "l1": lambda: self.one_cotangent(lambda z: torch.ones_like(z), lambda g: g.abs().mean()),
+            "logit margin": lambda: self.one_cotangent(self.margin, lambda g: (g * g).sum() / len(self.x)),
+            "deep defense": self.deep_defense,
+        }
+        return {name: lambda f=f: self._step(f) for name, f in losses.items()}
+
+    def _step(self, loss_of: Callable[[], Tensor]) -> float:
+        self.net.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        return loss.item()
+
+    def gradient(self) -> Array:
+        """All parameters' gradients, flat."""
+        parts = [np.zeros(p.numel()) if p.grad is None else p.grad.numpy().ravel() for p in self.net.parameters()]
+        return np.concatenate(parts)
+
+    def plain(self) -> Tensor:
+        return cross_entropy(self.net(self.x), self.labels)
+
+    def input_gradient(self) -> Tensor:
+        x = self.x.clone().requires_grad_()
+        losses = cross_entropy(self.net(x), self.labels, reduction="none")
+        (g,) = torch.autograd.grad(losses.sum(), x, create_graph=True)
+        return losses.mean() + (g * g).sum() * (0.5 / len(x))
+
+    def jacobian(self) -> Tensor:
+        x = self.x.clone().requires_grad_()
+        z = self.net(x)
+        return cross_entropy(z, self.labels) + (self.rows(z, x) ** 2).sum().sqrt() * 0.1
+
+    def rows(self, z: Tensor, x: Tensor) -> Tensor:
+        """The Jacobian (K, N, ...)."""
+        return torch.stack([torch.autograd.grad(z[:, k].sum(), x, create_graph=True)[0] for k in range(CLASSES)])
+
+    def one_cotangent(self, u: Callable[[Tensor], Tensor], penalty: Callable[[Tensor], Tensor]) -> Tensor:
+        x = self.x.clone().requires_grad_()
+        z = self.net(x)
+        (g,) = torch.autograd.grad(z, x, u(z.detach()), create_graph=True)
+        return cross_entropy(z, self.labels) + penalty(g)
+
+    def margin(self, z: Tensor) -> Tensor:
+        one_hot = torch.eye(CLASSES)
+        return one_hot[(z - 1e30 * one_hot[self.labels]).argmax(1)] - one_hot[self.labels]
+
+    def deep_defense(self) -> Tensor:
+        delta, logits = self.walk()
+        rho = delta.flatten(1).norm(dim=1) / self.x.flatten(1).norm(dim=1)
+        rate = torch.where(logits.argmax(1) == self.labels, -DEFENSE["c"], DEFENSE["d"])
+        return cross_entropy(logits, self.labels) + torch.exp(rate * rho).sum() * (DEFENSE["lam"] / len(self.x))
+
+    def walk(self, max_iter: int = 5, overshoot: float = 0.02) -> tuple[Tensor, Tensor]:
+        """DeepFool with one recorded row of the Jacobian: Δ, and the logits of the unperturbed images."""
+        point = self.x.clone().requires_grad_()
+        z = logits = self.net(point)
+        source = logits.detach().argmax(1)
+        wrong = source != self.labels
+        at, start = torch.arange(len(self.x)), self.x
+        r = torch.zeros_like(self.x)
+        delta = torch.zeros_like(self.x)
+        for i in range(max_iter):
+            k = torch.where(wrong[at], self.labels[at], self.nearest(z, point, source))
+            f = (z.gather(1, k[:, None]) - z.gather(1, source[:, None]))[:, 0]
+            (w,) = torch.autograd.grad(f.sum(), point, create_graph=True)
+            length = w.flatten(1).norm(dim=1)[:, None, None, None]
+            r = r + (f.abs()[:, None, None, None] / length) * (w / length)
+            with torch.no_grad():
+                now = self.net(start + (1 + overshoot) * r).argmax(1)
+            stop = torch.where(wrong[at], now == self.labels[at], now != source) | (i + 1 == max_iter)
+            delta = delta.index_add(0, at[stop], (1 + overshoot) * r[stop])
+            at, start, r, source = at[~stop], start[~stop], r[~stop], source[~stop]
+            if not len(at):
+                break
+            point = start + r
+            z = self.net(point)
+            source = torch.where(wrong[at], z.detach().argmax(1), source)
+        return delta, logits
+
+    def nearest(self, z: Tensor, point: Tensor, source: Tensor) -> Tensor:
+        """The class with the nearest linearised boundary, from one unrecorded backward pass for each class."""
+        rows = [torch.autograd.grad(z[:, k].sum(), point, retain_graph=True)[0].flatten(1) for k in range(CLASSES)]
+        jacobian, n = torch.stack(rows, 1), torch.arange(len(source))
+        length = (jacobian - jacobian[n, source][:, None]).norm(dim=2)
+        distance = (z.detach() - z.detach()[n, source][:, None]).abs() / length
+        distance[n, source] = torch.inf
+        return distance.argmin(1)
+
+    def deepfool(self, x: Array) -> float | None:
+        """Mean norm of foolbox's DeepFool perturbations, at most 50 steps, batches of 100; None without foolbox."""
+        if find_spec("foolbox") is None:
+            return None
+        import foolbox
+
+        model = foolbox.PyTorchModel(self.net.eval(), bounds=(-1000, 1000))
+        attack, norms = foolbox.attacks.L2DeepFoolAttack(steps=50, candidates=CLASSES, overshoot=0.02), []
+        for i in range(0, len(x), 100):
+            images = torch.tensor(x[i : i + 100])
+            moved, _, _ = attack(model, images, self.net(images).argmax(1), epsilons=None)
+            norms.append((moved - images).flatten(1).norm(dim=1))
+        return float(torch.cat(norms).mean())
+
+
+class Batched(Torch):
+    """All rows of the Jacobian by one vectorised backward pass."""
+
+    name = "PyTorch is_grads_batched"
+
+    def steps(self) -> dict[str, Callable[[], float]]:
+        return {"jacobian": lambda: self._step(self.jacobian)}
+
+    def rows(self, z: Tensor, x: Tensor) -> Tensor:
+        u = torch.eye(CLASSES)[:, None].expand(CLASSES, *z.shape)
+        return torch.autograd.grad(z, x, u, create_graph=True, is_grads_batched=True)[0]
+
+
+class Functional(Batched):
+    """The Jacobian of each sample by `torch.func`."""
+
+    name = "torch.func"
+
+    def jacobian(self) -> Tensor:
+        parameters = dict(self.net.named_parameters())
+
+        def logits(x: Tensor) -> Tensor:
+            return functional_call(self.net, parameters, (x[None],))[0]
+
+        j = vmap(jacrev(logits), randomness="error")(self.x)
+        return cross_entropy(self.net(self.x), self.labels) + (j**2).sum().sqrt() * 0.1
+
+
+PEERS = (Torch, Batched, Functional)
