@@ -142,6 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # The libraries read these when they are loaded, so nothing that loads them may be imported before.
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
+    os.environ["GOMP_SPINCOUNT"] = "0"  # else one side's idle OpenMP threads keep the cores from the other
     if find_spec("torch") is not None:
         import torch
 
