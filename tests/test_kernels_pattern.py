@@ -121,11 +121,11 @@ def test_blocks_threads_and_layouts_do_not_change_the_result(
     dtype: Any, drawn: Any, together: int, unfolded: bool
 ) -> None:
     """Integers are summed exactly, so the order of summation cannot hide a mistake."""
-    from tinygrad2.kernels import cpu, cpu_pattern
+    from tinygrad2.kernels import cpu_pattern
 
     x, w, g = arrays(drawn, dtype)
     with limited(EVERYTHING), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "SERIAL_BELOW", 0)
+        patch.setattr(cpu_pattern, "SERIAL_BELOW", 0)
         patch.setattr(cpu_pattern, "TOGETHER", together)
         patch.setattr(cpu_pattern, "SHORTEST_RUN", 0 if unfolded else 1 << 30)
         fast = all_three(drawn, x, w, g)

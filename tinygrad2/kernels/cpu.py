@@ -1,8 +1,8 @@
 """The kernels compiled for the CPU: float32 and float64 NumPy arrays, same names and meaning as `reference.py`.
 
-One idea: unfold a block of images into reused scratch memory that stays in cache, and multiply it as one matrix. Numba
-moves the data, BLAS multiplies, and never both at once. Every output element belongs to one thread, so the bits do not
-depend on scheduling. Only `paths.py` imports this module, and only where Numba works.
+One idea: unfold a block of images into reused scratch memory that stays in cache, and multiply it as one matrix. Each
+block is one thread's alone, the product too: threads meet once for a convolution, which a busy machine forgives. The
+bits do not depend on who is first. Only `paths.py` imports this module, and only where Numba works.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,33 +20,39 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")  # read when OpenMP starts: idle th
 import numba
 from numba import prange
 
+from tinygrad2.kernels import workers
 from tinygrad2.kernels.geometry import Geometry, Shape
 
 NDArray: TypeAlias = np.ndarray[Any, Any]
 
 SCRATCH_BYTES = 8 << 20  # per thread and purpose; blocks of 3 to 12 MB ran equally fast, larger ones leave the cache
+BLOCKS_PER_THREAD = 4  # a thread that has lost its core holds up one block, and the others take the rest
 SERIAL_BELOW = 1 << 16  # elements moved: less than this is done before a second thread has woken up
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}  # without "nnan" and "ninf": NaN and inf propagate
 
 _region = threading.Lock()  # two parallel regions would share the same cores, and abort Numba's workqueue layer
 
 
+def compile_cached(function: Callable[..., None], **options: Any) -> Callable[..., None]:
+    """`function` compiled on first use, and the machine code kept where there is a folder for it."""
+    try:
+        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # no folder where the machine code could be kept
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """`function` compiled on first use, called as run(work, *arguments); few elements of `work` use one thread."""
-    options: dict[str, Any] = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
-    try:
-        compiled = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder where the machine code could be kept
-        compiled = numba.njit(**options)(function)
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+
+    alone, together = (compile_cached(function, parallel=parallel, **options) for parallel in (False, True))
 
     def run(work: int, *arguments: Any) -> None:
-        with _region:
-            threads = numba.get_num_threads()
-            numba.set_num_threads(1 if work < SERIAL_BELOW else threads)
-            try:
-                compiled(*arguments)
-            finally:
-                numba.set_num_threads(threads)
+        if work < SERIAL_BELOW or workers.busy():
+            alone(*arguments)
+        else:
+            with _region:
+                together(*arguments)
 
     return run
 
@@ -284,13 +290,14 @@ class _Problem:
         self.at = None if at is None else _input(at, at.shape[0], outputs, at.shape[2] * at.shape[3])
         self.plane = geo.output if at is None else at.shape[2:]  # of the outputs
 
-    def blocks(self) -> Iterator[slice]:
-        """Equal blocks, so that the last one is not a crumb."""
-        bytes_per_image = max(self.rows, self.outputs) * self.pixels * self.dtype.itemsize
-        most = max(1, SCRATCH_BYTES // max(1, bytes_per_image))
+    def blocks(self) -> list[slice]:
+        """Equal blocks, so that the last one is not a crumb, and enough of them that every thread has some."""
+        entries_per_image = max(1, max(self.rows, self.outputs) * self.pixels)
+        most = max(1, SCRATCH_BYTES // (entries_per_image * self.dtype.itemsize))
         count = -(-self.images // most)
-        for k in range(count):
-            yield slice(self.images * k // count, self.images * (k + 1) // count)
+        if self.images * entries_per_image >= SERIAL_BELOW:
+            count = min(self.images, max(count, BLOCKS_PER_THREAD * numba.get_num_threads()))
+        return [slice(self.images * k // count, self.images * (k + 1) // count) for k in range(count)]
 
     def matrices(self, purpose: str, rows: int, images: int) -> NDArray:
         """Scratch memory for (groups, rows/groups, images*OH*OW)."""
@@ -333,10 +340,13 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> 
     problem = _Problem(x.shape[0], x.shape[1], w.shape[0], geo, x.dtype, at)
     x, matrix = _input(x), w.reshape(geo.groups, w.shape[0] // geo.groups, problem.rows // geo.groups)
     y = np.empty((problem.images, problem.outputs, math.prod(problem.plane)), x.dtype)
-    for block in problem.blocks():
+
+    def work(block: slice) -> None:
         out = problem.matrices("outputs", problem.outputs, block.stop - block.start)
         _product(matrix, problem.unfold(x[block]), out)
         problem.outputs_to(y, out, block)
+
+    workers.each(problem.blocks(), work, numba.get_num_threads())
     return y.reshape(problem.images, problem.outputs, *problem.plane)
 
 
@@ -346,10 +356,13 @@ def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = Non
     g = _input(g, problem.images, problem.outputs, math.prod(problem.plane))
     matrix = w.reshape(geo.groups, w.shape[0] // geo.groups, problem.rows // geo.groups).swapaxes(1, 2)
     x = np.empty((problem.images, problem.inputs, *geo.input), g.dtype)
-    for block in problem.blocks():
+
+    def work(block: slice) -> None:
         columns = problem.matrices("columns", problem.rows, block.stop - block.start)
         _product(matrix, problem.outputs_from(g, block), columns)
         _col2im(columns.size, _input(columns), x[block], _numbers(geo))
+
+    workers.each(problem.blocks(), work, numba.get_num_threads())
     return x
 
 
@@ -357,9 +370,16 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray | None = No
     """x: (N, C, H, W), g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
     problem = _Problem(x.shape[0], x.shape[1], g.shape[1], geo, x.dtype, at)
     x, g = _input(x), _input(g, problem.images, problem.outputs, math.prod(problem.plane))
+    blocks = problem.blocks()
+    sums: dict[int, NDArray] = {}
+
+    def work(block: slice) -> None:
+        sums[block.start] = _product(problem.outputs_from(g, block), problem.unfold(x[block]).swapaxes(1, 2))
+
+    workers.each(blocks, work, numba.get_num_threads())
     w = np.zeros((geo.groups, problem.outputs // geo.groups, problem.rows // geo.groups), x.dtype)
-    for block in problem.blocks():
-        w += _product(problem.outputs_from(g, block), problem.unfold(x[block]).swapaxes(1, 2))
+    for block in blocks:  # in a fixed order, whoever was first
+        w += sums[block.start]
     return w.reshape(problem.outputs, problem.inputs // geo.groups, *geo.kernel)
 
 
