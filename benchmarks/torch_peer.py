@@ -1,4 +1,4 @@
-"""The same losses in PyTorch, as its users write them: eager with a loop over classes, `is_grads_batched`, `torch.func`."""
+"""The same losses in PyTorch, as its users write them: a loop over classes, `is_grads_batched`, `torch.func`."""
 
 from __future__ import annotations
 

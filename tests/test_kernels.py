@@ -182,13 +182,16 @@ def work_in_threads(count: int) -> None:
         x = rng.integers(-4, 5, (images, 8, size, size)).astype(np.float32)
         w = rng.integers(-4, 5, (16, 8, 3, 3)).astype(np.float32)
         g = rng.integers(-4, 5, (images, 16, size, size)).astype(np.float32)
-        expected = reference.conv2d(x, w, geo), reference.conv2d_input(g, w, geo), reference.conv2d_weight(x, g, geo)
+        pool = Geometry.of(size, 2, 2)
+        at = reference.pool_argmax(x, pool)
+        expected = reference.conv2d(x, w, geo), reference.conv2d_input(g, w, geo), reference.conv2d_weight(x, g, geo), at
         for _ in range(10):
-            results = conv2d(x, w, geo), conv2d_input(g, w, geo), conv2d_weight(x, g, geo)
+            at = kernels.pool_argmax(x, pool)
+            results = conv2d(x, w, geo), conv2d_input(g, w, geo), conv2d_weight(x, g, geo), at
             if not all(map(np.array_equal, results, expected)):
                 failures.append(f"{images} images of {size}x{size}")
 
-    threads = [threading.Thread(target=work, args=(10 + k, 12 + 2 * k)) for k in range(count)]
+    threads = [threading.Thread(target=work, args=(60 + k, 12 + 2 * k)) for k in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -302,3 +305,18 @@ def test_pytorch_agrees(problem: Convolution) -> None:
     np.testing.assert_array_equal(folded(conv2d(x, w, geo)), y.detach().numpy())
     np.testing.assert_array_equal(folded(conv2d_input(g, w, geo)), tx.grad.numpy())
     np.testing.assert_array_equal(conv2d_weight(x, g, geo), tw.grad.numpy())
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, np.int64, np.complex128])
+@given(sizes=st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), seed=SEEDS)
+def test_a_product_in_blocks_is_the_product(dtype: Any, sizes: tuple[int, int, int], seed: int) -> None:
+    rng, (m, k, n) = np.random.default_rng(seed), sizes
+    a, b = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((k, m), (k, n)))
+    with pytest.MonkeyPatch.context() as patch:
+        if why_no_numba() is None:
+            from tinygrad2.kernels import cpu
+
+            patch.setattr(cpu, "PRODUCT_SERIAL_BELOW", 0)
+        y = kernels.product(a.T, b)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, a.T @ b)

@@ -17,6 +17,7 @@ from tinygrad2.kernels.backend import (
 )
 from tinygrad2.kernels.conv import conv2d, conv2d_input, conv2d_weight
 from tinygrad2.kernels.geometry import Geometry, check_conv, check_pool
+from tinygrad2.kernels.linear import product
 from tinygrad2.kernels.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "pool_argmax",
     "pool_gather",
     "pool_scatter",
+    "product",
     "to_device",
     "to_numpy",
     "why_no_gpu",

@@ -108,6 +108,11 @@ def conv2d_weight(x: Array, g: Array, geo: Geometry, at: Array | None = None) ->
     return products.sum(axis=0, dtype=products.dtype).reshape(g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
 
 
+def product(a: Array, b: Array) -> Array:
+    """a: (M, K), b: (K, N) -> (M, N)."""
+    return a @ b
+
+
 def pool_argmax(x: Array, geo: Geometry) -> Array:
     """x: (N, C, H, W) -> (N, C, OH, OW) int32 positions in H*W; the first maximum wins, a NaN is a maximum."""
     module, width = xp(x), geo.input[1]

@@ -28,7 +28,7 @@ def busy() -> bool:
     return getattr(_this, "busy", False)
 
 
-def each(blocks: Sequence[Block], work: Callable[[Block], None], threads: int) -> None:
+def each(blocks: Sequence[Block], work: Callable[[Block], object], threads: int) -> None:
     """work(block) for every block, in any order; an error in one of them is raised."""
     if len(blocks) < 2 or threads < 2 or busy():
         for block in blocks:

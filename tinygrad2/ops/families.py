@@ -42,9 +42,9 @@ def _rows(a: Array) -> Array:
 # x: (..., I), w: (O, I), g: (..., O).   linear: x wᵀ;   linear_input: g w;   linear_weight: gᵀ x over all leading axes.
 linear, linear_input, linear_weight = trilinear(
     "linear{}",
-    lambda x, w: (_rows(x) @ w.T).reshape(*x.shape[:-1], w.shape[0]),
-    lambda g, w: (_rows(g) @ w).reshape(*g.shape[:-1], w.shape[1]),
-    lambda x, g: _rows(g).T @ _rows(x),
+    lambda x, w: kernels.product(_rows(x), w.T).reshape(*x.shape[:-1], w.shape[0]),
+    lambda g, w: kernels.product(_rows(g), w).reshape(*g.shape[:-1], w.shape[1]),
+    lambda x, g: kernels.product(_rows(g).T, _rows(x)),
 )
 
 # x: (..., C, H, W), w: (O, C/groups, kh, kw), g: (..., O, OH, OW), and the geometry.
