@@ -184,7 +184,13 @@ def work_in_threads(count: int) -> None:
         g = rng.integers(-4, 5, (images, 16, size, size)).astype(np.float32)
         pool = Geometry.of(size, 2, 2)
         at = reference.pool_argmax(x, pool)
-        expected = reference.conv2d(x, w, geo), reference.conv2d_input(g, w, geo), reference.conv2d_weight(x, g, geo), at
+        expected = (
+            *(
+                getattr(reference, name)(*pair, geo)
+                for name, pair in zip(FAMILY, ((x, w), (g, w), (x, g)), strict=True)
+            ),
+            at,
+        )
         for _ in range(10):
             at = kernels.pool_argmax(x, pool)
             results = conv2d(x, w, geo), conv2d_input(g, w, geo), conv2d_weight(x, g, geo), at

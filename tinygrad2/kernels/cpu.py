@@ -11,6 +11,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,7 +47,12 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """`function` compiled on first use, called as run(work, *arguments); few elements of `work` use one thread."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
-    alone, together = (compile_cached(function, parallel=parallel, **options) for parallel in (False, True))
+    twin = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
+    twin.__qualname__ = f"{function.__qualname__}_alone"  # Numba's cache tells functions apart by name, not by options
+    alone, together = (
+        compile_cached(twin, parallel=False, **options),
+        compile_cached(function, parallel=True, **options),
+    )
 
     def run(work: int, *arguments: Any) -> None:
         if work < SERIAL_BELOW or workers.busy():
