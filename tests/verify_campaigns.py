@@ -25,8 +25,8 @@ from tinygrad2 import ops
 from tinygrad2.autodiff import REGISTRY, Primitive, Tensor, VariadicPrimitive, zero
 from tinygrad2.verify import exercise, exercises, gradcheck, verify_primitive
 from tinygrad2.verify.check import draw_point
-from tinygrad2.verify.declare import Gathering
 from tinygrad2.verify.formula import FormulaError, evaluate, parse
+from tinygrad2.verify.gathering import Gathering
 from tinygrad2.verify.ladder import RUNGS, climb
 from tinygrad2.verify.problem import Point, Tally
 from tinygrad2.verify.truth import Uncertified

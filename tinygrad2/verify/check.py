@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.verify.declare import declared
 from tinygrad2.verify.diagnosis import Diagnosis, diagnose
 from tinygrad2.verify.formula import as_rule
+from tinygrad2.verify.gathering import declared
 from tinygrad2.verify.gradcheck import gradcheck
 from tinygrad2.verify.ladder import AGAIN, RUNGS, Finding, climb
 from tinygrad2.verify.problem import Point, Problem, Tally, make_point

@@ -12,7 +12,7 @@ import runpy
 import sys
 from typing import Any
 
-from tinygrad2.verify.declare import Gathering, gathering
+from tinygrad2.verify.gathering import Gathering, gathering
 
 MEMORY = 4 * 2**30  # bytes of address space, where the system can limit it
 WRITTEN = 64 * 2**20  # bytes in any one file, printed text among them

@@ -1,66 +1,19 @@
 """Declaring what is to be checked: `@derivation(of=...)` above a rule. The rule stays the function it is.
 
-`tinygrad2 check FILE.py` and pytest collect what a file declares; direct calls such as check_vjp(...) count too. While
-a file is being gathered, each runs only in the process that is to run it.
+`tinygrad2 check FILE.py` and pytest collect what a file declares.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from tinygrad2.verify.check import check_double_vjp, check_jacobian, check_vjp
+from tinygrad2.verify.exercises import exercise
+from tinygrad2.verify.gathering import gathering
 from tinygrad2.verify.report import Report
-
-gathering: ContextVar[Gathering | None] = ContextVar("gathering", default=None)
-
-
-@dataclass
-class Gathering:
-    """The derivations met while a file is run: their names, and the report of the one that is wanted."""
-
-    wanted: int | None = None
-    seed: int | None = None
-    order: int | None = None
-    names: list[str] = field(default_factory=list)
-    later: Derivation | None = None
-    report: Report | None = None
-
-    def meet(self, name: str) -> bool:
-        """Note a derivation; True if it is the one to run."""
-        self.names.append(name)
-        return len(self.names) - 1 == self.wanted
-
-    def options(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The options of a check, with those of the command line over them."""
-        over = {"seed": self.seed, "order": self.order}
-        return {**options, **{k: v for k, v in over.items() if v is not None}}
-
-
-def declared(check: Callable[..., Report]) -> Callable[..., Report]:
-    """A check that, while a file is gathered, runs only if it is the wanted one."""
-
-    @functools.wraps(check)
-    def run(subject: Any, rule: Any, *args: Any, **options: Any) -> Report:
-        g = gathering.get()
-        if g is None:
-            return check(subject, rule, *args, **options)
-        own = getattr(subject, "name", None) or options.get("name") or getattr(rule, "__name__", str(rule))
-        if not g.meet(str(own)):
-            return Report(str(own), True, notes=["not run in this process"])
-        token = gathering.set(None)
-        try:
-            options = g.options(options)
-            if check.__name__ not in ("check_vjp", "check"):
-                options.pop("order", None)
-            g.report = check(subject, rule, *args, **options)
-        finally:
-            gathering.reset(token)
-        return g.report
-
-    return run
 
 
 @dataclass
@@ -81,9 +34,6 @@ class Derivation:
 
     def check(self, **over: Any) -> Report:
         """Check the rule; `seed` and `order` may be given."""
-        from tinygrad2.verify.check import check_double_vjp, check_jacobian, check_vjp
-        from tinygrad2.verify.exercises import exercise
-
         options = {**self.options, **over}
         if isinstance(self.of, str):
             return exercise(self.of).check(self.rule, **options)

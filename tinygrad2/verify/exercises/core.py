@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad2.verify.check import jacobian_problem, run, turned
-from tinygrad2.verify.declare import declared
 from tinygrad2.verify.formula import as_rule
+from tinygrad2.verify.gathering import declared
 from tinygrad2.verify.problem import Point, Problem, Tally, Terms, make_point
 from tinygrad2.verify.report import Report
 from tinygrad2.verify.space import Array, Space, WithCotangent
