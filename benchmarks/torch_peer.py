@@ -14,6 +14,7 @@ from torch.func import functional_call, jacrev, vmap
 from torch.nn.functional import cross_entropy
 
 from benchmarks.penalties import CLASSES, DEFENSE, Array
+from benchmarks.torch_deep_defense import deep_defense
 from tinygrad2.kernels import Geometry
 
 
@@ -101,46 +102,7 @@ class Torch:
         return one_hot[(z - 1e30 * one_hot[self.labels]).argmax(1)] - one_hot[self.labels]
 
     def deep_defense(self) -> Tensor:
-        delta, logits = self.walk()
-        rho = delta.flatten(1).norm(dim=1) / self.x.flatten(1).norm(dim=1)
-        rate = torch.where(logits.argmax(1) == self.labels, -DEFENSE["c"], DEFENSE["d"])
-        return cross_entropy(logits, self.labels) + torch.exp(rate * rho).sum() * (DEFENSE["lam"] / len(self.x))
-
-    def walk(self, max_iter: int = 5, overshoot: float = 0.02) -> tuple[Tensor, Tensor]:
-        """DeepFool with one recorded row of the Jacobian: Δ, and the logits of the unperturbed images."""
-        point = self.x.clone().requires_grad_()
-        z = logits = self.net(point)
-        source = logits.detach().argmax(1)
-        wrong = source != self.labels
-        at, start = torch.arange(len(self.x)), self.x
-        r = torch.zeros_like(self.x)
-        delta = torch.zeros_like(self.x)
-        for i in range(max_iter):
-            k = torch.where(wrong[at], self.labels[at], self.nearest(z, point, source))
-            f = (z.gather(1, k[:, None]) - z.gather(1, source[:, None]))[:, 0]
-            (w,) = torch.autograd.grad(f.sum(), point, create_graph=True)
-            length = w.flatten(1).norm(dim=1)[:, None, None, None]
-            r = r + (f.abs()[:, None, None, None] / length) * (w / length)
-            with torch.no_grad():
-                now = self.net(start + (1 + overshoot) * r).argmax(1)
-            stop = torch.where(wrong[at], now == self.labels[at], now != source) | (i + 1 == max_iter)
-            delta = delta.index_add(0, at[stop], (1 + overshoot) * r[stop])
-            at, start, r, source = at[~stop], start[~stop], r[~stop], source[~stop]
-            if not len(at):
-                break
-            point = start + r
-            z = self.net(point)
-            source = torch.where(wrong[at], z.detach().argmax(1), source)
-        return delta, logits
-
-    def nearest(self, z: Tensor, point: Tensor, source: Tensor) -> Tensor:
-        """The class with the nearest linearised boundary, from one unrecorded backward pass for each class."""
-        rows = [torch.autograd.grad(z[:, k].sum(), point, retain_graph=True)[0].flatten(1) for k in range(CLASSES)]
-        jacobian, n = torch.stack(rows, 1), torch.arange(len(source))
-        length = (jacobian - jacobian[n, source][:, None]).norm(dim=2)
-        distance = (z.detach() - z.detach()[n, source][:, None]).abs() / length
-        distance[n, source] = torch.inf
-        return distance.argmin(1)
+        return deep_defense(self.net, self.x, self.labels, **DEFENSE)
 
     def deepfool(self, x: Array) -> float | None:
         """Mean norm of foolbox's DeepFool perturbations, at most 50 steps, batches of 100; None without foolbox."""
