@@ -12,7 +12,6 @@ from typing import Any
 
 from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
 from tinygrad2.autodiff.node import Node, is_recording, recording
-from tinygrad2.autodiff.primitive import Primitive, zero
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.kernels.backend import freeze, xp
 
@@ -27,14 +26,12 @@ class Algebra:
     stack: Callable[[Tensors, int], Tensor]
     reshape: Callable[[Tensor, tuple[int, ...]], Tensor]
     concatenate: Callable[[Tensors], Tensor]
+    identity: Callable[[Tensor], Tensor]
+    derivative_of: Callable[[Tensor, Tensor], Tensor]
 
 
 algebra = Algebra()
 _by_id = attrgetter("id")
-
-# A derivative of y depends on all that y depends on, if only by the derivative zero (that of a linear function does).
-# This keeps the connection, so that differentiating it again gives zeros and not an error.
-_derivative_of = Primitive("derivative_of", lambda c, y: c).vjp(lambda g, z, c, y: g, zero)
 
 
 def reachable(roots: Sequence[Node], edges: str = "parents") -> list[Node]:
@@ -160,7 +157,7 @@ def _accumulate(pending: dict[Node, Tensor], node: Node, c: Tensor, source: str)
 def _connected(c: Tensor, origins: Tensors) -> Tensor:
     for y in origins:
         if y.node is not None:
-            c = _derivative_of(c, y)
+            c = algebra.derivative_of(c, y)
     return c
 
 

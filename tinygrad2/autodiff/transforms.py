@@ -15,7 +15,6 @@ import numpy as np
 from tinygrad2.autodiff.engine import algebra, made_before, pull, seed, zeros_like
 from tinygrad2.autodiff.errors import NotConnected, NotRecorded
 from tinygrad2.autodiff.node import is_recording, next_id, recording
-from tinygrad2.autodiff.primitive import identity
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.autodiff.tree import flatten
 from tinygrad2.kernels.backend import device_of, to_device
@@ -140,7 +139,7 @@ def stop_gradient(x: Tensor) -> Tensor:
 def _fresh(x: Any, outer: bool) -> Tensor:
     """The tensor that f is to see: linked to x where an outer derivative may ask for it, else a leaf of its own."""
     x = _tensor(x)
-    return identity(x) if outer and x.node is not None else Tensor(x.array, requires_grad=True, name=x.name)
+    return algebra.identity(x) if outer and x.node is not None else Tensor(x.array, requires_grad=True, name=x.name)
 
 
 def _tensor(x: Any) -> Tensor:
