@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.penalties import DEFENSE, Array
 from tinygrad2 import data, nn, robust
 from tinygrad2.ops import cross_entropy
 
-BATCH, CLASSES = 100, 10
+BATCH = 100
 SGD: dict[str, Any] = {"lr": 5e-4, "momentum": 0.9, "weight_decay": 5e-4}
-DEFENSE: dict[str, Any] = {"lam": 15.0, "c": 25.0, "d": 5.0}
 
-Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchmarks.steps import CLASSES, DEFENSE, SGD, Array, State
+from benchmarks.penalties import CLASSES, DEFENSE, Array
+from benchmarks.steps import SGD, State
 from benchmarks.torch_deep_defense import deep_defense
 
 

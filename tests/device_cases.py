@@ -308,7 +308,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
     "rho": lambda net, x, labels: [("rho", robust.rho(net, x))],
     "table_row": lambda net, x, labels: [
-        ("row", np.array([*(row := robust.table_row(net, x, labels, 0.1))[:2], *row.fgs.values()]))
+        ("row", np.array([*(row := robust.table_row(robust.FGS(net, x, labels), 0.1))[:2], *row.fgs.values()]))
     ],
     "walk": lambda net, x, labels: [("delta", robust.walk(net, Tensor(x).to(_device(net)), labels).delta)],
 }

@@ -471,7 +471,7 @@ def test_epsilon_ref_is_the_first_crossing_where_accuracy_recovers() -> None:
 def test_a_row_of_the_table_is_made_of_the_metrics_whatever_the_batches() -> None:
     net, x = convnet(6), images(17, 23)
     y = mixed_labels(net, x)
-    row = robust.table_row(net, x, y, 0.5, mode="coded", progress=lambda parts: parts)
+    row = robust.table_row(robust.FGS(net, x, y), 0.5, mode="coded", progress=lambda parts: parts)
     fgs = robust.FGS(net, x, y, batch_size=4)
     assert row.accuracy == robust.accuracy(net, x, y, batch_size=5) == (robust.predict(net, x, 3) == y).mean()
     assert row.rho2 == pytest.approx(robust.rho(net, x, mode="coded", batch_size=6).mean(), rel=1e-12)

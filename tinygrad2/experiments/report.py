@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-
 from tinygrad2 import __version__, robust
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
@@ -21,8 +19,8 @@ from tinygrad2.experiments.progress import over_batches, say
 from tinygrad2.experiments.subject import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
+from tinygrad2.robust.metrics import SHARES
 
-SHARES = (0.2, 0.5, 1.0)  # of ε_ref: the columns of table 1
 LARGEST = 255.0  # where the search for ε_ref ends: the whole range of the pixels
 PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-learn")
 
@@ -82,15 +80,14 @@ class Table:
 
 def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
-    x, y, mode = dataset.x_test, dataset.y_test, settings.mode
+    x, y = dataset.x_test, dataset.y_test
     fgs = {name: robust.FGS(net.eval(), x, y, saturating=settings.saturating) for name, net in nets.items()}
     found = list(fgs.values())[-1].epsilon_ref(LARGEST)
     epsilon_ref = found if found < float("inf") else None
     rows = {}
-    for name, net in nets.items():
-        ratios = robust.rho(net, x, mode=mode, progress=over_batches(f"rho2 of {name}"))
-        columns = {} if epsilon_ref is None else {s: fgs[name].accuracy(s * epsilon_ref) for s in SHARES}
-        rows[name] = Robustness(robust.accuracy(net, x, y), float(ratios.mean(dtype=np.float64)), columns)
+    for name in nets:
+        progress = over_batches(f"rho2 of {name}")
+        rows[name] = robust.table_row(fgs[name], epsilon_ref, mode=settings.mode, progress=progress)
     motionless = {name: float((f.directions == 0).reshape(len(x), -1).all(1).mean()) for name, f in fgs.items()}
     return Table(epsilon_ref, len(x), settings, rows, motionless)
 

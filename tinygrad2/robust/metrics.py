@@ -17,9 +17,10 @@ from tinygrad2.robust.attack import accept, argmax, sizes
 from tinygrad2.robust.deepfool import deepfool
 from tinygrad2.robust.fgsm import check_epsilon, sign_direction
 
-__all__ = ["FGS", "Robustness", "accuracy", "in_batches", "predict", "rho", "table_row"]
+__all__ = ["FGS", "SHARES", "Robustness", "accuracy", "in_batches", "predict", "rho", "table_row"]
 
 Array = np.ndarray[Any, Any]
+SHARES = (0.2, 0.5, 1.0)  # of ε_ref: the columns of table 1
 Progress = Callable[[list[slice]], Iterable[slice]]
 
 
@@ -129,21 +130,16 @@ class Robustness(NamedTuple):
 
 
 def table_row(
-    net: Layer,
-    x: Array,
-    labels: Array,
-    epsilon_ref: float,
-    *,
-    mode: str = "corrected",
-    saturating: bool = False,
-    progress: Progress | None = None,
+    fgs: FGS, epsilon_ref: float | None, *, mode: str = "corrected", progress: Progress | None = None
 ) -> Robustness:
-    """Accuracy, ρ₂, and accuracy at 0.2, 0.5 and 1.0 of ε_ref (the defended net's, for every row of its table)."""
-    fgs = FGS(net, x, labels, saturating=saturating)
+    """Accuracy, ρ₂, and, if there is an ε_ref, accuracy at its SHARES (the defended net's, for every row of a table).
+
+    fgs: of the net and the images that the row is about. progress: of ρ₂.
+    """
     return Robustness(
-        accuracy(net, x, labels),
-        float(rho(net, x, mode=mode, progress=progress).mean(dtype=np.float64)),
-        {share: fgs.accuracy(share * epsilon_ref) for share in (0.2, 0.5, 1.0)},
+        accuracy(fgs.net, fgs.x, fgs.labels),
+        float(rho(fgs.net, fgs.x, mode=mode, progress=progress).mean(dtype=np.float64)),
+        {} if epsilon_ref is None else {share: fgs.accuracy(share * epsilon_ref) for share in SHARES},
     )
 
 
