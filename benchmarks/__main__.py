@@ -20,10 +20,7 @@ from benchmarks.lenet_step import THREAD_VARIABLES, environment, load, write
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = {"lenet": 100, "tf_tutorial": 100, "model_a": 100, "model_b": 50, "model_c": 100}  # and their batches
-# Relative difference that still counts as agreement of a step's value and gradient: float32, and for Deep Defense
-# iterates that pass through kinks.
-AGREEMENT = {"deep defense": (1e-2, 0.3)}
-CLOSE = (1e-4, 1e-2)
+CLOSE = (1e-4, 1e-2)  # relative difference in float32 that still counts as agreement of a step's value and gradient
 ABSENT = {"torch": "PyTorch", "foolbox": "foolbox (DeepFool)"}
 NOT_COMPARED = "JAX, HIPS autograd and torch.compile (no double backward) are not compared"
 
@@ -65,7 +62,7 @@ def check(step: str, taking_part: list[Any], calls: dict[str, Callable[[], Any]]
     """SystemExit unless all sides give the same value and gradient. It also compiles and warms up everything."""
     import numpy as np
 
-    value_tolerance, gradient_tolerance = AGREEMENT.get(step, CLOSE)
+    value_tolerance, gradient_tolerance = CLOSE
     results = [(calls[side.name](), side.gradient()) for side in taking_part if side.name in calls]
     (value, gradient), *others = results
     for v, g in others:
