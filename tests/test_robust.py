@@ -21,7 +21,9 @@ from tinygrad2.ops import concatenate, norm, ratio, reshape, sum
 
 Array = np.ndarray[Any, Any]
 
-deepfool_module = sys.modules["tinygrad2.robust.deepfool"]  # the package's attribute of this name is the function
+deepfool_module = sys.modules[
+    "tinygrad2.robust.attacks.deepfool"
+]  # the package's attribute of this name is the function
 EPSILON = {"corrected": 0.0, "coded": 5e-6}  # added to each component inside ‖w‖
 MODES = tuple(EPSILON)
 OVERSHOOT = 0.02

@@ -14,7 +14,7 @@ from tinygrad2.experiments.report import versions
 from tinygrad2.kernels import why_no_gpu, why_no_numba
 from tinygrad2.nn import OPTIMIZERS
 from tinygrad2.nn.models import MODELS
-from tinygrad2.robust.deepfool import MODES
+from tinygrad2.robust.attacks.deepfool import MODES
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 

@@ -18,7 +18,7 @@ from tinygrad2.experiments.folder import ELSEWHERE, make_folder
 from tinygrad2.experiments.progress import Track
 from tinygrad2.nn import Layer
 from tinygrad2.robust import AttackResult
-from tinygrad2.robust.fgsm import check_epsilon
+from tinygrad2.robust.attacks.fgsm import check_epsilon
 
 Array = np.ndarray[Any, Any]
 BATCH = 100

@@ -22,7 +22,7 @@ from typing import Any
 from tinygrad2.data import LOADERS
 from tinygrad2.nn import OPTIMIZERS
 from tinygrad2.nn.models import MODELS
-from tinygrad2.robust.deepfool import MODES
+from tinygrad2.robust.attacks.deepfool import MODES
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tinygrad2.experiments.progress import over_batches, say
 from tinygrad2.experiments.subject import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
-from tinygrad2.robust.metrics import SHARES
+from tinygrad2.robust.metrics.table import SHARES
 
 LARGEST = 255.0  # where the search for ε_ref ends: the whole range of the pixels
 PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-learn")

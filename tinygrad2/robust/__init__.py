@@ -1,27 +1,13 @@
-"""Attacks, defenses and robustness metrics, written in terms of layers and primitives alone.
+"""Attacks, penalties, defenses and robustness metrics, written in terms of layers and primitives alone.
 
-Reading them is reading the papers' formulas.
+Reading them is reading the papers' formulas. Each room lists its names; all of them are here.
 """
 
+from tinygrad2.robust import attacks, defenses, metrics, penalties
 from tinygrad2.robust.attack import AttackResult
-from tinygrad2.robust.deep_defense import DeepDefenseLoss, deep_defense
-from tinygrad2.robust.deepfool import deepfool, walk
-from tinygrad2.robust.fgsm import fgsm, loss_gradient, sign_direction
-from tinygrad2.robust.metrics import FGS, Robustness, accuracy, predict, rho, table_row
+from tinygrad2.robust.attacks import *  # noqa: F403
+from tinygrad2.robust.defenses import *  # noqa: F403
+from tinygrad2.robust.metrics import *  # noqa: F403
+from tinygrad2.robust.penalties import *  # noqa: F403
 
-__all__ = [
-    "FGS",
-    "AttackResult",
-    "DeepDefenseLoss",
-    "Robustness",
-    "accuracy",
-    "deep_defense",
-    "deepfool",
-    "fgsm",
-    "loss_gradient",
-    "predict",
-    "rho",
-    "sign_direction",
-    "table_row",
-    "walk",
-]
+__all__ = ["AttackResult", *attacks.__all__, *defenses.__all__, *metrics.__all__, *penalties.__all__]

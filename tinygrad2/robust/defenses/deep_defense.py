@@ -11,7 +11,7 @@ from tinygrad2.nn import Layer
 from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust.attack import Flags, accept, argmax, sizes
-from tinygrad2.robust.deepfool import walk
+from tinygrad2.robust.attacks.deepfool import walk
 
 
 class DeepDefenseLoss(NamedTuple):

@@ -1,0 +1,6 @@
+"""Attacks of one calling form, `attack(net, x, labels, ...) -> AttackResult`."""
+
+from tinygrad2.robust.attacks.deepfool import deepfool, walk
+from tinygrad2.robust.attacks.fgsm import fgsm, loss_gradient, sign_direction
+
+__all__ = ["deepfool", "fgsm", "loss_gradient", "sign_direction", "walk"]
