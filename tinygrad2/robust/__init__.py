@@ -4,10 +4,10 @@ Reading them is reading the papers' formulas. Each room lists its names; all of 
 """
 
 from tinygrad2.robust import attacks, defenses, metrics, penalties
-from tinygrad2.robust.attack import AttackResult
+from tinygrad2.robust.attack import AttackResult, Diagnostic
 from tinygrad2.robust.attacks import *  # noqa: F403
 from tinygrad2.robust.defenses import *  # noqa: F403
 from tinygrad2.robust.metrics import *  # noqa: F403
 from tinygrad2.robust.penalties import *  # noqa: F403
 
-__all__ = ["AttackResult", *attacks.__all__, *defenses.__all__, *metrics.__all__, *penalties.__all__]
+__all__ = ["AttackResult", "Diagnostic", *attacks.__all__, *defenses.__all__, *metrics.__all__, *penalties.__all__]

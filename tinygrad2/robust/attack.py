@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
+class Diagnostic:
+    """Whether an attack had a gradient to follow, and the signs that it was misled (gradient masking)."""
+
+    zero_gradients: float  # share of the samples classified right at x whose gradient there is exactly 0
+    loss_change: float  # mean cross-entropy at the adversarial points minus that at x
+    probes: Mapping[str, float] = field(default_factory=dict)  # share of the samples that each honesty check fools
+    warnings: tuple[str, ...] = ()  # sentences
+
+
+@dataclass(frozen=True)
 class AttackResult:
     """What an attack found, per sample."""
 
@@ -24,6 +35,7 @@ class AttackResult:
     success: Flags  # (N,): the net gets the perturbed sample wrong
     norms: np.ndarray[Any, Any]  # (N,) size of the perturbation, in the attack's own norm
     iterations: Integers  # (N,) steps taken
+    diagnostic: Diagnostic | None = None
 
 
 def accept(net: Layer, x: Any) -> Tensor:

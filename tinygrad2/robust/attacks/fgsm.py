@@ -50,8 +50,9 @@ def fgsm(
     box: tuple[float, float] | None = None,
     saturating: bool = False,
 ) -> AttackResult:
-    """x + epsilon · sign(∂CE/∂x), sign(0) = 0, clipped to the box if one is given. x: (N, ...), epsilon in its units.
+    """One step of size epsilon along the sign of the loss gradient.
 
+    x + epsilon · sign(∂CE/∂x), sign(0) = 0, clipped to the box if one is given. x: (N, ...), epsilon in its units.
     Norms are l∞. `saturating`: see `sign_direction`.
     """
     check_epsilon(epsilon)

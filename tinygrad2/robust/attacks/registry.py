@@ -1,0 +1,46 @@
+"""Every attack by its name: what the command line, the tables and the listing know of it.
+
+An attack joins by one row; its options are the keyword parameters of its function, its explanation the first line of
+the docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter, getdoc, signature
+from typing import NamedTuple
+
+from tinygrad2.nn.layer import nearest
+from tinygrad2.robust.attack import AttackResult
+from tinygrad2.robust.attacks.deepfool import deepfool
+from tinygrad2.robust.attacks.fgsm import fgsm
+
+
+class Attack(NamedTuple):
+    """run(net, x, labels, **options), and the norm that its result is measured in."""
+
+    run: Callable[..., AttackResult]
+    norm: str
+
+    @property
+    def summary(self) -> str:
+        """What it does, in one line."""
+        return (getdoc(self.run) or "").partition("\n")[0]
+
+    @property
+    def options(self) -> dict[str, Parameter]:
+        """Its options by name; one without a default, such as epsilon, must be given."""
+        return dict(list(signature(self.run).parameters.items())[3:])
+
+
+ATTACKS = {
+    "deepfool": Attack(deepfool, "l2"),
+    "fgsm": Attack(fgsm, "l∞"),
+}
+
+
+def find_attack(name: str) -> Attack:
+    """The attack of that name. Raises ValueError that suggests the nearest known name."""
+    if name not in ATTACKS:
+        raise ValueError(f"unknown attack {name!r}{nearest(name, ATTACKS)}; known: {', '.join(ATTACKS)}")
+    return ATTACKS[name]
