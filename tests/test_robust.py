@@ -259,7 +259,7 @@ def test_the_modes_differ_by_the_constant_inside_the_norm_and_nowhere_else() -> 
 def test_a_dead_net_is_not_moved_and_nothing_is_nan(mode: str) -> None:
     net, x, y = convnet(), images(8, 4), np.array([0, 1, 2, 3])
     net["fc1"].bias.data = np.full(4, -1e3)  # type: ignore[attr-defined]
-    found = robust.deepfool(net, x, mode=mode)
+    found = robust.deepfool(net, x, mode=mode, max_iter=5)
     np.testing.assert_array_equal(found.adversarial.numpy(), x)
     assert not found.success.any() and (found.iterations == 5).all() and not found.norms.any()
     loss = robust.deep_defense(net, x, y, mode=mode)

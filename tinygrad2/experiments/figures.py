@@ -104,7 +104,7 @@ def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.Pa
     x, labels = dataset.x_test[at], dataset.y_test[at]
     found = {}
     for name, net in nets.items():
-        result = robust.deepfool(net.eval(), x, mode=mode)
+        result = robust.deepfool(net.eval(), x, mode=mode, max_iter=5)  # the paper's ρ₂
         ratios = result.norms / np.linalg.norm(x.reshape(len(x), -1), axis=1)
         found[name] = (result.adversarial.numpy(), [f"ρ {ratio:.2f}" for ratio in ratios])
     grid(dataset, x, labels, found, nets, path)

@@ -1,9 +1,9 @@
-"""DeepFool (Moosavi-Dezfooli et al. 2016) for the l2 norm, as a recursive network that can be differentiated.
+"""DeepFool (Moosavi-Dezfooli et al. 2016) for l_p norms, as a recursive network that can be differentiated.
 
 At each iteration the network is linearised at x + r, and r moves to the nearest linearised boundary between the class l
-that it leaves and another class k (Deep Defense, equations 1 and 2):
+that it leaves and another class k (Deep Defense, equations 1 and 2; DeepFool, section 3.3, for other p; 1/p + 1/q = 1):
 
-    step = |f| / ‖w‖ · w / ‖w‖,     f = ⟨u, z⟩,   w = Jᵀu = rev(u),   u = e_k - e_l
+    step = |f| / ‖w‖_q · (|w| / ‖w‖_q)^(q-1) · sign(w),     f = ⟨u, z⟩,   w = Jᵀu = rev(u),   u = e_k - e_l
 
 The nearest k is found with an unrecorded pass for all classes. After that choice the gradient reaches one w only, so
 only that one is recorded. Iterates are differentiated through; the choice of k, masks, pooling indices and "already
@@ -19,10 +19,12 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Trace
-from tinygrad2.ops import abs, concatenate, norm, ratio, reshape, sum
+from tinygrad2.ops import abs, clip, concatenate, ratio, reshape, sum
 from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust import lp
 from tinygrad2.robust.attack import AttackResult, Flags, Integers, accept, argmax
 
+Box = tuple[float, float] | None
 # What is added to each component inside the norm of w: the authors' code needs it to avoid 0/0, our norm does not.
 EPSILON = {"corrected": 0.0, "coded": 5e-6}
 MODES = tuple(EPSILON)
@@ -40,7 +42,14 @@ class Walk:
 
 
 def walk(
-    net: Layer, x: Tensor, labels: Any = None, mode: str = "corrected", max_iter: int = 5, overshoot: float = 0.02
+    net: Layer,
+    x: Tensor,
+    labels: Any = None,
+    mode: str = "corrected",
+    max_iter: int = 5,
+    overshoot: float = 0.02,
+    p: float = 2,
+    box: Box = None,
 ) -> Walk:
     """DeepFool from x. x: (N, ...); labels: N integers in [0, K).
 
@@ -48,8 +57,10 @@ def walk(
     sample walks to its true class instead, away from the class that it has at each iteration. Success is tested at
     x + (1 + overshoot)·r, which is also where the walk ends; a sample that succeeded stops.
     mode: "corrected" has gradient 0 where ‖w‖ is 0; "coded" adds 5e-6 to each component inside ‖w‖, as the authors do.
+    box: every point of the walk is clipped to it. The recorded derivatives are those of p = 2 in the papers' use.
     """
-    _check_options(mode, max_iter, overshoot)
+    _check_options(mode, max_iter, overshoot, p)
+    geometry = _Geometry(lp.dual(p), EPSILON[mode])
     trace = net.trace(x)
     logits = trace.output
     source = argmax(logits)
@@ -61,10 +72,11 @@ def walk(
     at, start, r = np.arange(len(source)), x, None  # of the samples that still move; so are source and goal from here
     ended: list[tuple[Integers, Tensor]] = []
     for i in range(1, max_iter + 1):
-        step = _step(trace, source, goal, EPSILON[mode])
+        step = _step(trace, source, goal, geometry)
         r = step if r is None else r + step
+        r = _within(start, r, box)
         with no_grad():
-            now = argmax(net(start + r * (1 + overshoot)))
+            now = argmax(net(start + _within(start, r * (1 + overshoot), box)))
         fooled[at] = reached = np.where(goal == ANY, now != source, now == goal)
         iterations[at] = i
         stop = reached | (i == max_iter)
@@ -77,50 +89,81 @@ def walk(
         source = np.where(goal == ANY, source, argmax(trace.output))
     order = np.argsort(np.concatenate([samples for samples, _ in ended]))
     delta = concatenate([piece for _, piece in ended])[order] * (1 + overshoot)
-    return Walk(delta, logits, fooled, iterations)
+    return Walk(_within(x, delta, box), logits, fooled, iterations)
 
 
 def deepfool(
-    net: Layer, x: Any, labels: Any = None, *, mode: str = "corrected", max_iter: int = 5, overshoot: float = 0.02
+    net: Layer,
+    x: Any,
+    labels: Any = None,
+    *,
+    p: float = 2,
+    box: Box = None,
+    mode: str = "corrected",
+    max_iter: int = 50,
+    overshoot: float = 0.02,
 ) -> AttackResult:
-    """The smallest l2 perturbation that DeepFool finds, for each image; no clipping. x: (N, ...).
+    """The smallest l_p perturbation that DeepFool finds for each image. x: (N, ...); p: 1 ≤ p ≤ ∞ (`float("inf")`).
 
     labels: say only which samples count as fooled in `success` (those that the net gets wrong already do); the attack
-    leaves the predicted class, as the paper's ρ₂ demands. The net is used in the mode (train or eval) that it is in.
+    leaves the predicted class, as the papers' ρ demands. The net is used in the mode (train or eval) that it is in.
+    max_iter: 50, as in DeepFool's own experiments; inside the Deep Defense loss (`walk`) and in its ρ₂ (`rho`) it is 5.
+    box: none unless given, for results pushed back into a box afterwards are rarely adversarial; given one, every point
+    of the walk is clipped to it, and success is what the net says inside. mode: see `walk`.
     """
     x = accept(net, x)
     with no_grad():
-        found = walk(net, x, None, mode, max_iter, overshoot)
-        norms = norm(reshape(found.delta, (x.shape[0], -1)), 1).numpy()
+        found = walk(net, x, None, mode, max_iter, overshoot, p, box)
+        norms = lp.length(reshape(found.delta, (x.shape[0], -1)), p).numpy()[:, 0]
         success = found.fooled
         if labels is not None:
             success = success | (argmax(found.logits) != check_labels(labels, *found.logits.shape))
-        return AttackResult(x + found.delta, success, norms, found.iterations)
+        adversarial = x + found.delta
+        adversarial = adversarial if box is None else clip(adversarial, *box)
+        return AttackResult(adversarial, success, norms, found.iterations)
 
 
-def _check_options(mode: str, max_iter: int, overshoot: float) -> None:
+def _check_options(mode: str, max_iter: int, overshoot: float, p: float) -> None:
     if mode not in MODES:
         raise ValueError(f"unknown mode {mode!r}; expected one of {', '.join(map(repr, MODES))}")
+    if mode == "coded" and p != 2:
+        raise ValueError(f"mode 'coded' is the Deep Defense authors' l2 code; for p = {p} use mode 'corrected'")
     if max_iter < 1:
         raise ValueError(f"DeepFool: max_iter is a number of steps and must be at least 1, got {max_iter}")
     if not 0 <= overshoot < np.inf:
         raise ValueError(f"DeepFool: overshoot is a share of the step and must be finite and ≥ 0, got {overshoot}")
 
 
-def _step(trace: Trace, source: Integers, goal: Integers, epsilon: float) -> Tensor:
+def _within(x: Tensor, delta: Tensor, box: Box) -> Tensor:
+    """The part of a move from x that stays inside the box."""
+    return delta if box is None else clip(x + delta, *box) - x
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """How the normal of a boundary is measured: the dual exponent, and what is added inside the norm."""
+
+    q: float
+    epsilon: float
+
+    def length(self, w: Tensor) -> Tensor:
+        return lp.length(w + self.epsilon if self.epsilon else w, self.q)
+
+
+def _step(trace: Trace, source: Integers, goal: Integers, geometry: _Geometry) -> Tensor:
     """The smallest move of each sample onto a boundary of the linearised net. Result: (n, *in)."""
     free = goal == ANY
-    k = np.where(free, _nearest(trace, source, epsilon), goal) if free.any() else goal
-    f, w, length = _boundary(trace, _differences(trace, k, source), epsilon)
-    return reshape(ratio(f, length) * ratio(w, length), trace.input.shape)
+    k = np.where(free, _nearest(trace, source, geometry), goal) if free.any() else goal
+    f, w, length = _boundary(trace, _differences(trace, k, source), geometry)
+    return reshape(ratio(f, length) * lp.steepest(w, length, geometry.q), trace.input.shape)
 
 
-def _nearest(trace: Trace, source: Integers, epsilon: float) -> Integers:
-    """The class whose linearised boundary is nearest, for each sample: argmin |⟨u, z⟩| / ‖Jᵀu‖ over all but its own."""
+def _nearest(trace: Trace, source: Integers, geometry: _Geometry) -> Integers:
+    """The class whose linearised boundary is nearest, for each sample: argmin |⟨u, z⟩| / ‖Jᵀu‖_q, without its own."""
     others = np.arange(trace.output.shape[1] - 1)[:, None]
     others = others + (others >= source)  # (K-1, n): all classes but the sample's own, in order
     with no_grad():
-        f, _, length = (t.numpy() for t in _boundary(trace, _differences(trace, others, source), epsilon))
+        f, _, length = (t.numpy() for t in _boundary(trace, _differences(trace, others, source), geometry))
     distance = np.divide(f, length, out=np.full_like(length, np.inf), where=length > 0)[..., 0]
     return others[distance.argmin(0), np.arange(len(source))]
 
@@ -131,7 +174,7 @@ def _differences(trace: Trace, k: Integers, source: Integers) -> Tensor:
     return Tensor(one_hot[k] - one_hot[source]).to(trace.output.device)
 
 
-def _boundary(trace: Trace, u: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The planes ⟨u, z⟩ + ⟨w, step⟩ = 0: |⟨u, z⟩| (..., n, 1), w = Jᵀu (..., n, D), ‖w‖ (..., n, 1). u: (..., n, K)."""
+def _boundary(trace: Trace, u: Tensor, geometry: _Geometry) -> tuple[Tensor, Tensor, Tensor]:
+    """Planes ⟨u, z⟩ + ⟨w, step⟩ = 0: |⟨u, z⟩| (..., n, 1), w = Jᵀu (..., n, D), ‖w‖_q (..., n, 1); u (..., n, K)."""
     w = reshape(trace.reverse()(u), (*u.shape[:-1], -1))
-    return abs(sum(trace.output * u, -1, keepdims=True)), w, norm(w + epsilon if epsilon else w, -1, keepdims=True)
+    return abs(sum(trace.output * u, -1, keepdims=True)), w, geometry.length(w)
