@@ -69,6 +69,19 @@ CASES: dict[str, tuple[Callable[[Any], nn.Layer], Shape]] = {
     "Residual with shortcut": (lambda d: nn.Residual(nn.Tanh(), nn.Linear(5, 5, dtype=d)), (3, 5)),
 }
 
+# The shape of one input of every model, and the options that make it small where it is large.
+MODELS: dict[str, tuple[Shape, dict[str, Any]]] = {
+    **dict.fromkeys(
+        ["mlp", "lenet", "tf_tutorial", "model_a", "model_b", "model_c", "mosca_cnn"],
+        ((1, 28, 28), {}),
+    ),
+    "mosca_dnn": ((1, 28, 28), {"hidden": (50, 40, 30, 20, 10)}),
+    **dict.fromkeys(["convnet", "nin", "all_conv", "cifar_3conv", "cifar_8conv"], ((3, 32, 32), {})),
+    "speech_cnn": ((1, 98, 40), {}),
+    "alexnet": ((3, 227, 227), {"width": 1 / 16}),
+    "resnet18": ((3, 64, 64), {"width": 1 / 8}),
+}
+
 # Layers that are linear up to declared constants: on small integers every sum is exact, in float32 too.
 EXACT = [name for name in CASES if name.split()[0] in {"Linear", "Conv2d", "ReLU", "MaxPool2d", "Flatten", "Identity"}]
 EXACT += ["AvgPool2d"]  # windows of four

@@ -24,6 +24,7 @@ from device_cases import (
     real,
     robustness,
 )
+from nn_cases import MODELS
 
 import tinygrad2 as tg
 from tinygrad2 import nn
@@ -93,12 +94,14 @@ def test_every_attack_defense_and_metric_gives_the_same_on_the_gpu(cupy: Any, na
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", sorted(nn.models.MODELS))
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_training_step_of_every_model_gives_the_same_on_the_gpu(cupy: Any, name: str) -> None:
+    shape, options = MODELS[name]
+
     def trained(device: str) -> list[tg.Tensor]:
-        net = nn.models.build(name, rng=0, dtype=np.float64).to(device)
+        net = nn.models.build(name, rng=0, dtype=np.float64, **options).to(device)
         optimizer = nn.SGD(net.parameters(), lr=0.01, momentum=0.9)
-        x = leaf(np.random.default_rng(1).uniform(size=(4, 1, 28, 28)), device, "float64")
+        x = leaf(np.random.default_rng(1).uniform(size=(4, *shape)), device, "float64")
         for _ in range(2):
             optimizer.zero_grad()
             loss = tg.cross_entropy(net(x), np.array([3, 1, 4, 1]))

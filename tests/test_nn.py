@@ -320,26 +320,6 @@ def test_moving_to_the_same_device_keeps_values_names_and_sharing() -> None:
 # --- Models -----------------------------------------------------------------------------------------------------------
 
 
-def count(net: nn.Layer) -> int:
-    return sum(p.size for p in net.parameters())
-
-
-def test_the_papers_models_have_the_papers_sizes() -> None:
-    assert count(nn.models.lenet()) == 431_080
-    papers = {"tf_tutorial": 3_274_634, "model_a": 710_218, "model_b": 1_460_938, "model_c": 567_434}
-    assert {name: count(nn.models.build(name)) for name in papers} == papers
-    assert count(nn.models.mlp()) == (784 + 1) * 500 + (500 + 1) * 150 + (150 + 1) * 10
-    for name in nn.models.MODELS:
-        assert nn.models.build(name, classes=7)(np.zeros((2, 1, 28, 28), np.float32)).shape == (2, 7)
-
-
-def test_an_unknown_model_suggests_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"unknown model 'lennet' \(did you mean 'lenet'\?\); known: mlp, lenet"):
-        nn.models.build("lennet")
-    with pytest.raises(ValueError, match="unknown model 'transformer'; known: mlp, lenet"):
-        nn.models.build("transformer")
-
-
 def test_the_reference_lenet_loads_by_name_and_reads_mnist(data_file: Callable[[str], Path]) -> None:
     net = nn.models.lenet()
     net.load_state_dict(nn.load(data_file("lenet-reference.npz")))

@@ -1,6 +1,6 @@
 """Layers, each with its reverse layer; containers, initial values, optimizers, models, and files of parameters."""
 
-from tinygrad2.nn import init, models, reverse
+from tinygrad2.nn import init, models, reverse, schedules
 from tinygrad2.nn.containers import Residual, Sequential
 from tinygrad2.nn.init import manual_seed
 from tinygrad2.nn.io import atomic_write, load, save
@@ -24,7 +24,7 @@ from tinygrad2.nn.layers import (
     Softmax,
     Tanh,
 )
-from tinygrad2.nn.optim import OPTIMIZERS, SGD, Adam, Optimizer, RMSprop
+from tinygrad2.nn.optim import OPTIMIZERS, SGD, WAME, Adam, Optimizer, RMSprop
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.rng import rng_state, set_rng_state
 from tinygrad2.nn.trace import ReverseNetwork, Trace
@@ -32,6 +32,7 @@ from tinygrad2.nn.trace import ReverseNetwork, Trace
 __all__ = [
     "OPTIMIZERS",
     "SGD",
+    "WAME",
     "Adam",
     "AvgPool2d",
     "BatchNorm1d",
@@ -66,5 +67,6 @@ __all__ = [
     "reverse",
     "rng_state",
     "save",
+    "schedules",
     "set_rng_state",
 ]

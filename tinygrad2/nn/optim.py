@@ -138,4 +138,40 @@ class RMSprop(Optimizer):
         return g / (v[i] ** 0.5 + self.eps)
 
 
-OPTIMIZERS = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop}
+class WAME(Optimizer):
+    """(ζ/Z) g/√v: ζ grows while an entry of g keeps its sign and shrinks when that flips; Z, v average ζ, g².
+
+    Mosca & Magoulas, ESANN 2017. ζ starts at 1, and stays where this gradient or the one before is 0. The averages are
+    bias-corrected as Adam's, so the first step is lr·sign(g); averages that start at 0 would make it 31.6 times as
+    long. Where all gradients were 0, eps makes of 0/0 a step of 0.
+    """
+
+    slots = ("zeta", "mean_zeta", "square", "previous")
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        alpha: float = 0.9,
+        factors: tuple[float, float] = (0.1, 1.2),
+        bounds: tuple[float, float] = (0.01, 100.0),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.alpha, self.eps = float(alpha), float(eps)
+        self.factors, self.bounds = (float(factors[0]), float(factors[1])), (float(bounds[0]), float(bounds[1]))
+        super().__init__(params, lr, weight_decay)
+        self.state["zeta"] = [a + 1 for a in self.state["zeta"]]
+
+    def direction(self, i: int, g: Array) -> Array:
+        zeta, z, v, previous = (self.state[slot] for slot in self.slots)
+        (shrink, grow), np_, past = self.factors, xp(g), 1 - self.alpha ** self.steps[i]
+        turn = np_.sign(g) * np_.sign(previous[i])  # of signs: the product of small gradients underflows
+        zeta[i] = np_.where(turn > 0, grow * zeta[i], np_.where(turn < 0, shrink * zeta[i], zeta[i])).clip(*self.bounds)
+        z[i] = self.alpha * z[i] + (1 - self.alpha) * zeta[i]
+        v[i] = self.alpha * v[i] + (1 - self.alpha) * g * g
+        previous[i] = g
+        return zeta[i] / (z[i] / past) * g / ((v[i] / past) ** 0.5 + self.eps)
+
+
+OPTIMIZERS = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop, "wame": WAME}
