@@ -302,6 +302,13 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "deep_defense": _defended("corrected"),
     "deep_defense, as coded": _defended("coded"),
     "deepfool": _attacked(robust.deepfool),
+    "deepfool, l1 in a box": _attacked(lambda net, x, y: robust.deepfool(net, x, y, p=1, box=(0.0, 1.0))),
+    "deepfool, l3": _attacked(lambda net, x, y: robust.deepfool(net, x, y, p=3)),
+    "deepfool, l∞": _attacked(lambda net, x, y: robust.deepfool(net, x, y, p=float("inf"))),
+    "jsma": _attacked(lambda net, x, y: robust.jsma(net, x, y, box=(0.0, 1.0), theta=0.3)),
+    "jsma, pairs to a class": _attacked(
+        lambda net, x, y: robust.jsma(net, x, y, box=(0.0, 1.0), pairs=True, softmax=True, targets=1, gamma=0.5)
+    ),
     "fgsm": _attacked(lambda net, x, labels: robust.fgsm(net, x, labels, 0.1, box=(0.0, 1.0))),
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
     "sign_direction": lambda net, x, labels: [("g", robust.sign_direction(net, Tensor(x).to(_device(net)), labels))],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from strategies import SEEDS
 from test_robust import affine, curved, images
 
-from tinygrad2 import robust
+from tinygrad2 import nn, robust
 from tinygrad2.autodiff import Tensor, autograd
 from tinygrad2.ops import sum
 from tinygrad2.robust import lp
@@ -21,6 +23,7 @@ from tinygrad2.robust import lp
 Array = np.ndarray[Any, Any]
 INF = float("inf")
 EXPONENTS = (1, 1.5, 2, 3, INF)
+jsma_module = sys.modules["tinygrad2.robust.attacks.jsma"]  # the package's attribute of this name is the function
 
 
 @pytest.fixture(autouse=True)
@@ -171,3 +174,113 @@ def test_clipping_a_result_that_only_just_crossed_a_boundary_undoes_it() -> None
 def test_the_coded_mode_belongs_to_l2() -> None:
     with pytest.raises(ValueError, match=r"l2 code; for p = 1"):
         robust.deepfool(curved(0), images(1, 2, (6,)), p=1, mode="coded")
+
+
+# --- Saliency maps
+
+
+def paper_jsma(net: nn.Layer, x: Array, t: int, label: int | None, theta: float, steps: int, pairs: bool) -> Array:
+    """One sample's walk in the box [0, 1], straight from the paper: a loop over all pixels or pairs. x: (1, D)."""
+    x = x.copy()
+    for _ in range(steps):
+        now = robust.predict(net, x)[0]
+        if now == t if label is None else now != label:
+            break
+        jacobian = net.trace(x).jacobian().numpy()[:, 0]
+        free = [i for i in range(x.shape[1]) if (x[0, i] < 1 if theta > 0 else x[0, i] > 0)]
+        best, where = 0.0, None
+        for pixels in itertools.combinations(free, 2 if pairs else 1):
+            alpha = np.sign(theta) * jacobian[t, list(pixels)].sum()
+            beta = np.sign(theta) * np.delete(jacobian, t, 0)[:, list(pixels)].sum()
+            if alpha > 0 and beta < 0 and -alpha * beta > best:
+                best, where = -alpha * beta, list(pixels)
+        if where is None:
+            break
+        x[0, where] = (x[0, where] + theta).clip(0, 1)
+    return x
+
+
+@settings(max_examples=30)
+@given(SEEDS, st.booleans(), st.booleans(), st.sampled_from((1.0, 0.4, -1.0, -0.3)))
+def test_jsma_is_the_papers_loop(seed: int, pairs: bool, targeted: bool, theta: float) -> None:
+    net, x = curved(seed % 100), np.random.default_rng(seed).uniform(0, 1, (6, 6))
+    y = robust.predict(net, x)
+    z = net(x).numpy()
+    t = (y + 1) % 4 if targeted else np.argsort(z, 1)[:, -2]
+    found = robust.jsma(net, x, y, box=(0.0, 1.0), theta=theta, steps=9, pairs=pairs, targets=t if targeted else None)
+    for i in range(6):
+        expected = paper_jsma(net, x[i : i + 1], int(t[i]), None if targeted else int(y[i]), theta, 9, pairs)
+        np.testing.assert_allclose(found.adversarial.numpy()[i], expected[0], 1e-12)
+        assert found.norms[i] == (expected[0] != x[i]).sum()
+    now = robust.predict(net, found.adversarial.numpy())
+    np.testing.assert_array_equal(found.success, now == t if targeted else now != y)
+
+
+@settings(max_examples=60)
+@given(SEEDS, st.integers(0, 30), st.booleans())
+def test_the_best_pair_is_among_the_pixels_that_no_two_others_beat(seed: int, size: int, ties: bool) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((2, 1, size)).round(0 if ties else 9)
+    free = rng.random((1, size)) < 0.8
+    chosen, found = jsma_module._most_salient_pair(a, b, free)
+    products = [
+        (a[0, p] + a[0, q]) * (b[0, p] + b[0, q])
+        for p, q in itertools.combinations(np.flatnonzero(free[0]), 2)
+        if a[0, p] + a[0, q] > 0 and b[0, p] + b[0, q] > 0
+    ]
+    assert found[0] == bool(products)
+    assert chosen.sum() == (2 if products else 0) and not (chosen & ~free).any()
+    if products:
+        assert a[chosen].sum() * b[chosen].sum() == max(products)
+
+
+def test_on_an_affine_net_jsma_saturates_the_pixels_in_the_order_of_their_saliency() -> None:
+    w = np.array([[-1.0, -1.0, -4.0, -9.0], [3.0, 1.0, 2.0, -1.0]])  # -αβ = 3, 1, 8, and pixel 3 has α < 0
+    net, x = affine(w, np.array([100.0, 0.0])), np.full((1, 4), 0.25)
+    states = [
+        robust.jsma(net, x, [0], box=(0.0, 1.0), steps=steps).adversarial.numpy()[0].tolist() for steps in (1, 2, 3, 9)
+    ]
+    assert states[0] == [0.25, 0.25, 1.0, 0.25]
+    assert states[1] == [1.0, 0.25, 1.0, 0.25]
+    assert states[2] == states[3] == [1.0, 1.0, 1.0, 0.25]  # then no pixel is left that would help
+
+
+def test_gamma_is_the_share_of_pixels_that_may_change() -> None:
+    net, x = affine(np.stack([-np.ones(50), np.ones(50)]), np.array([1e3, 0.0])), np.zeros((2, 50))
+    for gamma, pairs, changed in ((0.3, False, 15), (0.3, True, 14), (1.0, True, 50)):
+        found = robust.jsma(net, x, [0, 0], box=(0.0, 1.0), gamma=gamma, pairs=pairs)
+        assert found.norms.tolist() == [changed] * 2 and not found.success.any()
+
+
+def test_a_sample_that_is_wrong_already_is_left_alone() -> None:
+    net, x = curved(2), np.random.default_rng(3).uniform(0, 1, (20, 6))
+    y = (robust.predict(net, x) + 1) % 4
+    found = robust.jsma(net, x, y, box=(0.0, 1.0))
+    np.testing.assert_array_equal(found.adversarial.numpy(), x)
+    assert found.success.all() and not found.iterations.any() and not found.norms.any()
+
+
+def test_on_probabilities_the_map_is_the_square_of_one_derivative_and_underflows_for_a_confident_net() -> None:
+    net, x = curved(2, dtype=np.float32), np.random.default_rng(3).uniform(0, 1, (8, 6)).astype(np.float32)
+    y = robust.predict(net, x)
+    (alpha, minus_beta) = jsma_module._rows(nn.Sequential(net, nn.Softmax()).trace(x), y, 1.0)
+    np.testing.assert_allclose(alpha, minus_beta, 1e-4, 1e-6)
+    net["fc2"].weight.data = net["fc2"].weight.data * np.float32(1e4)  # type: ignore[attr-defined]
+    on = {softmax: robust.jsma(net, x, y, box=(0.0, 1.0), softmax=softmax) for softmax in (False, True)}
+    assert on[False].success.sum() > on[True].success.sum()
+    assert not on[True].norms.any()  # no pixel has a derivative that float32 can tell from 0
+
+
+def test_the_message_of_jsma_says_what_is_wrong() -> None:
+    net, x = curved(2), np.random.default_rng(3).uniform(0, 1, (2, 6))
+    call = lambda **options: robust.jsma(net, x, [0, 1], **{"box": (0.0, 1.0), **options})
+    for message, options in (
+        (r"pixels in \[0, 0.1\]", {"box": (0.0, 0.1)}),
+        (r"gamma is the share .* got 2", {"gamma": 2}),
+        (r"steps must be at least 1, got 0", {"gamma": 0.1}),
+        (r"theta .* not 0, got 0", {"theta": 0}),
+        (r"labels\[0\] is 9", {"targets": 9}),
+        (r"expected 2 integers", {"targets": [0, 1, 2]}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(**options)

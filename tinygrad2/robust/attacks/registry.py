@@ -14,6 +14,7 @@ from tinygrad2.nn.layer import nearest
 from tinygrad2.robust.attack import AttackResult
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm
+from tinygrad2.robust.attacks.jsma import jsma
 
 
 class Attack(NamedTuple):
@@ -36,6 +37,7 @@ class Attack(NamedTuple):
 ATTACKS = {
     "deepfool": Attack(deepfool, "l2"),
     "fgsm": Attack(fgsm, "l∞"),
+    "jsma": Attack(jsma, "l0"),
 }
 
 

@@ -1,0 +1,145 @@
+"""The Jacobian-based saliency map attack (Papernot et al. 2016, section III): few pixels, each changed by much.
+
+A step changes the pixel i, or the pair of pixels, that serves the target class t best and the other classes worst:
+
+    maximise  -α_i β_i   over   α_i = ∂z_t/∂x_i > 0   and   β_i = Σ_{j≠t} ∂z_j/∂x_i < 0      (equations 8 to 10)
+
+A pair has the sums of its two pixels' α and β. Both rows come from one reverse pass, cotangents e_t and 1 - e_t.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.data import check_images
+from tinygrad2.nn import Layer, Sequential, Softmax, Trace
+from tinygrad2.ops import clip, concatenate, reshape
+from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust.attack import AttackResult, Flags, Integers, accept, argmax
+
+Array = np.ndarray[Any, Any]
+
+
+def jsma(
+    net: Layer,
+    x: Any,
+    labels: Any,
+    *,
+    box: tuple[float, float],
+    theta: float | None = None,
+    steps: int = 80,
+    gamma: float | None = None,
+    pairs: bool = False,
+    targets: Any = None,
+    softmax: bool = False,
+) -> AttackResult:
+    """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes. x: (N, ...).
+
+    box: needed, a pixel at its end is left out. theta: added to a pixel, negative to darken; default the whole box.
+    steps: at most; gamma: instead of steps, the share of the pixels that may change (0.145 in the paper's experiments).
+    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do.
+    softmax: derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it underflows
+    for a confident net. Norms are l0: entries changed. A sample without a valid pixel stops.
+    """
+    x = accept(net, x)
+    check_images(x.numpy(), box=box)
+    theta = float(box[1] - box[0] if theta is None else theta)
+    steps = _steps(steps, gamma, x.size // x.shape[0], pairs)
+    if theta == 0 or not np.isfinite(theta):
+        raise ValueError(f"theta is added to a pixel and must be finite and not 0, got {theta}")
+    model = Sequential(net, Softmax()) if softmax else net
+    find = _most_salient_pair if pairs else _most_salient
+    with no_grad():
+        z = net(x)
+        labels, n = check_labels(labels, *z.shape), x.shape[0]
+        goal = _runner_up(z.numpy(), labels) if targets is None else _goal(targets, z)
+        success, iterations = np.zeros(n, bool), np.zeros(n, np.int64)
+        at, here = np.arange(n), x  # the samples that still move
+        ended: list[tuple[Integers, Tensor]] = []
+        for i in range(steps + 1):
+            trace = model.trace(here)
+            now = argmax(trace.output)
+            success[at] = reached = now != labels[at] if targets is None else now == goal[at]
+            iterations[at] = i
+            chosen, found = find(*_rows(trace, goal[at], theta), _free(here, theta, box))
+            stop = reached | ~found | (i == steps)
+            if stop.any():
+                ended.append((at[stop], here[stop]))
+            at, here, chosen = at[~stop], here[~stop], chosen[~stop]
+            if not at.size:
+                break
+            change = Tensor(theta * chosen.astype(x.dtype)).to(x.device)
+            here = clip(here + reshape(change, here.shape), *box)
+        adversarial = concatenate([piece for _, piece in ended])[np.argsort(np.concatenate([s for s, _ in ended]))]
+    changed = (adversarial.numpy() != x.numpy()).reshape(n, -1).sum(1)
+    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations)
+
+
+def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
+    if gamma is not None:
+        if not 0 < gamma <= 1:
+            raise ValueError(f"gamma is the share of the pixels that may change, in (0, 1], got {gamma}")
+        steps = int(gamma * pixels / (2 if pairs else 1))
+    if steps < 1:
+        raise ValueError(f"JSMA: the number of steps must be at least 1, got {steps}")
+    return steps
+
+
+def _runner_up(z: Array, labels: Integers) -> Integers:
+    """The class of largest logit but for the label. z: (N, K)."""
+    return np.where(np.arange(z.shape[1]) == labels[:, None], -np.inf, z).argmax(1)
+
+
+def _goal(targets: Any, z: Tensor) -> Integers:
+    """One class for each sample, of one class for all or N of them."""
+    return check_labels(np.full(z.shape[0], targets) if np.ndim(targets) == 0 else targets, *z.shape)
+
+
+def _rows(trace: Trace, t: Integers, theta: float) -> tuple[Array, Array]:
+    """α and -β of each sample, for a step in the direction of theta: (n, D) each, both to be positive."""
+    target = np.eye(trace.output.shape[1], dtype=trace.output.dtype)[t]
+    rows = trace.reverse()(np.stack([target, 1 - target])).numpy().reshape(2, len(t), -1)
+    return (rows[0], -rows[1]) if theta > 0 else (-rows[0], rows[1])
+
+
+def _free(x: Tensor, theta: float, box: tuple[float, float]) -> Flags:
+    """Which pixels have not reached the end of the box that theta moves them to. Result: (n, D)."""
+    values = x.numpy().reshape(x.shape[0], -1)
+    return values < box[1] if theta > 0 else values > box[0]
+
+
+def _most_salient(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
+    """The pixel of largest a·b, a, b > 0: (n, D), one True a sample; and whether there is one: (n,)."""
+    valid: Array = free & (a > 0) & (b > 0)
+    best = np.where(valid, a * b, -1).argmax(1)
+    chosen: Array = np.arange(a.shape[1]) == best[:, None]
+    return chosen, valid.any(1)
+
+
+def _most_salient_pair(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
+    """The pair of largest (a_p + a_q)·(b_p + b_q), both sums > 0: (n, D), two True a sample; and whether there is one.
+
+    A pixel that two others beat in both a and b is in no best pair that they could not improve; few are left.
+    """
+    chosen, found = np.zeros(a.shape, bool), np.zeros(len(a), bool)
+    for i in range(len(a)):
+        left = _unbeaten(a[i], b[i], np.flatnonzero(free[i]))
+        sum_a, sum_b = (np.add.outer(v[i, left], v[i, left]) for v in (a, b))
+        valid = (sum_a > 0) & (sum_b > 0) & ~np.eye(len(left), dtype=bool)
+        found[i] = valid.any()
+        if found[i]:
+            best = np.where(valid, sum_a * sum_b, -1).argmax()
+            chosen[i, left[list(np.unravel_index(best, valid.shape))]] = True
+    return chosen, found
+
+
+def _unbeaten(a: Array, b: Array, among: Integers) -> Integers:
+    """Those pixels that fewer than two others equal or exceed in both a and b (which of equal ones stay: the first)."""
+    order = among[np.argsort(-a[among], kind="stable")]
+    largest = np.maximum.accumulate(b[order])
+    before = np.r_[-np.inf, largest][: len(order)]  # the largest b of those with larger a, ...
+    second = np.maximum.accumulate(np.minimum(b[order], before))  # ... and the second largest
+    return order[b[order] > np.r_[-np.inf, second][: len(order)]]
