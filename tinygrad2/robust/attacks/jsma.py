@@ -113,10 +113,8 @@ def _free(x: Tensor, theta: float, box: tuple[float, float]) -> Flags:
 
 def _most_salient(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
     """The pixel of largest a·b, a, b > 0: (n, D), one True a sample; and whether there is one: (n,)."""
-    valid: Array = free & (a > 0) & (b > 0)
-    best = np.where(valid, a * b, -1).argmax(1)
-    chosen: Array = np.arange(a.shape[1]) == best[:, None]
-    return chosen, valid.any(1)
+    product: Array = np.where(free & (a > 0) & (b > 0), a * b, -1)
+    return np.arange(a.shape[1]) == product.argmax(1)[:, None], product.max(1) >= 0
 
 
 def _most_salient_pair(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
