@@ -296,6 +296,24 @@ def _defended(mode: str) -> Callable[[Layer, Any, Any], Iterator[tuple[str, Any]
     return parts
 
 
+def _penalized(name: str) -> Callable[[Layer, Any, Any], Iterator[tuple[str, Any]]]:
+    def parts(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
+        penalty = robust.penalty(name)
+        value = penalty(
+            net.trace(Tensor(x).to(_device(net))), labels, **({"rng": 1} if "rng" in penalty.options else {})
+        )
+        yield "value", value
+        grads = tg.autograd.grad(value, net.parameters(), allow_unused=True)
+        yield from ((f"gradient {i}", g) for i, g in enumerate(grads) if g is not None)
+
+    return parts
+
+
+def _fixed(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
+    robust.fix_last_layer(net, rng=2)
+    yield from net.named_tensors()
+
+
 # f(net, x, labels) as named results, x and labels on the host, the net where it is.
 ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "accuracy": lambda net, x, labels: [("accuracy", robust.accuracy(net, x, labels))],
@@ -309,9 +327,15 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "jsma, pairs to a class": _attacked(
         lambda net, x, y: robust.jsma(net, x, y, box=(0.0, 1.0), pairs=True, softmax=True, targets=1, gamma=0.5)
     ),
+    "fix_last_layer": _fixed,
     "fgsm": _attacked(lambda net, x, labels: robust.fgsm(net, x, labels, 0.1, box=(0.0, 1.0))),
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
     "sign_direction": lambda net, x, labels: [("g", robust.sign_direction(net, Tensor(x).to(_device(net)), labels))],
+    **{name: _penalized(name) for name in robust.PENALTIES},
+    "penalty": _penalized("jacobian_l1"),
+    "projection_variance": lambda net, x, labels: [
+        ("variance", robust.projection_variance(net.trace(Tensor(x).to(_device(net)))))
+    ],
     "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
     "rho": lambda net, x, labels: [("rho", robust.rho(net, x))],
     "table_row": lambda net, x, labels: [

@@ -54,3 +54,12 @@ def kaiming_normal(shape: tuple[int, ...], rng: Rng = None, dtype: Any = np.floa
 def xavier_uniform(shape: tuple[int, ...], rng: Rng = None, dtype: Any = np.float32) -> Tensor:
     """Uniform in ±√(6/(fan_in + fan_out)). Glorot & Bengio 2010, equation 16."""
     return uniform(shape, math.sqrt(6 / max(1, sum(fans(shape)))), rng, dtype)
+
+
+def orthonormal(shape: tuple[int, ...], rng: Rng = None, dtype: Any = np.float32) -> Tensor:
+    """Rows that are orthonormal, uniformly among all such matrices. shape: (O, I) with O ≤ I. Saxe et al. 2014."""
+    o, i = shape
+    if o > i:
+        raise ValueError(f"{o} vectors of {i} numbers cannot be orthonormal")
+    q, r = np.linalg.qr(default_rng(rng).normal(size=(i, o)))
+    return parameter((q * np.copysign(1.0, np.diag(r))).T, dtype)

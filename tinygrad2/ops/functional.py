@@ -150,15 +150,15 @@ def cross_entropy(
     """
     if logits.ndim != 2 or 0 in logits.shape or logits.shape[1] < 2:
         raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 and K ≥ 2; got shape {logits.shape}")
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(_REDUCTIONS)}")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(REDUCTIONS)}")
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
     z_t = gather(logits, check_labels(labels, *logits.shape)[:, None], 1)
     loss = logsumexp(subtract(logits, z_t), 1) if saturating else softplus(log_odds_against(logits, labels))
     if label_smoothing:
         loss = add(loss, multiply(sum(subtract(z_t, logits), 1), label_smoothing / logits.shape[1]))
-    return _REDUCTIONS[reduction](loss)
+    return REDUCTIONS[reduction](loss)
 
 
 def log_odds_against(logits: Tensor, labels: Any) -> Tensor:
@@ -171,4 +171,4 @@ def log_odds_against(logits: Tensor, labels: Any) -> Tensor:
     return subtract(logsumexp(where(true, float("-inf"), logits), 1), reshape(gather(logits, t, 1), (-1,)))
 
 
-_REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}

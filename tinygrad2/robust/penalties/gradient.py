@@ -1,0 +1,62 @@
+"""Penalties on one cotangent: input gradients of the cross-entropy (double backpropagation) and of the logit margin.
+
+Drucker & LeCun 1992; Ross & Doshi-Velez 2018; logit-gradient regularisation (Yu et al. 2018), equation 3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor, grad
+from tinygrad2.nn import Trace
+from tinygrad2.ops import abs, cross_entropy, norm, sum
+from tinygrad2.ops.functional import REDUCTIONS, check_labels
+from tinygrad2.robust.penalties.reduction import classes, flat, pick
+
+# The factor of Σ_i ‖∇CE_i‖² for a batch of n.
+FACTORS = {
+    "mean": lambda n: 1.0 / n,
+    "sum": lambda n: 1.0,
+    "drucker-lecun": lambda n: 1.0 / (2 * n),
+    "ross": lambda n: 1.0 / (2 * n * n),
+}
+
+
+def input_gradient(trace: Trace, labels: Any, *, reduction: str = "mean") -> Tensor:
+    """‖∂CE_i/∂x_i‖₂², the squared l2 norm of each sample's own cross-entropy gradient, over the batch of N.
+
+    reduction: "mean" over the batch; "sum" is Jacobian regularisation's equation 7, beside a sum of CE;
+    "drucker-lecun" is ½ of the mean; "ross" is ½ Σ_i ‖∂(mean CE)/∂x_i‖², which N divides twice.
+    λ_mean = λ_drucker-lecun / 2 = λ_ross / (2N) = N·λ_sum.
+    """
+    g = _loss_gradients(trace, labels)
+    return sum(g * g) * pick(FACTORS, reduction, "reduction")(g.shape[0])
+
+
+def input_gradient_l1(trace: Trace, labels: Any, *, reduction: str = "mean") -> Tensor:
+    """‖∂CE_i/∂x_i‖₁: to first order, ε times this is what FGSM adds to the loss. Goodfellow et al. 2015, section 5.
+
+    reduction: "mean", "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum.
+    """
+    return pick(REDUCTIONS, reduction, "reduction")(sum(abs(_loss_gradients(trace, labels)), 1))
+
+
+def logit_margin(trace: Trace, labels: Any, *, squared: bool = True, reduction: str = "mean") -> Tensor:
+    """‖∇ₓ[max_{j≠t} z_j - z_t]‖₂², one cotangent e_j* - e_t, j* a constant. Logit-gradient regularisation, equation 3.
+
+    squared: the paper leaves its norm open; the squared l2 norm is that of its figure 2, `squared=False` has the root.
+    reduction: "mean", "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum.
+    """
+    t = check_labels(labels, *classes(trace))
+    one_hot = np.eye(trace.output.shape[1], dtype=trace.output.dtype)
+    rival = np.where(one_hot[t] > 0, -np.inf, trace.output.numpy()).argmax(1)
+    w = flat(trace, trace.reverse()(one_hot[rival] - one_hot[t]))
+    return pick(REDUCTIONS, reduction, "reduction")(sum(w * w, 1) if squared else norm(w, 1))
+
+
+def _loss_gradients(trace: Trace, labels: Any) -> Tensor:
+    """∂CE_i/∂x_i = J_iᵀ(softmax(z_i) - e_t), on the tape. Result: (N, D)."""
+    u = grad(lambda z: cross_entropy(z, labels, reduction="sum"))(trace.output)
+    return flat(trace, trace.reverse()(u))

@@ -1,0 +1,70 @@
+"""Penalties on the whole Jacobian J_kd = ∂z_k/∂x_d, exact: all K rows in one reverse pass, taped.
+
+The entry-wise l1 norm is that of l1-norm double backpropagation (equation 3), the Frobenius norm that of Jacobian
+regularisation (Jakubovitz & Giryes 2018, equations 5 and 6).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.nn import Sequential, Softmax, Trace
+from tinygrad2.ops import abs, mean, norm, sum
+from tinygrad2.robust.penalties.reduction import ENTRIES, classes, flat, pick
+
+# Softmax is a layer of its own here: the rows of its Jacobian are the cotangents of the logits.
+OUTPUTS = {
+    "logits": lambda trace: trace.jacobian(),
+    "softmax": lambda trace: trace.reverse()(Softmax().trace(trace.output).jacobian()),
+}
+
+# Of J (K, N, D).
+FROBENIUS = {
+    "root": norm,
+    "mean": lambda j: mean(norm(j, (0, 2))),
+    "squares": lambda j: sum(j * j) * (1.0 / j.shape[1]),
+}
+
+
+def jacobian_l1(trace: Trace, *, on: str = "logits", mode: str = "corrected") -> Tensor:
+    """‖J‖₁,₁ = Σ_k Σ_d |∂z_k/∂x_d|, the size of all K input gradients. l1-norm double backpropagation, equation 3.
+
+    on: of "logits" z or of "softmax"(z). mode: "corrected" is the mean over the K·D entries and the batch; "printed"
+    the sum over the entries, mean over the batch, which at the paper's λ prevents all learning. Beside a mean CE,
+    λ_corrected = K·D·λ_printed.
+    """
+    classes(trace)
+    return pick(ENTRIES, mode, "mode")(abs(flat(trace, pick(OUTPUTS, on, "output")(trace))))
+
+
+def jacobian_l1_cheap(trace: Trace, *, mode: str = "corrected") -> Tensor:
+    """Σ_d |Σ_k ∂z_k/∂x_d|, a lower bound of ‖J‖₁,₁ for one cotangent of ones. The same paper, footnote 1.
+
+    mode: "corrected" is the mean over the D entries and the batch, "printed" the sum over the entries, mean over the
+    batch: λ_corrected = D·λ_printed. There is no form on softmax, whose outputs sum to 1: it would be 0 everywhere.
+    """
+    n, k = classes(trace)
+    if isinstance(last_layer(trace.net), Softmax):
+        raise ValueError("Σ_k of a softmax is 1, so that this penalty is 0 everywhere: give it a network of logits")
+    ones = np.ones((n, k), trace.output.dtype)
+    return pick(ENTRIES, mode, "mode")(abs(flat(trace, trace.reverse()(ones))))
+
+
+def jacobian_frobenius(trace: Trace, *, on: str = "logits", reduction: str = "root") -> Tensor:
+    """‖J‖_F, one root over the whole batch, beside a sum of CE. Jacobian regularisation, equation 6.
+
+    reduction: "root" is √(Σ_i ‖J_i‖_F²); "mean" is the mean over the batch of ‖J_i‖_F; "squares" that of ‖J_i‖_F².
+    Beside a mean CE the paper's λ is λ_root = λ/N, and the effective one thus depends on N. root = √(N·squares), so
+    at one point the same gradient comes from λ_squares = λ_root·N / (2·root); mean ≤ root/√N, equal for equal ‖J_i‖.
+    on: of "logits" z or of "softmax"(z).
+    """
+    classes(trace)
+    return pick(FROBENIUS, reduction, "reduction")(flat(trace, pick(OUTPUTS, on, "output")(trace)))
+
+
+def last_layer(net: object) -> object:
+    """The last layer of nested Sequentials."""
+    while isinstance(net, Sequential) and len(net):
+        net = net[-1]
+    return net

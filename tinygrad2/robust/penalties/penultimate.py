@@ -1,0 +1,44 @@
+"""‖J^(L-1)‖_F, the Jacobian of what the last fully connected layer sees (Jakubovitz & Giryes 2018, appendix A).
+
+The bound d* ≥ min_k |z_k* - z_k| / (√2 ‖J^(L-1)‖_F) holds where the last weight matrix has orthonormal columns, which
+`fix_last_layer` sees to; without it the penalty is that of the paper's table 6.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.nn import Layer, Linear, Trace
+from tinygrad2.nn.init import Rng, orthonormal
+from tinygrad2.nn.reverse import ReverseSequential
+from tinygrad2.robust.penalties.jacobian import FROBENIUS, last_layer
+from tinygrad2.robust.penalties.reduction import flat, pick
+
+
+def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
+    """‖J^(L-1)‖_F of the input of the last Linear layer, M rows instead of K. Jacobian regularisation, appendix A.
+
+    The net must be a Sequential that ends in a Linear. reduction: as for `jacobian_frobenius`, with the same λ.
+    Time and memory grow with M (1,024 for the paper's net): the paper reduces the batch to 50.
+    """
+    steps = getattr(trace.reverse().layer, "steps", ())
+    last = steps[-1].layer if steps else None
+    if not isinstance(last, Linear):
+        raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net!r}")
+    n, m = trace.output.shape[0], last.weight.shape[1]
+    one_hot = np.broadcast_to(np.eye(m, dtype=trace.output.dtype)[:, None], (m, n, m))
+    rows = ReverseSequential(steps[:-1]).back(Tensor(one_hot).to(trace.output.device))
+    return pick(FROBENIUS, reduction, "reduction")(flat(trace, rows))
+
+
+def fix_last_layer(net: Layer, rng: Rng = None) -> None:
+    """Give the last Linear layer K orthonormal weight vectors that training leaves alone; its bias is still trained.
+
+    Make the optimizer afterwards. Raises ValueError where K vectors of M < K numbers cannot be orthonormal.
+    """
+    last = last_layer(net)
+    if not isinstance(last, Linear):
+        raise ValueError(f"the network must end in a Linear layer; got {net!r}")
+    w = last.weight
+    last.weight = Tensor(orthonormal(w.shape, rng, w.dtype).array).to(w.device)  # a buffer now, no parameter
