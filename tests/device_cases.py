@@ -268,9 +268,9 @@ def network(
             yield f"gradient of {name}", t.grad
 
 
-def _small_net() -> Layer:
+def _small_net(seed: int = 0) -> Layer:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, rng=0, dtype=np.float64),
+        nn.Conv2d(1, 4, 3, rng=seed, dtype=np.float64),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
@@ -341,6 +341,15 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "table_row": lambda net, x, labels: [
         ("row", np.array([*(row := robust.table_row(robust.FGS(net, x, labels), 0.1))[:2], *row.fgs.values()]))
     ],
+    "transfer_matrix": lambda net, x, labels: [
+        (
+            "accuracy",
+            robust.transfer_matrix(
+                lambda *given: robust.fgsm(*given, 0.1), {"a": net, "b": _small_net(2).to(_device(net))}, x, labels
+            ).transfer(),
+        )
+    ],
+    "universal": _attacked(lambda net, x, y: robust.universal(net, x, y, epsilon=0.5, p=2, box=(0.0, 1.0), passes=2)),
     "walk": lambda net, x, labels: [("delta", robust.walk(net, Tensor(x).to(_device(net)), labels).delta)],
 }
 

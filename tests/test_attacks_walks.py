@@ -284,3 +284,105 @@ def test_the_message_of_jsma_says_what_is_wrong() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             call(**options)
+
+
+# --- Universal perturbations
+
+
+@pytest.mark.parametrize("p", (2, INF))
+def test_one_perturbation_inside_the_ball_fools_more_images_than_noise_of_its_size_also_those_it_has_not_seen(
+    p: float,
+) -> None:
+    net, x = curved(2, (20, 30, 4)), images(3, 300, (20,)) + 0.5
+    seen, held_out, epsilon = x[:100], x[100:], 0.25 if p == INF else 1.0
+    found = robust.universal(net, seen, None, epsilon=epsilon, p=p, share=0.9, passes=4)
+    v = found.perturbation.numpy()
+    np.testing.assert_allclose(found.adversarial.numpy(), seen + v, 1e-12)
+    assert np.linalg.norm(v.ravel(), p) <= epsilon * (1 + 1e-12)
+    np.testing.assert_allclose(found.norms, np.linalg.norm(v.ravel(), p), 1e-9)
+    fooled = lambda x, v: (robust.predict(net, x + v) != robust.predict(net, x)).mean()
+    assert found.rates[-1] == fooled(seen, v) == found.success.mean()
+    noise = np.random.default_rng(4).standard_normal((20, 20))
+    noise *= np.linalg.norm(v.ravel(), p) / np.linalg.norm(noise, p, axis=1, keepdims=True)
+    assert fooled(held_out, v) > 1.5 * np.mean([fooled(held_out, n) for n in noise])
+
+
+def test_the_fooling_rate_grows_with_the_ball_and_the_search_ends_at_the_share_asked_for() -> None:
+    net, x = curved(2, (20, 30, 4)), images(3, 100, (20,)) + 0.5
+    rates = [robust.universal(net, x, None, epsilon=e, passes=3).rates for e in (0.05, 0.2, 0.8)]
+    assert rates[0][-1] < rates[1][-1] < rates[2][-1]
+    few, many = (robust.universal(net, x, None, epsilon=0.8, share=share, passes=5) for share in (0.3, 1.0))
+    assert few.rates[-1] >= 0.3 and all(rate < 0.3 for rate in few.rates[:-1])
+    assert (many.iterations == len(many.rates)).all() and len(many.rates) == 5
+
+
+def test_a_universal_perturbation_is_the_algorithm_in_the_order_that_the_seed_gives() -> None:
+    net, x, epsilon = curved(2), images(3, 15, (6,)), 0.4
+    found = robust.universal(net, x, None, epsilon=epsilon, passes=1, rng=5)
+    v, before = np.zeros(6), robust.predict(net, x)
+    for i in np.random.default_rng(5).permutation(15):
+        if robust.predict(net, x[i : i + 1] + v) == before[i]:
+            step = robust.deepfool(net, x[i : i + 1] + v, max_iter=10)
+            if step.success[0]:
+                v = (step.adversarial.numpy()[0] - x[i]).clip(-epsilon, epsilon)
+    np.testing.assert_allclose(found.perturbation.numpy()[0], v, 1e-12)
+    again = robust.universal(net, x, None, epsilon=epsilon, passes=1, rng=5)
+    np.testing.assert_array_equal(again.perturbation.numpy(), found.perturbation.numpy())
+
+
+def test_in_a_box_the_moved_images_stay_inside_and_labels_say_what_success_is() -> None:
+    net, x = curved(2), np.random.default_rng(3).uniform(0, 1, (60, 6))
+    y = (robust.predict(net, x) + np.arange(60) % 2) % 4
+    found = robust.universal(net, x, y, epsilon=0.3, box=(0.0, 1.0), passes=2)
+    moved = found.adversarial.numpy()
+    assert moved.min() >= 0 and moved.max() <= 1
+    np.testing.assert_array_equal(moved, (x + found.perturbation.numpy()).clip(0, 1))
+    np.testing.assert_array_equal(found.success, robust.predict(net, moved) != y)
+
+
+def test_the_message_of_universal_says_what_is_wrong() -> None:
+    net, x = curved(2), images(3, 3, (6,))
+    for message, options in (
+        (r"share must be in \(0, 1\].*share = 0", {"share": 0}),
+        (r"epsilon finite and > 0; .*epsilon = 0", {"epsilon": 0}),
+        (r"l2 and the l∞ ball, not for p = 3", {"p": 3}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            robust.universal(net, x, None, **{"epsilon": 1.0, **options})
+
+
+# --- Transfer
+
+
+def test_the_transfer_matrix_is_each_networks_accuracy_on_what_was_crafted_on_another() -> None:
+    nets = {f"seed {s}": curved(s) for s in range(3)}
+    x = images(3, 70, (6,))
+    y = robust.predict(nets["seed 0"], x)
+    attack = lambda net, x, y: robust.fgsm(net, x, y, 0.5)
+    matrix = robust.transfer_matrix(attack, nets, x, y, batch_size=30)
+    for i, source in enumerate(nets.values()):
+        crafted = attack(source, x, y).adversarial.numpy()
+        for j, tested in enumerate(nets.values()):
+            assert matrix.accuracy[i, j] == pytest.approx(robust.accuracy(tested, crafted, y))
+            assert matrix.clean[j] == pytest.approx(robust.accuracy(tested, x, y))
+
+
+def test_a_network_attacked_by_itself_is_never_reported_as_transfer_not_even_under_another_name() -> None:
+    net, other = curved(1), curved(2)
+    twin = curved(3)
+    twin.load_state_dict(net.state_dict())
+    x = images(3, 40, (6,))
+    matrix = robust.transfer_matrix(
+        lambda *given: robust.fgsm(*given, 0.5), {"a": net, "b": other, "c": twin}, x, robust.predict(net, x)
+    )
+    np.testing.assert_array_equal(np.isnan(matrix.transfer()), [[1, 0, 1], [0, 1, 0], [1, 0, 1]])
+    shared = ~matrix.white_box
+    np.testing.assert_array_equal(matrix.transfer()[shared], matrix.accuracy[shared])
+    lines = str(matrix).splitlines()
+    assert [line.count("(") for line in lines] == [0, 1, 2, 1, 2, 1]  # "(clean)" is a name
+    assert f"({100 * matrix.accuracy[0, 0]:.2f})" in lines[2] and "not transfer" in lines[-1]
+
+
+def test_transfer_needs_two_networks() -> None:
+    with pytest.raises(ValueError, match="at least two networks"):
+        robust.transfer_matrix(robust.deepfool, {"one": curved(1)}, images(3, 4, (6,)), np.zeros(4, int))

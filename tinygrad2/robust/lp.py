@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.ops import abs, clip, equal, mask, max, minimum, norm, power, ratio, sign, sum
+from tinygrad2.ops import abs, clip, equal, mask, max, maximum, norm, power, ratio, sign, sum
 
 
 def dual(p: float) -> float:
@@ -52,4 +52,4 @@ def project(x: Tensor, p: float, radius: float) -> Tensor:
         return clip(x, -radius, radius)
     if p != 2:
         raise ValueError(f"p: the projection is known in closed form for the l2 and the l∞ ball, not for p = {p}")
-    return x * minimum(ratio(radius, length(x, 2)), 1.0)
+    return x * ratio(radius, maximum(length(x, 2), radius))

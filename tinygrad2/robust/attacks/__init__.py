@@ -4,5 +4,20 @@ from tinygrad2.robust.attacks.deepfool import deepfool, walk
 from tinygrad2.robust.attacks.fgsm import fgsm, loss_gradient, sign_direction
 from tinygrad2.robust.attacks.jsma import jsma
 from tinygrad2.robust.attacks.registry import ATTACKS, Attack
+from tinygrad2.robust.attacks.transfer import TransferMatrix, transfer_matrix
+from tinygrad2.robust.attacks.universal import UniversalResult, universal
 
-__all__ = ["ATTACKS", "Attack", "deepfool", "fgsm", "jsma", "loss_gradient", "sign_direction", "walk"]
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "TransferMatrix",
+    "UniversalResult",
+    "deepfool",
+    "fgsm",
+    "jsma",
+    "loss_gradient",
+    "sign_direction",
+    "transfer_matrix",
+    "universal",
+    "walk",
+]

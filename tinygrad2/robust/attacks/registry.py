@@ -15,6 +15,7 @@ from tinygrad2.robust.attack import AttackResult
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
+from tinygrad2.robust.attacks.universal import universal
 
 
 class Attack(NamedTuple):
@@ -38,6 +39,7 @@ ATTACKS = {
     "deepfool": Attack(deepfool, "l2"),
     "fgsm": Attack(fgsm, "l∞"),
     "jsma": Attack(jsma, "l0"),
+    "universal": Attack(universal, "l∞"),
 }
 
 

@@ -1,0 +1,86 @@
+"""What an attack on one network does to another: the transfer matrix (logit-gradient regularisation, tables 4 to 6).
+
+A network that is tested on what was crafted on itself is a white-box attack, not transfer: such entries are kept apart,
+recognised by equal parameters, so that one training run under two names does not pass for two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import no_grad
+from tinygrad2.nn import Layer
+from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust.attack import AttackResult, Flags, accept, argmax
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class TransferMatrix:
+    """Accuracies, as shares of all images, of n networks."""
+
+    names: tuple[str, ...]
+    clean: Array  # (n,) on the images themselves
+    accuracy: Array  # (n, n) of network j, the column, on what was crafted on network i
+    white_box: Flags  # (n, n) networks i and j are the same one
+
+    def transfer(self) -> Array:
+        """The accuracies (n, n) with nan where a network was tested on itself."""
+        return np.where(self.white_box, np.nan, self.accuracy)
+
+    def __str__(self) -> str:
+        shown = [f"{100 * a:.2f} " for a in self.clean]
+        rows = [("crafted on", *(f"{name} " for name in self.names)), ("(clean)", *shown)]
+        for name, accuracies, own in zip(self.names, self.accuracy, self.white_box, strict=True):
+            shown = [f"({100 * a:.2f})" if same else f"{100 * a:.2f} " for a, same in zip(accuracies, own, strict=True)]
+            rows.append((name, *shown))
+        widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+        lines = ["".join(map(str.rjust, row, widths)).rstrip() for row in rows]
+        return "\n".join(
+            [*lines, "accuracy in %; (in parentheses): the network attacked itself, which is not transfer"]
+        )
+
+
+def transfer_matrix(
+    attack: Callable[[Layer, Any, Any], AttackResult],
+    nets: Mapping[str, Layer],
+    x: Array,
+    labels: Array,
+    *,
+    batch_size: int = 100,
+    progress: Callable[[list[slice]], Iterable[slice]] | None = None,
+) -> TransferMatrix:
+    """Craft on each network, test on every other. x: (N, ...); labels: (N,). attack(net, x, labels) → AttackResult.
+
+    The networks should be training runs of their own (other seeds). They are used in the mode that they are in.
+    progress wraps the list of batches.
+    """
+    if len(nets) < 2:
+        raise ValueError(f"transfer needs at least two networks, one to craft on and one to test; got {len(nets)}")
+    slices = [slice(i, i + batch_size) for i in range(0, len(x), batch_size)]
+    right = np.zeros((1 + len(nets), len(nets)), np.int64)
+    for part in progress(slices) if progress else slices:
+        crafted = [attack(net, x[part], labels[part]).adversarial for net in nets.values()]
+        for i, images in enumerate((x[part], *crafted)):
+            right[i] += [_right(net, images, labels[part]) for net in nets.values()]
+    same = np.array([[_same(a, b) for b in nets.values()] for a in nets.values()])
+    return TransferMatrix(tuple(nets), right[0] / len(x), right[1:] / len(x), same)
+
+
+def _right(net: Layer, x: Any, labels: Array) -> int:
+    """How many the network classifies as labelled."""
+    with no_grad():
+        logits = net(accept(net, x))
+    return int((argmax(logits) == check_labels(labels, *logits.shape)).sum())
+
+
+def _same(a: Layer, b: Layer) -> bool:
+    """Whether the two compute one function because they are built alike and hold equal parameters."""
+    left, right = a.state_dict(), b.state_dict()
+    equal = left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
+    return a is b or (repr(a) == repr(b) and equal)

@@ -1,0 +1,88 @@
+"""Universal adversarial perturbations (Moosavi-Dezfooli et al. 2017, algorithm 1): one v that fools most images.
+
+Images that v does not fool yet are visited one by one; each adds its own smallest step over a boundary, found by
+DeepFool at x_i + v, and v is projected to the ball ‖v‖_p ≤ ε: v ← P(v + Δv_i), until the share that is fooled suffices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.nn import Layer
+from tinygrad2.ops import clip, reshape
+from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust import lp
+from tinygrad2.robust.attack import AttackResult, Integers, accept, argmax
+from tinygrad2.robust.attacks.deepfool import walk
+
+BATCH = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniversalResult(AttackResult):
+    """The images moved by v, v itself, and how many were fooled on the way."""
+
+    perturbation: Tensor  # (1, *x.shape[1:])
+    rates: tuple[float, ...]  # share of images whose class v changes, after each pass
+
+
+def universal(
+    net: Layer,
+    x: Any,
+    labels: Any,
+    *,
+    epsilon: float,
+    p: float = float("inf"),
+    box: tuple[float, float] | None = None,
+    share: float = 0.8,
+    passes: int = 10,
+    max_iter: int = 10,
+    overshoot: float = 0.02,
+    rng: int | np.random.Generator = 0,
+    progress: Callable[[Integers], Iterable[Any]] | None = None,
+) -> UniversalResult:
+    """One perturbation of ‖v‖_p ≤ epsilon for all images, p = 2 or ∞, collected from DeepFool steps. x: (N, ...).
+
+    It ends when v changes the class of at least `share` of the images, or after `passes` over them, each in an order of
+    its own. box: none unless given, else images are clipped to it after v is added. Norms are l_p, iterations are
+    passes. max_iter, overshoot: DeepFool's, as in the authors' code. progress wraps the order of a pass.
+    """
+    if not 0 < share <= 1 or passes < 1 or not 0 < epsilon < np.inf:
+        given = f"share = {share}, passes = {passes}, epsilon = {epsilon}"
+        raise ValueError(
+            f"universal: share must be in (0, 1], passes at least 1, and epsilon finite and > 0; got {given}"
+        )
+    x, rng = accept(net, x), np.random.default_rng(rng)
+    with no_grad():
+        before = _classes(net, x)
+        truth = before if labels is None else check_labels(labels, len(before), net(x[:1]).shape[1])
+        v, rates = x[:1] * 0.0, list[float]()
+        lp.project(reshape(v, (1, -1)), p, epsilon)  # raises for a p without projection, before the work
+        while len(rates) < passes and (not rates or rates[-1] < share):
+            order = rng.permutation(len(before))
+            for i in progress(order) if progress else order:
+                start = _moved(x[i : i + 1], v, box)
+                if argmax(net(start))[0] == before[i]:
+                    found = walk(net, start, None, "corrected", max_iter, overshoot, box=box)
+                    if found.fooled[0]:
+                        v = reshape(lp.project(reshape(v + found.delta, (1, -1)), p, epsilon), v.shape)
+            adversarial = _moved(x, v, box)
+            after = _classes(net, adversarial)
+            rates.append(float((after != before).mean()))
+        norms = lp.length(reshape(adversarial - x, (x.shape[0], -1)), p).numpy()[:, 0]
+    iterations = np.full(len(before), len(rates))
+    return UniversalResult(adversarial, after != truth, norms, iterations, perturbation=v, rates=tuple(rates))
+
+
+def _moved(x: Tensor, v: Tensor, box: tuple[float, float] | None) -> Tensor:
+    return x + v if box is None else clip(x + v, *box)
+
+
+def _classes(net: Layer, x: Tensor) -> Integers:
+    """The predicted classes, a batch at a time."""
+    return np.concatenate([argmax(net(x[i : i + BATCH])) for i in range(0, x.shape[0], BATCH)])
