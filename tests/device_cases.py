@@ -332,6 +332,9 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
     "sign_direction": lambda net, x, labels: [("g", robust.sign_direction(net, Tensor(x).to(_device(net)), labels))],
     **{name: _penalized(name) for name in robust.PENALTIES},
+    "parseval_step": lambda net, x, labels: [
+        (f"W {i}", robust.parseval_step(w, np.array([2, 0]), 0.1)) for i, w in enumerate(net.parameters()) if w.ndim > 1
+    ],
     "penalty": _penalized("jacobian_l1"),
     "projection_variance": lambda net, x, labels: [
         ("variance", robust.projection_variance(net.trace(Tensor(x).to(_device(net)))))

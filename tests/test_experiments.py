@@ -245,7 +245,7 @@ def test_figures_are_whole_pictures_with_something_in_them(finished, name):
 def test_a_figure_that_cannot_be_finished_leaves_nothing(finished, tmp_path, monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *args, **options: (args[1].write(b"half"), 1 / 0))
     with pytest.raises(ZeroDivisionError):
-        figures.curves(finished.metrics(), tmp_path / "curves.png")
+        figures.curves(finished.metrics(), "Deep Defense", tmp_path / "curves.png")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -106,15 +106,14 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train a reference network and fine-tune it with Deep Defense."""
+    """Train a reference network, and from there on with a defense (by itself: Deep Defense)."""
     if args.resume and not args.out:
         raise ValueError("--resume needs the folder of the run to go on with: --out RUN")
-    given = args.recipe or args.config or args.set
-    config = (
-        ex.resolve(args.recipe, args.config, args.set) if given or not args.resume else ex.Folder(args.out).config()
-    )
-    name = args.recipe or (Path(args.config).stem if args.config else "default")
-    _train(config, args.out or Path("runs", name), args.resume)
+    sets = [*(ex.defended(args.defense) if args.defense else []), *args.set]
+    given = args.recipe or args.config or sets
+    config = ex.resolve(args.recipe, args.config, sets) if given or not args.resume else ex.Folder(args.out).config()
+    names = [args.recipe or (Path(args.config).stem if args.config else "default"), args.defense]
+    _train(config, args.out or Path("runs", "-".join(filter(None, names))), args.resume)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -129,8 +128,7 @@ def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
     ex.check_attack(args.attack, args.epsilon)
     subject = _subject(args)
-    names = {"reference": "Reference", "final": "Deep Defense"}
-    net = subject.nets.get(names[args.net]) or list(subject.nets.values())[-1]
+    net = list(subject.nets.values())[0 if args.net == "reference" else -1]
     out = ex.prepare(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
     start = time.monotonic()
     outcome = ex.attack(net, subject.dataset, args.attack, subject.config.eval, args.epsilon)
@@ -187,6 +185,7 @@ def parser() -> argparse.ArgumentParser:
     p = made["train"]
     p.add_argument("config", nargs="?", metavar="CONFIG.toml", help="settings, over those of the recipe")
     p.add_argument("--recipe", metavar="NAME", help=" | ".join(ex.recipes()))
+    p.add_argument("--defense", metavar="NAME", help="a defense, a penalty, or both joined by +; see tinygrad2 list")
     _settings(p)
     p.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/ and the recipe's name)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")

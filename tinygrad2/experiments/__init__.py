@@ -4,10 +4,11 @@ from tinygrad2.experiments.about import info
 from tinygrad2.experiments.attacks import ATTACKS, Outcome, attack, prepare
 from tinygrad2.experiments.attacks import check as check_attack
 from tinygrad2.experiments.attacks import save as save_attack
-from tinygrad2.experiments.config import Config, recipes, resolve, to_toml
+from tinygrad2.experiments.config import defended, label, recipes, resolve, to_toml
 from tinygrad2.experiments.figures import require as require_figures
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.report import Table, finish, peak_memory_mib, table
+from tinygrad2.experiments.settings import Config
 from tinygrad2.experiments.subject import Subject, from_run, from_weights
 from tinygrad2.experiments.training import Diverged, Interrupted, train
 
@@ -22,10 +23,12 @@ __all__ = [
     "Table",
     "attack",
     "check_attack",
+    "defended",
     "finish",
     "from_run",
     "from_weights",
     "info",
+    "label",
     "peak_memory_mib",
     "prepare",
     "recipes",

@@ -13,9 +13,10 @@ import numpy as np
 from tinygrad2 import nn, robust
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
-from tinygrad2.experiments.config import Eval, nearest
+from tinygrad2.experiments.config import nearest
 from tinygrad2.experiments.folder import ELSEWHERE, make_folder
 from tinygrad2.experiments.progress import Track
+from tinygrad2.experiments.settings import Eval
 from tinygrad2.nn import Layer
 from tinygrad2.robust import AttackResult
 from tinygrad2.robust.attacks.fgsm import check_epsilon

@@ -1,131 +1,27 @@
-"""What an experiment is made of: frozen sections whose defaults are the Deep Defense paper's, read from TOML and --set.
+"""A configuration, from the defaults of its sections, a recipe, TOML and --set; and back to TOML.
 
 A resolved configuration has every value in it, so that the copy in a run's folder says exactly what was run.
-Source of the values: Yan, Guo & Zhang, Deep Defense, NeurIPS 2018, section 4.1.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import tomllib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tinygrad2.data import LOADERS
+from tinygrad2.experiments.settings import CHOICES, LEAST, Config
 from tinygrad2.nn import OPTIMIZERS
-from tinygrad2.nn.models import MODELS
-from tinygrad2.robust.attacks.deepfool import MODES
+from tinygrad2.robust import DEFENSES, PENALTIES
 
-
-@dataclass(frozen=True)
-class Run:
-    """The loop: seed of the weights and of the images' order, batch size, steps between two logs and two saves."""
-
-    seed: int = 0
-    device: str = "cpu"
-    batch_size: int = 100
-    log_every: int = 50
-    checkpoint_every: int = 100
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which images, pixels 0-255 minus the per-pixel mean of the training images; all of them where no n is given."""
-
-    name: str = "mnist"
-    n_train: int | None = None
-    n_test: int | None = None
-    upsample: int | None = None
-
-
-@dataclass(frozen=True)
-class Model:
-    """Which network; only where the network has them: the widths of its hidden layers, and how large its inputs are."""
-
-    name: str = "mlp"
-    hidden: tuple[int, ...] | None = None
-    input_scale: float | None = None
-
-
-@dataclass(frozen=True)
-class Reference:
-    """How the undefended network comes about: from a file of weights, or by training on the cross-entropy.
-
-    drops: the learning rate is multiplied by `factor` once each of these fractions of the epochs is done.
-    """
-
-    weights: str | None = None
-    optimizer: str = "adam"
-    epochs: int = 18
-    lr: float = 1e-3
-    momentum: float | None = None
-    weight_decay: float = 3e-5
-    drops: tuple[float, ...] = (0.3, 0.5, 0.7, 0.85)
-    factor: float = 0.3
-
-
-@dataclass(frozen=True)
-class Defense:
-    """Fine-tuning with the Deep Defense objective, equations 3 and 6. epochs = 0 leaves it out."""
-
-    lam: float = 15.0
-    c: float = 25.0
-    d: float = 5.0
-    mode: str = "coded"
-    max_iter: int = 5
-    optimizer: str = "sgd"
-    epochs: int = 5
-    lr: float = 5e-4
-    momentum: float | None = 0.9
-    weight_decay: float = 5e-4
-    drops: tuple[float, ...] = (0.8,)
-    factor: float = 0.5
-
-
-@dataclass(frozen=True)
-class Eval:
-    """How robustness is measured. n_curve: images for the ρ₂ after each epoch (0: none); the table takes all."""
-
-    n_curve: int = 1000
-    mode: str = "coded"
-    saturating: bool = False
-
-
-@dataclass(frozen=True)
-class Config:
-    """One experiment."""
-
-    run: Run = field(default_factory=Run)
-    data: Data = field(default_factory=Data)
-    model: Model = field(default_factory=Model)
-    reference: Reference = field(default_factory=Reference)
-    defense: Defense = field(default_factory=Defense)
-    eval: Eval = field(default_factory=Eval)
-
-
-CHOICES: dict[str, Iterable[str]] = {
-    "run.device": ("cpu", "cuda"),
-    "data.name": LOADERS,
-    "model.name": MODELS,
-    "reference.optimizer": OPTIMIZERS,
-    "defense.optimizer": OPTIMIZERS,
-    "defense.mode": MODES,
-    "eval.mode": MODES,
-}
-LEAST: dict[str, float] = {
-    "seed": 0, "batch_size": 1, "log_every": 1, "checkpoint_every": 1,
-    "n_train": 1, "n_test": 1, "upsample": 8, "hidden": 1, "input_scale": 1e-6,
-    "epochs": 0, "lr": 0, "momentum": 0, "weight_decay": 0, "drops": 0, "factor": 0,
-    "lam": 0, "c": 0, "d": 0, "max_iter": 1, "n_curve": 0,
-}  # fmt: skip
 NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
@@ -169,8 +65,32 @@ def from_values(values: Mapping[str, Any]) -> Config:
     for name, default in sections(Config()):
         hints = typing.get_type_hints(type(default))
         own = {k.partition(".")[2]: v for k, v in values.items() if k.partition(".")[0] == name}
-        made[name] = dataclasses.replace(default, **{k: _checked(f"{name}.{k}", v, hints[k]) for k, v in own.items()})
+        checked = {k: _checked(f"{name}.{k}", v, hints[k]) for k, v in own.items()}
+        made[name] = dataclasses.replace(default, **_momentum(checked), **checked)
     return Config(**made)
+
+
+def defended(name: str) -> list[str]:
+    """The assignments that choose a defense, a penalty, or both joined by +: "adversarial+jacobian_l1".
+
+    Raises ValueError with the nearest known name.
+    """
+    known = {**dict.fromkeys(DEFENSES, "defense.name"), **dict.fromkeys(PENALTIES, "penalty.name")}
+    chosen = {"defense.name": "none", "penalty.name": "none"}
+    for part in name.split("+"):
+        if part not in known:
+            raise ValueError(
+                f"unknown defense {part!r}{nearest(part, known)}; defenses: {', '.join(DEFENSES)}; "
+                f"penalties, alone or after a defense and +: {', '.join(PENALTIES)}"
+            )
+        chosen[known[part]] = part
+    return [f"{key}={value}" for key, value in chosen.items()]
+
+
+def label(config: Config) -> str:
+    """The defense in one word, as `defended` takes it."""
+    d, p = config.defense.name, config.penalty.name
+    return d if p == "none" else p if d == "none" else f"{d}+{p}"
 
 
 def sections(config: Config) -> Iterator[tuple[str, Any]]:
@@ -219,7 +139,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _nearest_key(key: str, known: set[str]) -> str:
     """A hint for a dotted key: a like one, or the same name in another section, or the section's settings."""
     section, _, name = key.rpartition(".")
-    close = [k for k in sorted(known) if k.rpartition(".")[2] == name] or get_close_matches(key, sorted(known), 1)
+    same = [k for k in sorted(known) if k.rpartition(".")[2] == name]
+    meant = get_close_matches(section, {k.partition(".")[0] for k in known}, 1)
+    close = [k for k in same if k.partition(".")[0] in meant] or same or get_close_matches(key, sorted(known), 1)
     own = [k.partition(".")[2] for k in sorted(known) if k.partition(".")[0] == section]
     names = ", ".join(own or [name for name, _ in sections(Config())])
     hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
@@ -266,6 +188,13 @@ def _checked(key: str, value: Any, hint: Any) -> Any:
     if least is not None and not least <= value < float("inf"):
         raise ValueError(f"{key}: expected {NAMES[kind]} of at least {least}, got {value}")
     return value
+
+
+def _momentum(section: Mapping[str, Any]) -> dict[str, None]:
+    """No momentum, where an optimizer is chosen that has none: the default one belongs to the default optimizer."""
+    if "optimizer" not in section or "momentum" in section:
+        return {}
+    return {} if "momentum" in inspect.signature(OPTIMIZERS[section["optimizer"]]).parameters else {"momentum": None}
 
 
 def _toml(value: Any) -> str:

@@ -43,7 +43,7 @@ def require() -> None:
         raise ModuleNotFoundError("figures need matplotlib, which is not installed: pip install 'tinygrad2[lab]'")
 
 
-def curves(metrics: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+def curves(metrics: Sequence[Mapping[str, Any]], defense: str, path: str | os.PathLike[str]) -> None:
     """Accuracy and ρ₂ on the test images against the epoch, the phases marked. metrics: the lines of metrics.jsonl."""
     points = [entry for entry in metrics if entry["kind"] == "epoch"]
     before = max(entry["epoch"] for entry in points if entry["phase"] == "reference")
@@ -67,7 +67,7 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
         ax.set_axisbelow(True)
-    for start, stop, name in ((first, before, "reference"), (before, max(epochs), "Deep Defense")):
+    for start, stop, name in ((first, before, "reference"), (before, max(epochs), defense)):
         if stop > start:
             style = {"xytext": (0, 5), "ha": "center", "color": GREY, **NOTE}
             rows.flat[0].annotate(name, ((start + stop) / 2, 1), xycoords=("data", "axes fraction"), **style)
@@ -122,7 +122,8 @@ def grid(
 
     found: network → adversarial images like x (N, C, H, W), and what to write over each perturbation
     """
-    raw = dataset.pixels(x)
+    scale = 255 / dataset.box[1] if dataset.box else 1.0
+    raw = scale * dataset.pixels(x)
     # All but the largest hundredth of the changes stay inside the colour scale.
     spread = float(
         np.quantile(np.concatenate([abs(adversarial - x).ravel() for adversarial, _ in found.values()]), 0.99)
@@ -137,7 +138,7 @@ def grid(
         )
         said = [f"→ {dataset.classes[k]}" for k in now]
         colours = [ORANGE if wrong else GREY for wrong in now != labels]
-        _row(axes[2 + 2 * i], dataset.pixels(adversarial), said, "perturbed", colours=colours)
+        _row(axes[2 + 2 * i], scale * dataset.pixels(adversarial), said, "perturbed", colours=colours)
     _write(figure, path)
 
 

@@ -16,7 +16,8 @@ from typing import IO, Any
 import numpy as np
 
 from tinygrad2 import nn
-from tinygrad2.experiments.config import Config, difference, resolve, to_toml
+from tinygrad2.experiments.config import difference, resolve, to_toml
+from tinygrad2.experiments.settings import Config
 
 ELSEWHERE = "choose another folder with --out"
 

@@ -1,4 +1,4 @@
-"""What a run achieved: the paper's table 1 as text, and result.json with all that is needed to trust or repeat it."""
+"""What a run achieved: a table as text, and result.json with all that is needed to trust, repeat or compare it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,32 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 from tinygrad2 import __version__, robust
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
-from tinygrad2.experiments.config import Config, Eval, to_values
+from tinygrad2.experiments.config import label, to_values
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.progress import over_batches, say
+from tinygrad2.experiments.settings import Config, Eval
 from tinygrad2.experiments.subject import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
-from tinygrad2.robust.metrics.table import SHARES
+from tinygrad2.robust.attacks.registry import ATTACKS
+from tinygrad2.robust.metrics.table import SHARES, in_batches
 
-LARGEST = 255.0  # where the search for ε_ref ends: the whole range of the pixels
 PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-learn")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of table 1, all on the same n images and at the same ε_ref, that of the last network, in pixel units.
+    """One row for each network, all on the same n images.
 
-    epsilon_ref: None if no ε fools half of the images; then `fgs` is empty in every row
+    epsilon_ref: of the last network, in the units of the images; None if no ε up to `largest` fools half of them, or if
+        sizes are given instead: then `fgs` is empty in every row
     motionless: of each network, the share of images that FGS cannot move, for the gradient is 0 in every pixel
+    under: network → attack → ε → accuracy, where sizes are given
     """
 
     epsilon_ref: float | None
@@ -38,6 +43,8 @@ class Table:
     settings: Eval
     rows: dict[str, Robustness]
     motionless: dict[str, float]
+    under: dict[str, dict[str, dict[float, float]]]
+    largest: float
 
     def values(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
@@ -47,6 +54,7 @@ class Table:
                 "rho2": r.rho2,
                 "fgs": {f"{share:g}": a for share, a in r.fgs.items()},
                 "zero_gradients": self.motionless[name],
+                "under": {a: {f"{e:g}": acc for e, acc in at.items()} for a, at in self.under[name].items()},
             }
             for name, r in self.rows.items()
         }
@@ -54,42 +62,90 @@ class Table:
 
     def __str__(self) -> str:
         width = max(14, *map(len, self.rows))
-        head = f"{'':{width}}  accuracy      ρ₂" + "".join(f"  {f'Acc@{share}':>8}" for share in SHARES)
+        columns = [self.columns(name) for name in self.rows]
+        head = f"{'':{width}}  accuracy      ρ₂" + "".join(f"  {title:>8}" for title in columns[0])
         lines = [head, "─" * len(head)]
-        for name, row in self.rows.items():
-            fgs = "".join(f"  {100 * row.fgs[s]:6.2f} %" if row.fgs else f"  {'—':>8}" for s in SHARES)
-            lines.append(f"{name:{width}}  {100 * row.accuracy:6.2f} %  {row.rho2:6.4f}{fgs}")
+        for (name, row), cells in zip(self.rows.items(), columns, strict=True):
+            under = (f"  {'—' if a is None else f'{100 * a:.2f} %':>{max(8, len(t))}}" for t, a in cells.items())
+            lines.append(f"{name:{width}}  {100 * row.accuracy:6.2f} %  {row.rho2:6.4f}{''.join(under)}")
+        return "\n".join([*lines, *(self._sizes() if self.settings.epsilons else self._shares()), *self._warnings()])
+
+    def columns(self, name: str) -> dict[str, float | None]:
+        """The accuracies of one row under perturbations, by the titles of their columns."""
+        if self.settings.epsilons:
+            return {f"{attack} {e:g}": acc for attack, at in self.under[name].items() for e, acc in at.items()}
+        return {f"Acc@{share}": self.rows[name].fgs.get(share) for share in SHARES}
+
+    def _shares(self) -> list[str]:
         whom = "the network" if len(self.rows) == 1 else "the network of the last row"
-        half = f"no ε up to {LARGEST:g} fools {whom} on half of the images"
+        half = f"no ε up to {self.largest:g} fools {whom} on half of the images"
         if self.epsilon_ref is not None:
             half = f"half of the images fool {whom} at ε_ref = {self.epsilon_ref:.2f}"
-        gradients = "gradients that saturate in float32" if self.settings.saturating else "exact gradients"
-        lines += [
+        return [
             f"Acc@s: accuracy under FGS with s·ε_ref; {half}",
-            f"of 255, by {gradients}, not clipped. ρ₂: mean ‖Δ‖/‖x‖, DeepFool {self.settings.mode!r}, 5 iterations.",
+            f"of {self.largest:g}, by {self._gradients()}. {self._rho()}",
             f"{self.n:,} test images.",
         ]
-        lines += [
+
+    def _sizes(self) -> list[str]:
+        return [
+            f"Accuracy under the attacks at their l∞ sizes, pixels in [0, {self.largest:g}], by {self._gradients()}.",
+            f"{self._rho()} {self.n:,} test images; accuracy is on all of them.",
+        ]
+
+    def _gradients(self) -> str:
+        clipped = "clipped" if self.largest == 1 else "not clipped"
+        return f"{'gradients that saturate in float32' if self.settings.saturating else 'exact gradients'}, {clipped}"
+
+    def _rho(self) -> str:
+        return f"ρ₂: mean ‖Δ‖/‖x‖, DeepFool {self.settings.mode!r}, {self.settings.max_iter} iterations."
+
+    def _warnings(self) -> list[str]:
+        return [
             f"{name}: FGS cannot move {100 * share:.2f} % of the images, whose gradient is 0 in float32: "
             "its columns make the network look more robust than it is."
             for name, share in self.motionless.items()
             if share > 0
         ]
-        return "\n".join(lines)
 
 
 def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
-    x, y = dataset.x_test, dataset.y_test
-    fgs = {name: robust.FGS(net.eval(), x, y, saturating=settings.saturating) for name, net in nets.items()}
-    found = list(fgs.values())[-1].epsilon_ref(LARGEST)
+    x, y = dataset.x_test[: settings.n], dataset.y_test[: settings.n]
+    largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels
+    fgs = {n: robust.FGS(net.eval(), x, y, box=dataset.box, saturating=settings.saturating) for n, net in nets.items()}
+    found = float("inf") if settings.epsilons else list(fgs.values())[-1].epsilon_ref(largest)
     epsilon_ref = found if found < float("inf") else None
-    rows = {}
-    for name in nets:
+    rows, under = {}, {}
+    for name, net in nets.items():
         progress = over_batches(f"rho2 of {name}")
-        rows[name] = robust.table_row(fgs[name], epsilon_ref, mode=settings.mode, progress=progress)
+        ratios = robust.rho(net, x, mode=settings.mode, max_iter=settings.max_iter, progress=progress)
+        rows[name] = Robustness(
+            robust.accuracy(net, dataset.x_test, dataset.y_test),
+            float(ratios.mean(dtype=np.float64)),
+            {} if epsilon_ref is None else {share: fgs[name].accuracy(share * epsilon_ref) for share in SHARES},
+        )
+        under[name] = {
+            attack: {e: accuracy_under(attack, fgs[name], e, settings, dataset.box) for e in settings.epsilons}
+            for attack in (settings.attacks if settings.epsilons else ())
+        }
     motionless = {name: float((f.directions == 0).reshape(len(x), -1).all(1).mean()) for name, f in fgs.items()}
-    return Table(epsilon_ref, len(x), settings, rows, motionless)
+    return Table(epsilon_ref, len(x), settings, rows, motionless, under, largest)
+
+
+def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, box: Any) -> float:
+    """The share of fgs's images that its network still classifies as labelled, attacked at the l∞ size epsilon."""
+    if name == "fgsm":
+        return fgs.accuracy(epsilon)
+    attack = ATTACKS[name]
+    wanted = {"epsilon": epsilon, "box": box, "steps": settings.steps, "step_size": settings.step_size}
+    options = {k: v for k, v in wanted.items() if v is not None and k in attack.options}
+    fooled = in_batches(
+        lambda part: attack.run(fgs.net, fgs.x[part], fgs.labels[part], **options).success,
+        len(fgs.x),
+        progress=over_batches(f"{name} {epsilon:g}"),
+    )
+    return 1.0 - float(fooled.mean())
 
 
 def finish(config: Config, out: str | os.PathLike[str], seconds: Mapping[str, float]) -> Table:
@@ -102,7 +158,7 @@ def finish(config: Config, out: str | os.PathLike[str], seconds: Mapping[str, fl
     except ModuleNotFoundError as reason:
         say(f"no figures: {reason}")
         return measured
-    figures.curves(folder.metrics(), folder / "curves.png")
+    figures.curves(folder.metrics(), list(subject.nets)[-1], folder / "curves.png")
     figures.perturbations(subject.nets, subject.dataset, folder / "perturbations.png", config.eval.mode)
     return measured
 
@@ -112,6 +168,7 @@ def result(config: Config, table: Table, seconds: Mapping[str, float]) -> dict[s
     return {
         **table.values(),
         "seed": config.run.seed,
+        "defense": label(config),
         "config": to_values(config),
         "seconds": {name: round(s, 1) for name, s in seconds.items()},
         "peak_memory_mib": peak_memory_mib(),

@@ -8,12 +8,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tinygrad2.data import Dataset
-from tinygrad2.experiments.config import Config, override, resolve
+from tinygrad2.experiments.config import label, override, resolve
 from tinygrad2.experiments.folder import Folder
-from tinygrad2.experiments.training import build_net, load_data, load_weights
+from tinygrad2.experiments.materials import build_net, load_data, load_weights
+from tinygrad2.experiments.settings import Config
 from tinygrad2.nn import Layer
 
-FILES = {"Reference": "reference.npz", "Deep Defense": "final.npz"}  # of a run, in the order of the table
+TITLES = {"deep-defense": "Deep Defense", "none": "no defense"}
+
+
+def networks(config: Config) -> dict[str, str]:
+    """The networks that a run leaves, by their titles, in the order of the table."""
+    r, found = config.reference, {}
+    if r.epochs or r.weights is not None or not config.defense.epochs:
+        found["Reference"] = "reference.npz"
+    if config.defense.epochs:
+        found[TITLES.get(label(config), label(config))] = "final.npz"
+    return found
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,13 @@ def from_run(path: str | os.PathLike[str], n: int | None = None, sets: Iterable[
     """The networks of a finished run, measured on its test images (the first n). Raises FileNotFoundError."""
     folder = Folder(path)
     config = override(folder.config(), sets)
-    files = dict(FILES) if config.defense.epochs else {"Reference": FILES["Reference"]}
-    for file in files.values():
+    left = networks(config)
+    for file in left.values():
         if not (folder / file).is_file():
             raise FileNotFoundError(
                 f"{path} holds no {file}: the run is not finished; tinygrad2 train --out {path} --resume"
             )
-    return _subject(_first(config, n), {name: str(folder / file) for name, file in files.items()})
+    return _subject(_first(config, n), {name: str(folder / file) for name, file in left.items()})
 
 
 def from_weights(model: str, weights: str, data: str, sets: Iterable[str] = (), n: int | None = None) -> Subject:

@@ -6,17 +6,15 @@ running sums. The order of the images is a function of (seed, epoch), so a resum
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +22,14 @@ import numpy as np
 from tinygrad2 import data, nn, robust
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
-from tinygrad2.experiments.config import Config, Defense, Reference
 from tinygrad2.experiments.folder import Folder, Journal
+from tinygrad2.experiments.materials import build_net, load_data, load_weights
+from tinygrad2.experiments.phases import Phase, phases
 from tinygrad2.experiments.progress import Track, over_batches, say
-from tinygrad2.kernels import why_no_gpu
+from tinygrad2.experiments.settings import Config
 from tinygrad2.nn import Layer
-from tinygrad2.nn.models import MODELS
-from tinygrad2.nn.rng import rng_state, set_rng_state
-from tinygrad2.ops import cross_entropy
-
-Losses = dict[str, Tensor]  # "loss" is minimised; the other parts are logged
+from tinygrad2.nn.rng import plain, rng_state, set_rng_state
+from tinygrad2.nn.schedules import plateau, settled, step
 
 
 class Diverged(ValueError):
@@ -44,24 +40,9 @@ class Interrupted(Exception):
     """The run was asked to stop; its state is saved."""
 
 
-@dataclass(frozen=True)
-class Phase:
-    """One stretch of training: its name, settings and objective, and whether dropout and batch norm train."""
-
-    name: str
-    settings: Reference | Defense
-    losses: Callable[[Layer, Tensor, Any, Any], Losses]
-    training: bool
-
-    @property
-    def section(self) -> str:
-        """Where its settings are in the configuration."""
-        return "defense" if isinstance(self.settings, Defense) else "reference"
-
-
 @dataclass
 class State:
-    """Where the run is: phase number, epochs and steps done in it, and sums over the steps since the last metrics."""
+    """Where the run is: phase number, epochs and steps done in it, sums over the steps since the last metrics."""
 
     phase: int
     epoch: int
@@ -69,73 +50,7 @@ class State:
     sums: dict[str, float]
     journal_size: int
     seconds: dict[str, float]  # wall time of each phase, measurements included
-
-
-def reference_losses(net: Layer, x: Tensor, labels: Any, settings: Any) -> Losses:
-    """The mean cross-entropy."""
-    return {"loss": cross_entropy(net(x), labels)}
-
-
-def defense_losses(net: Layer, x: Tensor, labels: Any, settings: Any) -> Losses:
-    """The Deep Defense objective and its two parts."""
-    s = settings
-    found = robust.deep_defense(net, x, labels, lam=s.lam, c=s.c, d=s.d, mode=s.mode, max_iter=s.max_iter)
-    return {"loss": found.total, "cross_entropy": found.cross_entropy, "regularizer": found.regularizer}
-
-
-def phases(config: Config) -> list[Phase]:
-    """The phases, in order. Batch normalisation is frozen, and dropout off, while Deep Defense trains."""
-    trained = config.reference.weights is None
-    reference = config.reference if trained else replace(config.reference, epochs=0)
-    return [
-        Phase("reference", reference, reference_losses, training=True),
-        Phase("deep-defense", config.defense, defense_losses, training=False),
-    ]
-
-
-def load_data(config: Config) -> Dataset:
-    """The centred images of the experiment. Raises ValueError for an option that the data set does not have."""
-    d = config.data
-    options = {} if d.upsample is None else {"upsample": d.upsample}
-    return data.centre(data.load(d.name, **options).subset(d.n_train, d.n_test))
-
-
-def build_net(config: Config, dataset: Dataset) -> Layer:
-    """The network of the experiment with its first values, on its device; checked with one image."""
-    m, accepted = config.model, inspect.signature(MODELS[config.model.name]).parameters
-    shape = dataset.x_train.shape[1:]
-    wanted = {"in_features": math.prod(shape), "in_channels": shape[0], "classes": len(dataset.classes)}
-    options: dict[str, Any] = {name: value for name, value in wanted.items() if name in accepted}
-    for name, meaning in (("hidden", "hidden widths"), ("input_scale", "input scale")):
-        if (value := getattr(m, name)) is not None:
-            if name not in accepted:
-                raise ValueError(f"model.{name}: the model {m.name!r} has no {meaning} to choose; leave it out")
-            options[name] = value
-    if config.run.device == "cuda" and (reason := why_no_gpu()):
-        raise ValueError(f"run.device: no GPU can be used: {reason}")
-    net = nn.models.build(m.name, rng=config.run.seed, **options).to(config.run.device)
-    try:
-        with no_grad():
-            net.eval()(Tensor(dataset.x_test[:1]).to(config.run.device))
-    except ValueError as error:
-        raise ValueError(f"model {m.name!r} does not take the images {shape} of {dataset.name!r}: {error}") from None
-    return net
-
-
-def load_weights(net: Layer, name: str | os.PathLike[str]) -> Path:
-    """Parameters from a file in the current folder or in the one that TINYGRAD2_DATA names. Result: its path."""
-    places = [Path(name)]
-    if (folder := os.environ.get("TINYGRAD2_DATA")) and not places[0].is_absolute():
-        places.append(Path(folder, name))
-    path = next((p for p in places if p.is_file()), None)
-    if path is None:
-        hint = "" if folder else " (TINYGRAD2_DATA, a folder that is searched too, is not set)"
-        raise FileNotFoundError(f"no such file of weights: {' or '.join(map(str, places))}{hint}")
-    try:
-        net.load_state_dict(nn.load(path))
-    except ValueError as error:
-        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
-    return path
+    validation: list[float] = field(default_factory=list)  # accuracy after each epoch of the phase
 
 
 def train(config: Config, out: str | os.PathLike[str], resume: bool = False) -> dict[str, float]:
@@ -159,7 +74,8 @@ class _Training:
 
     def __init__(self, config: Config, folder: Folder, dataset: Dataset, net: Layer, stop: list[int]) -> None:
         self.config, self.folder, self.dataset, self.net, self.stop = config, folder, dataset, net, stop
-        self.phases = phases(config)
+        self.phases = phases(config, dataset.box)
+        self.n_train = len(dataset.x_train) - config.data.n_validation
         self.state = State(0, 0, 0, {}, 0, {})
         self.since = time.monotonic()
         self.optimizer = self._optimizer()
@@ -170,10 +86,12 @@ class _Training:
         with Journal(self.folder / "metrics.jsonl", self.state.journal_size) as self.journal:
             while self.state.phase < len(self.phases):
                 phase = self.phases[self.state.phase]
-                self.net.train(phase.training)
+                self.net.train(phase.defense.training)
                 if self.state.phase == self.state.epoch == self.state.step == 0:
                     self._measure(phase)  # later phases start where the one before was measured
-                while self.state.epoch < phase.settings.epochs:
+                if phase.settings.epochs and self.state.epoch == self.state.step == 0:
+                    phase.defense.start(self.net, self.dataset.x_train[: self.n_train], self._labels())
+                while self.state.epoch < phase.settings.epochs and not self._settled(phase):
                     self._epoch(phase)
                 name = "reference.npz" if phase.name == "reference" else "final.npz"
                 nn.save(self.folder / name, self.net.state_dict())
@@ -182,12 +100,13 @@ class _Training:
 
     def _epoch(self, phase: Phase) -> None:
         """The rest of the current epoch, then its measurements and a checkpoint."""
-        s, run, images = phase.settings, self.config.run, self.dataset
-        n_steps = -(-len(images.x_train) // run.batch_size)
-        drops = sum(self.state.epoch >= share * s.epochs for share in s.drops)
-        self.optimizer.lr = s.lr * s.factor**drops
+        s, run = phase.settings, self.config.run
+        n_steps = -(-self.n_train // run.batch_size)
+        self.optimizer.lr = s.lr * step(self.state.epoch, [share * s.epochs for share in s.drops], s.factor)
+        if s.patience is not None:
+            self.optimizer.lr *= plateau(self.state.validation, s.factor, s.patience)
         # Each phase sees an order of its own.
-        order = data.batches(len(images.x_train), run.batch_size, run.seed, self._epochs_before() + self.state.epoch)
+        order = data.batches(self.n_train, run.batch_size, run.seed, self._epochs_before() + self.state.epoch)
         left = islice(order, self.state.step, None)
         track = Track(left, n_steps, f"{phase.name} epoch {self.state.epoch + 1}/{s.epochs}", self.state.step)
         for batch in track:
@@ -209,11 +128,12 @@ class _Training:
         """One step of the optimizer. Result: a note for the progress line."""
         x, labels = Tensor(self.dataset.x_train[batch]).to(self.config.run.device), self.dataset.y_train[batch]
         self.optimizer.zero_grad()
-        losses = phase.losses(self.net, x, labels, phase.settings)
+        losses = phase.defense.losses(self.net, x, labels, batch)
         values = {name: loss.item() for name, loss in losses.items()}
         losses["loss"].backward()
         self._check_finite(phase, x, values["loss"])
         self.optimizer.step()
+        phase.defense.after_step(self.net)
         self.state.step += 1
         sums = self.state.sums
         for name, value in {**values, "steps": 1}.items():
@@ -236,13 +156,26 @@ class _Training:
         images, e = self.dataset, self.config.eval
         self.net.eval()
         entry = {"accuracy": robust.accuracy(self.net, images.x_test, images.y_test)}
+        if self.config.data.n_validation:
+            held_out = images.x_train[self.n_train :], images.y_train[self.n_train :]
+            entry["validation"] = robust.accuracy(self.net, *held_out)
+            if self.state.epoch:
+                self.state.validation.append(entry["validation"])
         if n := min(e.n_curve, len(images.x_test)):
             ratios = robust.rho(self.net, images.x_test[:n], mode=e.mode, progress=over_batches("rho2"))
             entry["rho2"] = float(ratios.mean(dtype=np.float64))
-        self.net.train(phase.training)
+        self.net.train(phase.defense.training)
         self.journal.write(kind="epoch", phase=phase.name, epoch=self.state.epoch, **entry)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in entry.items())
         say(f"{phase.name} epoch {self.state.epoch}/{phase.settings.epochs}: {shown}")
+
+    def _settled(self, phase: Phase) -> bool:
+        """Whether an epoch is done after which the validation accuracy no longer moves."""
+        tolerance = phase.settings.settle
+        return tolerance is not None and not self.state.step and settled(self.state.validation, tolerance=tolerance)
+
+    def _labels(self) -> np.ndarray[Any, Any]:
+        return self.dataset.y_train[: self.n_train]
 
     def _check_finite(self, phase: Phase, x: Tensor, loss: float) -> None:
         gradients = {name: p.grad for name, p in self.net.named_parameters()}
@@ -282,7 +215,7 @@ class _Training:
 
     def _optimizer(self) -> nn.Optimizer:
         """A fresh one for the current phase."""
-        phase = self.phases[min(self.state.phase, len(self.phases) - 1)]
+        phase = self._phase()
         s = phase.settings
         make = nn.OPTIMIZERS[s.optimizer]
         options = {} if s.momentum is None else {"momentum": s.momentum}
@@ -290,6 +223,13 @@ class _Training:
             return make(self.net.parameters(), lr=s.lr, weight_decay=s.weight_decay, **options)
         except TypeError:
             raise ValueError(f"{phase.section}.momentum: {s.optimizer!r} has no momentum; leave it out") from None
+
+    def _defense(self) -> robust.Defense:
+        return self._phase().defense
+
+    def _phase(self) -> Phase:
+        """The current phase; the last one when all is done."""
+        return self.phases[min(self.state.phase, len(self.phases) - 1)]
 
     def _count_time(self) -> None:
         """Add the time since the last call to the current phase."""
@@ -303,7 +243,9 @@ class _Training:
         self.state.journal_size = self.journal.size
         arrays = {f"net.{name}": a for name, a in self.net.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
-        self.folder.save_state(arrays, {**vars(self.state), "rng": rng_state(self.net)})
+        arrays |= {f"defense.{name}": a for name, a in self._defense().arrays().items()}
+        generator = plain(self._defense().rng.bit_generator.state)
+        self.folder.save_state(arrays, {**vars(self.state), "rng": rng_state(self.net), "defense_rng": generator})
 
     def _restore(self) -> None:
         saved = self.folder.load_state()
@@ -311,12 +253,15 @@ class _Training:
             return
         arrays, scalars = saved
         try:
-            rng = scalars.pop("rng")
+            rng, defense_rng = scalars.pop("rng"), scalars.pop("defense_rng", None)
             self.state = State(**scalars)
             self.optimizer = self._optimizer()
             self.net.load_state_dict(_part(arrays, "net."))
             self.optimizer.load_state_dict(_part(arrays, "optimizer."))
             set_rng_state(self.net, rng)
+            if defense_rng is not None:  # None: a run from before there were defenses that draw
+                self._defense().rng.bit_generator.state = defense_rng
+                self._defense().load_arrays(_part(arrays, "defense."))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.folder / 'checkpoint.npz'} does not fit this run: {error}") from None
 

@@ -25,7 +25,7 @@ def generators(net: Layer) -> dict[str, np.random.Generator]:
 
 def rng_state(net: Layer) -> dict[str, Any]:
     """The state of every generator under its dotted name; it can be written as JSON."""
-    return {name: _plain(rng.bit_generator.state) for name, rng in generators(net).items()}
+    return {name: plain(rng.bit_generator.state) for name, rng in generators(net).items()}
 
 
 def set_rng_state(net: Layer, state: Mapping[str, Any]) -> None:
@@ -41,8 +41,8 @@ def set_rng_state(net: Layer, state: Mapping[str, Any]) -> None:
         rng.bit_generator.state = state[name]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays, which some kinds of generator have in their state, as lists."""
     if isinstance(value, Mapping):
-        return {name: _plain(v) for name, v in value.items()}
+        return {name: plain(v) for name, v in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

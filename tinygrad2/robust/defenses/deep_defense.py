@@ -12,6 +12,7 @@ from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust.attack import Flags, accept, argmax, sizes
 from tinygrad2.robust.attacks.deepfool import walk
+from tinygrad2.robust.defenses.defense import Array, Defense, Losses
 
 
 class DeepDefenseLoss(NamedTuple):
@@ -50,3 +51,18 @@ def deep_defense(
     regularizer = sum(exp(rho * rate)) * (lam / n)
     fit = cross_entropy(found.logits, labels)
     return DeepDefenseLoss(fit + regularizer, fit, regularizer, rho.numpy(), correct)
+
+
+class DeepDefense(Defense):
+    """Cross-entropy, and a penalty on how small DeepFool's perturbations are, differentiated through the attack."""
+
+    training = False  # batch normalisation is frozen, and dropout off
+
+    def __init__(self, rng: int | np.random.Generator = 0, **options: Any) -> None:
+        """options: those of `deep_defense`."""
+        super().__init__(rng=rng)
+        self.options = options
+
+    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+        found = deep_defense(net, x, labels, **self.options)
+        return {"loss": found.total, "cross_entropy": found.cross_entropy, "regularizer": found.regularizer}

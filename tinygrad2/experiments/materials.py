@@ -1,0 +1,82 @@
+"""What a configuration stands for: the images, the network with its first values or with those of a file."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad2 import data, nn
+from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.data import Dataset
+from tinygrad2.experiments.settings import Config
+from tinygrad2.kernels import why_no_gpu
+from tinygrad2.nn import Layer
+from tinygrad2.nn.models import MODELS
+
+
+def unit(dataset: Dataset) -> Dataset:
+    """The data set with pixels in [0, 1] instead of [0, 255]."""
+    scale = np.float32(1 / 255)
+    return replace(dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale, box=(0.0, 1.0))
+
+
+PIXELS = {"centred": data.centre, "unit": unit}
+
+
+def load_data(config: Config) -> Dataset:
+    """The images of the experiment, as `pixels` says. Raises ValueError for an option that the data set has not."""
+    d = config.data
+    options = {} if d.upsample is None else {"upsample": d.upsample}
+    dataset = PIXELS[d.pixels](data.load(d.name, **options).subset(d.n_train, d.n_test))
+    if d.n_validation >= len(dataset.x_train):
+        raise ValueError(
+            f"data.n_validation: expected less than the {len(dataset.x_train):,} images, got {d.n_validation}"
+        )
+    return dataset
+
+
+CHOSEN = {"hidden": "hidden widths", "input_scale": "input scale", "dropout": "dropout"}
+
+
+def build_net(config: Config, dataset: Dataset) -> Layer:
+    """The network of the experiment with its first values, on its device; checked with one image."""
+    m, accepted = config.model, inspect.signature(MODELS[config.model.name]).parameters
+    shape = dataset.x_train.shape[1:]
+    wanted = {"in_features": math.prod(shape), "in_channels": shape[0], "classes": len(dataset.classes)}
+    options: dict[str, Any] = {name: value for name, value in wanted.items() if name in accepted}
+    for name, meaning in CHOSEN.items():
+        if (value := getattr(m, name)) is not None:
+            if name not in accepted:
+                raise ValueError(f"model.{name}: the model {m.name!r} has no {meaning} to choose; leave it out")
+            options[name] = value
+    if config.run.device == "cuda" and (reason := why_no_gpu()):
+        raise ValueError(f"run.device: no GPU can be used: {reason}")
+    net = nn.models.build(m.name, rng=config.run.seed, **options).to(config.run.device)
+    try:
+        with no_grad():
+            net.eval()(Tensor(dataset.x_test[:1]).to(config.run.device))
+    except ValueError as error:
+        raise ValueError(f"model {m.name!r} does not take the images {shape} of {dataset.name!r}: {error}") from None
+    return net
+
+
+def load_weights(net: Layer, name: str | os.PathLike[str]) -> Path:
+    """Parameters from a file in the current folder or in the one that TINYGRAD2_DATA names. Result: its path."""
+    places = [Path(name)]
+    if (folder := os.environ.get("TINYGRAD2_DATA")) and not places[0].is_absolute():
+        places.append(Path(folder, name))
+    path = next((p for p in places if p.is_file()), None)
+    if path is None:
+        hint = "" if folder else " (TINYGRAD2_DATA, a folder that is searched too, is not set)"
+        raise FileNotFoundError(f"no such file of weights: {' or '.join(map(str, places))}{hint}")
+    try:
+        net.load_state_dict(nn.load(path))
+    except ValueError as error:
+        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+    return path

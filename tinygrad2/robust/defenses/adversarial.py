@@ -1,0 +1,89 @@
+"""Adversarial training: adversarial images, with the labels of those they were made from, are part of the batch.
+
+Online (Goodfellow et al. 2015, section 6; "Adv. Train II" of Deep Defense): made from each batch by the network as it
+is. Fixed (Moosavi-Dezfooli et al. 2016; "Adv. Train I"): made once by DeepFool on the net that training starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.nn import Layer
+from tinygrad2.ops import concatenate
+from tinygrad2.robust.attacks.deepfool import deepfool
+from tinygrad2.robust.defenses.defense import Array, Defense, Losses, Objective, evaluating
+
+Craft = Callable[[Layer, Tensor, Array], Tensor]  # craft(net, x, labels): adversarial images like x
+
+
+class AdversarialTraining(Defense):
+    """Adversarial images of each batch, crafted by the network as it is, appended or in place of their originals.
+
+    craft: the attack; it meets the network in eval mode
+    share: of the batch that is attacked, a random choice; append: keep the originals as well
+    """
+
+    def __init__(
+        self,
+        craft: Craft,
+        objective: Objective | None = None,
+        *,
+        share: float = 1.0,
+        append: bool = True,
+        rng: int | np.random.Generator = 0,
+    ) -> None:
+        super().__init__(objective, rng)
+        if not 0 < share <= 1:
+            raise ValueError(f"share: expected the attacked share of a batch, above 0 and at most 1, got {share}")
+        self.craft, self.share, self.append = craft, share, append
+
+    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+        n = len(labels)
+        order = np.arange(n) if self.share == 1 else self.rng.permutation(n)
+        attacked = order[: max(1, round(self.share * n))]
+        kept = np.arange(n) if self.append else np.setdiff1d(order, attacked)
+        perturbed = self.perturbed(net, x[attacked], labels[attacked], index[attacked])
+        both = concatenate([x[kept], perturbed]) if kept.size else perturbed
+        return self.objective(net, both, labels[np.concatenate([kept, attacked])])
+
+    def perturbed(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Tensor:
+        """The adversarial images of x, constants."""
+        with evaluating(net):
+            return self.craft(net, x, labels).detach()
+
+
+class FixedAdversarialSet(AdversarialTraining):
+    """DeepFool images of all training images, made once on the network that training starts from, join the batches."""
+
+    def __init__(
+        self,
+        objective: Objective | None = None,
+        *,
+        share: float = 1.0,
+        append: bool = True,
+        max_iter: int = 50,
+        rng: int | np.random.Generator = 0,
+    ) -> None:
+        craft = lambda net, x, labels: deepfool(net, x, labels, max_iter=max_iter).adversarial
+        super().__init__(craft, objective, share=share, append=append, rng=rng)
+        self.images: Array = np.empty(0)
+
+    def start(self, net: Layer, images: Array, labels: Array, batch_size: int = 100) -> None:
+        slices = [slice(i, i + batch_size) for i in range(0, len(images), batch_size)]
+        device = net.parameters()[0].device
+        with evaluating(net):
+            made = [self.craft(net, Tensor(images[part]).to(device), labels[part]).numpy() for part in slices]
+        self.images = np.concatenate(made)
+
+    def perturbed(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Tensor:
+        return Tensor(self.images[index]).to(x.device)
+
+    def arrays(self) -> dict[str, Array]:
+        return {"adversarial": self.images}
+
+    def load_arrays(self, arrays: Mapping[str, Any]) -> None:
+        self.images = arrays["adversarial"]

@@ -1,0 +1,92 @@
+"""What a training loop asks of every defense: the losses of a batch, and what to do once the step is taken.
+
+A defense decides which images are trained on; its objective says what is minimised on them. So adversarial training
+with a penalty is the one with the other inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.nn import Layer, Trace
+from tinygrad2.ops import cross_entropy
+
+Array = np.ndarray[Any, Any]
+Losses = dict[str, Tensor]  # "loss" is minimised; its parts are logged
+Penalty = Callable[[Trace, Any], Tensor]  # penalty(trace, labels), a scalar
+
+
+@dataclass(frozen=True)
+class Objective:
+    """CE + lam · penalty(trace, labels), on clean and perturbed images alike.
+
+    reduction: "mean" or "sum" of the cross-entropies over the batch; "sum" is "mean" with lam divided by the batch size
+    label_smoothing: s; over "all" classes: targets (1-s)·onehot + s/K; over the "others": 1-s, and s/(K-1) for each
+    """
+
+    penalty: Penalty | None = None
+    lam: float = 1.0
+    reduction: str = "mean"
+    label_smoothing: float = 0.0
+    smoothing_over: str = "all"
+
+    def __call__(self, net: Layer, x: Tensor, labels: Any) -> Losses:
+        if self.penalty is None:
+            return {"loss": self.fit(net(x), labels)}
+        trace = net.trace(x)
+        fit, regularizer = self.fit(trace.output, labels), self.penalty(trace, labels) * self.lam
+        return {"loss": fit + regularizer, "cross_entropy": fit, "regularizer": regularizer}
+
+    def fit(self, logits: Tensor, labels: Any) -> Tensor:
+        """The cross-entropy against the smoothed labels. logits: (N, K)."""
+        s, k = self.label_smoothing, logits.shape[1]
+        s *= (
+            k / (k - 1) if self.smoothing_over == "others" else 1
+        )  # 1 - s + s/K is then 1 minus the s that was asked for
+        return cross_entropy(logits, labels, label_smoothing=s, reduction=self.reduction)
+
+
+class Defense:
+    """No defense: the objective on the images as they are, cross-entropy where no penalty is named."""
+
+    training = True  # whether dropout and batch normalisation train
+
+    def __init__(self, objective: Objective | None = None, rng: int | np.random.Generator = 0) -> None:
+        self.objective = objective or Objective()
+        self.rng = np.random.default_rng(rng)
+
+    def start(self, net: Layer, images: Array, labels: Array) -> None:
+        """Called once before the first step. images: (M, ...), all that will be trained on; labels: (M,)."""
+
+    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+        """The losses of a batch. x: (N, ...); labels: (N,); index: (N,), where the images are among all images."""
+        return self.objective(net, x, labels)
+
+    def after_step(self, net: Layer) -> None:
+        """Called when the optimizer has moved the parameters."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Arrays that the next step depends on; `rng` is the other thing that it depends on."""
+        return {}
+
+    def load_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Continue from what `arrays` gave."""
+        if arrays:
+            raise ValueError(f"{type(self).__name__} keeps no arrays, got {', '.join(arrays)}")
+
+
+@contextmanager
+def evaluating(net: Layer) -> Iterator[Layer]:
+    """The net in eval mode: attacks on it neither draw dropout masks nor move running statistics."""
+    modes = [(layer, layer.training) for _, layer in net.named_layers()]
+    try:
+        yield net.eval()
+    finally:
+        for layer, mode in modes:
+            layer.training = mode
