@@ -315,14 +315,24 @@ def test_pytorch_agrees(problem: Convolution) -> None:
 
 @pytest.mark.parametrize("dtype", [*DTYPES, np.int64, np.complex128])
 @given(sizes=st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), seed=SEEDS)
-def test_a_product_in_blocks_is_the_product(dtype: Any, sizes: tuple[int, int, int], seed: int) -> None:
+def test_a_product_of_views_is_the_product(dtype: Any, sizes: tuple[int, int, int], seed: int) -> None:
     rng, (m, k, n) = np.random.default_rng(seed), sizes
     a, b = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((k, m), (k, n)))
-    with pytest.MonkeyPatch.context() as patch:
-        if why_no_numba() is None:
-            from tinygrad2.kernels import cpu
-
-            patch.setattr(cpu, "PRODUCT_SERIAL_BELOW", 0)
-        y = kernels.product(a.T, b)
+    y = kernels.product(a.T, b)
     assert y.dtype == dtype
     np.testing.assert_array_equal(y, a.T @ b)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, np.complex128])
+@given(lead=st.tuples(st.integers(0, 3)) | st.just(()), shape=st.lists(st.integers(0, 9), max_size=3), seed=SEEDS)
+def test_a_mask_keeps_its_entries_bit_for_bit_and_nothing_else(
+    dtype: Any, lead: tuple[int, ...], shape: list[int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    m = rng.random(shape) < 0.5
+    g = rng.choice([1.5, -0.0, np.nan, np.inf], (*lead, *shape)).astype(dtype)
+    y = kernels.masked(g[..., ::-1] if shape else g, m[..., ::-1] if shape else m)
+    expected = np.where(m, g, 0).astype(dtype)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, expected[..., ::-1] if shape else expected)
+    assert (np.signbit(y.real) == np.signbit(expected.real[..., ::-1] if shape else expected.real)).all()

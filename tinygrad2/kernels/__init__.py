@@ -19,6 +19,7 @@ from tinygrad2.kernels.conv import conv2d, conv2d_input, conv2d_weight
 from tinygrad2.kernels.geometry import Geometry, check_conv, check_pool
 from tinygrad2.kernels.linear import product
 from tinygrad2.kernels.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
+from tinygrad2.kernels.select import masked
 
 __all__ = [
     "Array",
@@ -33,6 +34,7 @@ __all__ = [
     "device_of",
     "freeze",
     "index_add",
+    "masked",
     "pool_argmax",
     "pool_gather",
     "pool_scatter",

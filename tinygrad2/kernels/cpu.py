@@ -29,7 +29,6 @@ NDArray: TypeAlias = np.ndarray[Any, Any]
 SCRATCH_BYTES = 8 << 20  # per thread and purpose; blocks of 3 to 12 MB ran equally fast, larger ones leave the cache
 BLOCKS_PER_THREAD = 4  # a thread that has lost its core holds up one block, and the others take the rest
 SERIAL_BELOW = 1 << 16  # elements moved: less than this is done before a second thread has woken up
-PRODUCT_SERIAL_BELOW = 1 << 22  # multiplications, a tenth of a millisecond
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}  # without "nnan" and "ninf": NaN and inf propagate
 
 _region = threading.Lock()  # two parallel regions would share the same cores, and abort Numba's workqueue layer
@@ -391,14 +390,8 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray | None = No
 
 
 def product(a: NDArray, b: NDArray) -> NDArray:
-    """a: (M, K), b: (K, N) -> (M, N), in blocks of rows."""
-    rows, threads = a.shape[0], numba.get_num_threads()
-    if rows * b.size < PRODUCT_SERIAL_BELOW:
-        return _product(a, b)
-    out, count = np.empty((rows, b.shape[1]), a.dtype), min(rows, BLOCKS_PER_THREAD * threads)
-    blocks = [slice(rows * k // count, rows * (k + 1) // count) for k in range(count)]
-    workers.each(blocks, lambda block: _product(a[block], b, out[block]), threads)
-    return out
+    """a: (M, K), b: (K, N) -> (M, N): one call, which BLAS shares between its threads."""
+    return _product(a, b)
 
 
 def _planes(a: NDArray) -> NDArray:

@@ -21,7 +21,7 @@ from tinygrad2.kernels.geometry import Geometry
 FAST_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def _compiled(*arrays: Array) -> bool:
+def compiled(*arrays: Array) -> bool:
     """NumPy arrays of one real floating dtype, where Numba works."""
     first = arrays[0].dtype
     return (
@@ -32,7 +32,7 @@ def _compiled(*arrays: Array) -> bool:
 
 
 PATHS: tuple[tuple[Callable[..., bool], str], ...] = (
-    (_compiled, "tinygrad2.kernels.cpu"),
+    (compiled, "tinygrad2.kernels.cpu"),
     (lambda *arrays: True, "tinygrad2.kernels.reference"),  # CuPy, complex, integer, or no Numba
 )
 
@@ -60,7 +60,7 @@ def convolution_path(geo: Geometry, channels: int, images: int, at: Array | None
 
     images: K*N, where K images share each pattern.
     """
-    if at is not None and _compiled(*arrays) and _pattern_pays(geo, channels, images // max(len(at), 1), at):
+    if at is not None and compiled(*arrays) and _pattern_pays(geo, channels, images // max(len(at), 1), at):
         return importlib.import_module("tinygrad2.kernels.cpu_pattern")
     return path(*arrays)
 

@@ -113,6 +113,14 @@ def product(a: Array, b: Array) -> Array:
     return a @ b
 
 
+def masked(g: Array, m: Array) -> Array:
+    """g: (..., *m.shape) times the mask m, bool or weights; 0 where it is 0, even if g is infinite or nan there."""
+    nothing = g.dtype.type(0)
+    if m.dtype.kind == "b":
+        return xp(g).where(m, g, nothing)
+    return xp(g).where(m == 0, nothing, g * m.astype(g.dtype, copy=False))
+
+
 def pool_argmax(x: Array, geo: Geometry) -> Array:
     """x: (N, C, H, W) -> (N, C, OH, OW) int32 positions in H*W; the first maximum wins, a NaN is a maximum."""
     module, width = xp(x), geo.input[1]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Primitive, Tensor, zero
+from tinygrad2.kernels import masked
 from tinygrad2.kernels.backend import Array, to_device, xp
 
 # fmt: off
@@ -74,13 +75,6 @@ derivative_of = Primitive("derivative_of", lambda c, y: c).vjp(lambda g, z, c, y
 
 
 # Selection. A mask is a bool, or a weight per entry; where it is 0 the result is 0 even if g is infinite or nan there.
-def _mask(g: Array, m: Array) -> Array:
-    nothing = g.dtype.type(0)
-    if m.dtype.kind == "b":
-        return xp(g).where(m, g, nothing)
-    return xp(g).where(m == 0, nothing, g * m.astype(g.dtype, copy=False))
-
-
 def _where(m: Array, a: Array, b: Array) -> Array:
     if m.dtype.kind != "b":
         raise TypeError(f"where: the condition must hold bools, got {m.dtype}; write a comparison such as x > 0")
@@ -88,7 +82,7 @@ def _where(m: Array, a: Array, b: Array) -> Array:
 
 
 # fmt: off
-mask: Primitive = Primitive("mask", _mask).vjp(lambda g, y, x, m: mask(g, m), zero)
+mask: Primitive = Primitive("mask", masked).vjp(lambda g, y, x, m: mask(g, m), zero)
 where = Primitive("where", _where).vjp(
     zero,
     lambda g, y, m, a, b: mask(g, m),
