@@ -1,6 +1,7 @@
 """Data sets as plain NumPy arrays, and the few things every experiment does with them.
 
-`load("digits")` works offline; `load("mnist")` reads the folder that TINYGRAD2_DATA names, or downloads.
+`load("digits")` works offline; `load("mnist")` reads the folder that TINYGRAD2_DATA names, or downloads; the others
+read that folder.
 """
 
 from __future__ import annotations
@@ -10,18 +11,38 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .augmentation import AUGMENTATIONS, elastic, jitter
 from .batching import batches
+from .cifar10 import cifar10
 from .dataset import Dataset, centre, check_images
 from .digits import digits
 from .mnist import mnist
+from .speech import mfcc, speech
+from .whitening import whiten
 
-__all__ = ["LOADERS", "Dataset", "batches", "centre", "check_images", "digits", "load", "mnist"]
+__all__ = [
+    "AUGMENTATIONS",
+    "LOADERS",
+    "Dataset",
+    "batches",
+    "centre",
+    "check_images",
+    "cifar10",
+    "digits",
+    "elastic",
+    "jitter",
+    "load",
+    "mfcc",
+    "mnist",
+    "speech",
+    "whiten",
+]
 
-LOADERS: dict[str, Callable[..., Dataset]] = {"digits": digits, "mnist": mnist}
+LOADERS: dict[str, Callable[..., Dataset]] = {"digits": digits, "mnist": mnist, "cifar10": cifar10, "speech": speech}
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """The data set of that name, raw pixels in [0, 255]; the options are its own: `load("digits", upsample=28)`.
+    """The data set of that name, pixels in [0, 255] or features; options are its own: `load("digits", upsample=28)`.
 
     Raises ValueError for an unknown name, TypeError for an option that the data set does not have.
     """

@@ -22,7 +22,7 @@ class Dataset:
     x_train, x_test: (N, C, H, W) or (N, D), float32
     y_train, y_test: (N,), int64, an index into classes
     classes: the names of the K classes
-    box: (lo, hi), the range of the raw pixels; None once centred, when every pixel has a range of its own
+    box: (lo, hi), the range of the raw pixels; None where every entry has a range of its own: once centred, or sound
     mean: (C, H, W) or (D,), float32, what centring subtracted; None while the pixels are raw
     """
 
@@ -51,7 +51,7 @@ class Dataset:
             )
 
     def __repr__(self) -> str:
-        pixels = "centred" if self.mean is not None else f"pixels in {self.box}"
+        pixels = "centred" if self.mean is not None else f"pixels in {self.box}" if self.box else "no box"
         return (
             f"Dataset({self.name!r}: {len(self.x_train):,} training and {len(self.x_test):,} test images "
             f"{self.x_train.shape[1:]}, {len(self.classes)} classes, {pixels})"

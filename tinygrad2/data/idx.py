@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .files import damaged
+
 __all__ = ["read_idx"]
 
 UNSIGNED_BYTES = 0x0800  # the magic number is this plus the number of axes: 2049 for labels, 2051 for images
@@ -30,15 +32,15 @@ def read_idx(path: Path, shape: tuple[int, ...], sha256: str) -> np.ndarray:
     content = _read_at_most(path, expected + 1, expected)
     magic = int.from_bytes(content[:4], "big")
     if len(content) >= 4 and magic != UNSIGNED_BYTES + len(shape):
-        raise _damaged(path, f"magic number {UNSIGNED_BYTES + len(shape)}", f"{magic}")
+        raise damaged(path, f"magic number {UNSIGNED_BYTES + len(shape)}", f"{magic}")
     if len(content) >= len(header) and content[: len(header)] != header:
         sizes = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, len(header), 4))
-        raise _damaged(path, f"shape {shape}", f"{sizes}")
+        raise damaged(path, f"shape {shape}", f"{sizes}")
     if len(content) != expected:
         found = f"more than {expected:,}" if len(content) > expected else f"{len(content):,}"
-        raise _damaged(path, f"{expected:,} uncompressed bytes", found)
+        raise damaged(path, f"{expected:,} uncompressed bytes", found)
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise _damaged(path, f"SHA-256 {sha256} of the uncompressed content", found)
+        raise damaged(path, f"SHA-256 {sha256} of the uncompressed content", found)
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 
@@ -51,9 +53,5 @@ def _read_at_most(path: Path, limit: int, expected: int) -> bytes:
                 content += chunk
         except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
             found = f"a gzip stream that breaks after {len(content):,} ({reason})"
-            raise _damaged(path, f"{expected:,} uncompressed bytes", found) from reason
+            raise damaged(path, f"{expected:,} uncompressed bytes", found) from reason
     return bytes(content)
-
-
-def _damaged(path: Path, expected: str, found: str) -> ValueError:
-    return ValueError(f"{path}: expected {expected}, found {found}; delete the file and fetch it again")

@@ -6,7 +6,6 @@ Source: Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritt
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .dataset import Dataset
+from .files import data_folder
 from .idx import read_idx
 
 __all__ = ["mnist"]
@@ -67,10 +67,7 @@ def mnist() -> Dataset:
 
 def _find(name: str) -> Path:
     """Where that file is: in the folder, gzipped or plain, or else in the download cache, fetched if need be."""
-    folder = os.environ.get("TINYGRAD2_DATA")
-    if folder and not Path(folder).is_dir():
-        raise FileNotFoundError(f"mnist: TINYGRAD2_DATA is {folder!r}, which is not a folder")
-    if folder:
+    if folder := data_folder("mnist"):
         for path in (Path(folder, "mnist", name + ".gz"), Path(folder, "mnist", name)):
             if path.is_file():
                 return path

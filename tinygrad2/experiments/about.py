@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 from tinygrad2.data import LOADERS
+from tinygrad2.data.cifar10 import FILE as CIFAR10
 from tinygrad2.data.mnist import FILES
+from tinygrad2.data.speech import FILE as SPEECH
 from tinygrad2.experiments.attacks import ATTACKS
 from tinygrad2.experiments.config import recipes
 from tinygrad2.experiments.report import versions
@@ -53,4 +55,7 @@ def _state(name: str) -> str:
         folder = Path(os.environ.get("TINYGRAD2_DATA") or ".", "mnist")
         here = all((folder / file).is_file() or (folder / f"{file}.gz").is_file() for file in FILES)
         return "in the data folder" if here else "to be downloaded"
+    if file := {"cifar10": CIFAR10, "speech": SPEECH}.get(name):
+        here = Path(os.environ.get("TINYGRAD2_DATA") or ".", file).is_file()
+        return "in the data folder" if here else f"needs {file} in the data folder"
     return "there" if importlib.util.find_spec("sklearn") else "needs scikit-learn: pip install 'tinygrad2[lab]'"
