@@ -303,10 +303,21 @@ def _penalized(name: str) -> Callable[[Layer, Any, Any], Iterator[tuple[str, Any
             net.trace(Tensor(x).to(_device(net))), labels, **({"rng": 1} if "rng" in penalty.options else {})
         )
         yield "value", value
-        grads = tg.autograd.grad(value, net.parameters(), allow_unused=True)
-        yield from ((f"gradient {i}", g) for i, g in enumerate(grads) if g is not None)
+        yield from _gradients(value, net)
 
     return parts
+
+
+def _gradients(value: Tensor, net: Layer) -> Iterator[tuple[str, Tensor]]:
+    grads = tg.autograd.grad(value, net.parameters(), allow_unused=True)
+    return ((f"gradient {i}", g) for i, g in enumerate(grads) if g is not None)
+
+
+def _masked(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
+    trace = net.trace(Tensor(x).to(_device(net)))
+    loss = robust.masked(net, ops.cross_entropy(trace.output, labels), robust.jacobian_frobenius(trace), ["4"])
+    yield "value", loss
+    yield from _gradients(loss, net)
 
 
 def _fixed(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
@@ -331,6 +342,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "fgsm": _attacked(lambda net, x, labels: robust.fgsm(net, x, labels, 0.1, box=(0.0, 1.0))),
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
     "sign_direction": lambda net, x, labels: [("g", robust.sign_direction(net, Tensor(x).to(_device(net)), labels))],
+    "masked": _masked,
     **{name: _penalized(name) for name in robust.PENALTIES},
     "parseval_step": lambda net, x, labels: [
         (f"W {i}", robust.parseval_step(w, np.array([2, 0]), 0.1)) for i, w in enumerate(net.parameters()) if w.ndim > 1

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tinygrad2 import Tensor
+from tinygrad2.autodiff import autograd
 
 EPSILON = {"corrected": 0.0, "coded": 5e-6}
 RTOL = 1e-9
@@ -23,6 +24,17 @@ def assert_close(ours: Tensor, theirs: torch.Tensor, what: str) -> None:
     a, b = ours.detach().numpy(), theirs.numpy(force=True)
     assert a.shape == b.shape and a.dtype == b.dtype == np.float64, what
     np.testing.assert_allclose(a, b, 0, RTOL * np.abs(b).max(initial=1e-300), err_msg=what)
+
+
+def assert_same_gradients(ours: Tensor, theirs: torch.Tensor, net: Any, twin: nn.Module) -> None:
+    """The value, and the gradient by every parameter: zeros where a penalty does not depend on it."""
+    assert_close(ours, theirs, "value")
+    names = [name for name, _ in net.named_parameters()]
+    assert names == [name for name, _ in twin.named_parameters()]
+    left = autograd.grad(ours, net.parameters(), allow_unused=True)
+    right = torch.autograd.grad(theirs, list(twin.parameters()), allow_unused=True, materialize_grads=True)
+    for name, a, b in zip(names, left, right, strict=True):
+        assert_close(Tensor(np.zeros(b.shape)) if a is None else a, b, name)
 
 
 def twin(net: Any) -> nn.Sequential:

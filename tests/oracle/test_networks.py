@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed (pip install 'tinygrad2[oracle]')")
 
 from oracle import peer  # noqa: E402
-from oracle.peer import assert_close  # noqa: E402
+from oracle.peer import assert_close, assert_same_gradients  # noqa: E402
 
 from tinygrad2 import data, nn, robust  # noqa: E402
 from tinygrad2.autodiff import Tensor, autograd  # noqa: E402
@@ -34,17 +34,6 @@ def pair(request: pytest.FixtureRequest) -> tuple[nn.Sequential, Any, np.ndarray
     y = robust.predict(net, x)
     y[1::2] = (y[1::2] + 1 + np.arange(4)) % 10
     return net, peer.twin(net), x, y
-
-
-def assert_same_gradients(ours: Tensor, theirs: Any, net: nn.Sequential, twin: Any) -> None:
-    """The value, and the gradient by every parameter: zeros where a penalty does not depend on it."""
-    assert_close(ours, theirs, "value")
-    names = [name for name, _ in net.named_parameters()]
-    assert names == [name for name, _ in twin.named_parameters()]
-    left = autograd.grad(ours, net.parameters(), allow_unused=True)
-    right = torch.autograd.grad(theirs, list(twin.parameters()), allow_unused=True, materialize_grads=True)
-    for name, a, b in zip(names, left, right, strict=True):
-        assert_close(Tensor(np.zeros(b.shape)) if a is None else a, b, name)
 
 
 # Each penalty twice: ours with the reverse network or the tape, theirs with plain autograd.
