@@ -328,6 +328,8 @@ def _fixed(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
 # f(net, x, labels) as named results, x and labels on the host, the net where it is.
 ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "accuracy": lambda net, x, labels: [("accuracy", robust.accuracy(net, x, labels))],
+    "bim": _attacked(lambda net, x, labels: robust.bim(net, x, labels, 0.1, steps=3, box=(0.0, 1.0))),
+    "cw_linf": _attacked(lambda net, x, labels: robust.cw_linf(net, x, labels, 0.1, kappa=1.0, steps=3)),
     "deep_defense": _defended("corrected"),
     "deep_defense, as coded": _defended("coded"),
     "deepfool": _attacked(robust.deepfool),
@@ -351,6 +353,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "projection_variance": lambda net, x, labels: [
         ("variance", robust.projection_variance(net.trace(Tensor(x).to(_device(net)))))
     ],
+    "pgd": _attacked(lambda net, x, labels: robust.pgd(net, x, labels, 0.5, p=2, steps=3, restarts=2, rng=1)),
     "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
     "rho": lambda net, x, labels: [("rho", robust.rho(net, x))],
     "table_row": lambda net, x, labels: [

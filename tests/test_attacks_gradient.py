@@ -2,10 +2,60 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from tinygrad2 import robust
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import SEEDS
+from test_robust import affine, curved, mixed_labels
+
+from tinygrad2 import nn, robust
+from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.robust.attacks.best import Best
+from tinygrad2.robust.attacks.pgd import uniform
 from tinygrad2.robust.attacks.registry import find_attack
+
+Array = np.ndarray[Any, Any]
+INF = float("inf")
+UNIT = (0.0, 1.0)
+each_norm = pytest.mark.parametrize("p", [2, INF])
+
+
+@pytest.fixture(autouse=True)
+def no_warnings() -> Iterator[None]:
+    """No division by zero or overflow passes silently."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def pixels(seed: int, n: int, size: int = 6, dtype: Any = np.float64) -> Array:
+    """Images in [0, 1], some pixels at its ends."""
+    return (np.random.default_rng(seed).random((n, size)) * 1.4 - 0.2).clip(0, 1).astype(dtype)
+
+
+def softmax_loss(net: nn.Layer, x: Array, y: Array) -> Array:
+    """The cross-entropy of each sample, as its formula."""
+    z = net(x).detach().numpy()
+    return np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), y]
+
+
+def margins(net: nn.Layer, x: Array, y: Array) -> Array:
+    """max_{j≠t} z_j - z_t of each sample, in a loop."""
+    z = net(x).detach().numpy()
+    return np.array([np.delete(row, t).max() - row[t] for row, t in zip(z, y, strict=True)])
+
+
+def points(result: robust.AttackResult) -> Array:
+    return result.adversarial.numpy()
+
+
+# --- The registry
 
 
 @pytest.mark.parametrize("name", robust.ATTACKS)
@@ -18,3 +68,266 @@ def test_every_attack_says_in_one_line_what_it_does(name: str) -> None:
 def test_an_unknown_attack_is_told_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"unknown attack 'fgms' \(did you mean 'fgsm'\?\); known: .*deepfool"):
         find_attack("fgms")
+
+
+# --- BIM and PGD
+
+
+@settings(max_examples=40)
+@given(SEEDS, st.integers(1, 5), st.integers(1, 7), st.integers(1, 6), st.sampled_from([2, INF]), st.booleans())
+def test_on_an_affine_net_of_two_classes_every_ascent_ends_at_the_far_side_of_the_ball(
+    seed: int, n: int, size: int, steps: int, p: float, random_start: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    w, x, y = rng.standard_normal((2, size)), rng.standard_normal((n, size)), rng.integers(0, 2, n)
+    attack = robust.pgd if random_start else robust.bim
+    found = attack(
+        affine(w, rng.standard_normal(2)), x, y, 0.3, p=p, steps=steps * 20, step_size=1 / steps, keep="last"
+    )
+    up = w[1 - y] - w[y]  # ∂(z_other - z_true)/∂x
+    best = np.sign(up) if p == INF else up / np.linalg.norm(up, axis=1, keepdims=True)
+    np.testing.assert_allclose(points(found) - x, 0.3 * best, 0, 1e-6 if random_start and p == 2 else 1e-14)
+    np.testing.assert_allclose(found.norms, 0.3, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(max_examples=30)
+@given(SEEDS, st.floats(0, 2), st.booleans())
+def test_bim_with_one_step_is_fgsm_to_the_bit(dtype: Any, seed: int, epsilon: float, in_box: bool) -> None:
+    net, x = curved(seed, dtype=dtype), pixels(seed, 5, dtype=dtype)
+    y, box = mixed_labels(net, x), UNIT if in_box else None
+    one, fast = robust.bim(net, x, y, epsilon, steps=1, box=box), robust.fgsm(net, x, y, epsilon, box=box)
+    np.testing.assert_array_equal(points(one), points(fast))
+    np.testing.assert_array_equal(one.norms, fast.norms)
+    assert one.diagnostic == fast.diagnostic
+
+
+@each_norm
+def test_bim_is_the_papers_loop(p: float) -> None:
+    net, x = curved(3), pixels(4, 12)
+    y, epsilon, alpha = mixed_labels(net, x), 0.2, 0.07
+    at = x.copy()
+    for _ in range(5):
+        for i in range(12):
+            g = robust.loss_gradient(net, Tensor(at[i : i + 1]), y[i : i + 1]).numpy()[0]
+            delta = at[i] + alpha * (np.sign(g) if p == INF else g / np.linalg.norm(g)) - x[i]
+            size = np.linalg.norm(delta)
+            delta = delta.clip(-epsilon, epsilon) if p == INF else delta * min(1.0, epsilon / size)
+            at[i] = (x[i] + delta).clip(0, 1)
+    found = robust.bim(net, x, y, epsilon, p=p, steps=5, step_size=alpha, box=UNIT, keep="last")
+    np.testing.assert_allclose(points(found), at, 1e-9, 1e-12)
+    assert (found.iterations == 5).all()
+
+
+@settings(max_examples=40)
+@given(
+    SEEDS, st.sampled_from([2, INF]), st.floats(0, 3), st.floats(1e-3, 10), st.sampled_from([np.float32, np.float64])
+)
+def test_whatever_the_steps_the_result_is_in_the_ball_and_exactly_in_the_box(
+    seed: int, p: float, epsilon: float, step_size: float, dtype: Any
+) -> None:
+    net, x = curved(seed, dtype=dtype), pixels(seed, 4, dtype=dtype)
+    y = mixed_labels(net, x)
+    options: Any = {"p": p, "steps": 3, "step_size": step_size, "box": UNIT}
+    for found in (robust.bim(net, x, y, epsilon, **options), robust.pgd(net, x, y, epsilon, rng=seed, **options)):
+        a = points(found)
+        assert a.min() >= 0 and a.max() <= 1 and a.dtype == found.norms.dtype == dtype
+        assert found.norms.max() <= epsilon + 4 * np.finfo(dtype).eps * max(1, epsilon)
+        np.testing.assert_allclose(found.norms, np.linalg.norm(a - x, p, axis=1), 1e-5)
+        np.testing.assert_array_equal(found.success, robust.predict(net, a) != y)
+
+
+def rank(net: nn.Layer, found: robust.AttackResult, y: Array) -> list[tuple[bool, float]]:
+    """What "best" compares: whether the net is fooled, then the log odds against the true class."""
+    z = net(points(found)).detach().numpy()
+    odds = [np.log(np.exp(np.delete(row, t)).sum()) - row[t] for row, t in zip(z, y, strict=True)]
+    return list(zip(found.success.tolist(), odds, strict=True))
+
+
+def test_the_best_step_is_at_least_as_good_as_the_last_and_more_steps_or_restarts_never_harm() -> None:
+    net, x = curved(1, gain=6.0), pixels(2, 40)
+    y, epsilon = robust.predict(net, x), 0.15
+    run = lambda attack, **options: attack(net, x, y, epsilon, step_size=0.1, box=UNIT, **options)
+    weaker_stronger = [
+        (run(robust.bim, keep="last"), run(robust.bim)),
+        (run(robust.bim, steps=3), run(robust.bim, steps=10)),
+        (run(robust.pgd, steps=10), run(robust.pgd, steps=10, restarts=3)),
+        (robust.fgsm(net, x, y, 0.1, box=UNIT), run(robust.bim)),
+    ]
+    for weaker, stronger in weaker_stronger:
+        a, b = rank(net, weaker, y), rank(net, stronger, y)
+        assert all(fooled >= before or value >= old - 1e-9 for (before, old), (fooled, value) in zip(a, b, strict=True))
+        assert stronger.success.sum() >= weaker.success.sum()
+        assert a != b  # else this net shows nothing
+    restarts = run(robust.pgd, steps=10, restarts=3)
+    assert len(set(restarts.iterations.tolist())) > 1  # the best step is not always the last
+
+
+def test_best_prefers_what_fools_then_the_higher_value_then_the_earlier_and_does_not_swallow_nan() -> None:
+    best = Best(Tensor(np.zeros((5, 1))))
+    offers = [([1, 1, 5, 1, 1], [0, 0, 1, 0, 0]), ([2, 0, 9, 1, np.nan], [0, 1, 0, 0, 0])]
+    for k, (values, fooled) in enumerate(offers, 1):
+        best.offer(Tensor(np.full((5, 1), float(k))), np.array(values, float), np.array(fooled, bool), k)
+    np.testing.assert_array_equal(best.points.numpy()[:, 0], [2, 2, 1, 1, 2])
+    np.testing.assert_array_equal(best.steps, [2, 2, 1, 1, 2])
+    np.testing.assert_array_equal(best.fooled, [0, 1, 1, 0, 0])
+
+
+@each_norm
+def test_random_starts_fill_the_ball_evenly(p: float) -> None:
+    draws = uniform(np.random.default_rng(0), (20_000, 3), p)
+    level = np.linalg.norm(draws, p, axis=1) ** 3  # the share of the ball's volume that lies further inside
+    assert level.max() <= 1
+    np.testing.assert_allclose(np.histogram(level, 10, (0, 1))[0] / 20_000, 0.1, atol=0.01)
+    np.testing.assert_allclose(draws.mean(0), 0, atol=0.02)
+    octants = (draws > 0) @ [4, 2, 1]
+    np.testing.assert_allclose(np.bincount(octants) / 20_000, 1 / 8, atol=0.01)
+
+
+def test_the_seed_decides_the_starts_to_the_bit() -> None:
+    net, x = curved(5), pixels(6, 10)
+    y = mixed_labels(net, x)
+    run = lambda rng: points(robust.pgd(net, x, y, 0.1, steps=2, restarts=2, rng=rng))
+    np.testing.assert_array_equal(run(3), run(3))
+    np.testing.assert_array_equal(run(3), run(np.random.default_rng(3)))
+    assert (run(3) != run(4)).any()
+
+
+# --- Carlini & Wagner, l∞
+
+
+def test_cw_linf_ascends_the_printed_margin() -> None:
+    net, x = curved(3), pixels(4, 12)
+    y, kappa, alpha = mixed_labels(net, x), 1.5, 0.05
+    at = x.copy()
+    for _ in range(4):
+        for i in range(12):
+            z = net(at[i : i + 1]).detach().numpy()[0]
+            u = np.zeros((1, 4))
+            others = [k for k in range(4) if k != y[i]]
+            j = max(others, key=lambda k: z[k])
+            u[0, j], u[0, y[i]] = 1.0, -1.0
+            g = net.trace(Tensor(at[i : i + 1])).reverse()(u).detach().numpy()[0]
+            at[i] += alpha * np.sign(g) if z[y[i]] - z[j] + kappa > 0 else 0.0
+            at[i] = x[i] + (at[i] - x[i]).clip(-0.12, 0.12)
+    found = robust.cw_linf(net, x, y, 0.12, kappa=kappa, steps=4, step_size=alpha, keep="last")
+    np.testing.assert_allclose(points(found), at, 1e-9, 1e-12)
+    still = margins(net, x, y) > kappa
+    assert still.any() and not found.norms[still].any()
+
+
+# --- What holds for all of them
+
+Attacked = Callable[..., robust.AttackResult]
+ALL: dict[str, Attacked] = {
+    "fgsm": lambda net, x, y: robust.fgsm(net, x, y, np.float64(0.1), box=UNIT),
+    "bim": lambda net, x, y: robust.bim(net, x, y, np.float64(0.1), steps=3, box=UNIT),
+    "bim, l2": lambda net, x, y: robust.bim(net, x, y, np.float64(0.1), p=2, steps=3, box=UNIT),
+    "pgd": lambda net, x, y: robust.pgd(net, x, y, np.float64(0.1), steps=3, restarts=2, rng=1, box=UNIT),
+    "cw_linf": lambda net, x, y: robust.cw_linf(net, x, y, np.float64(0.1), steps=3, box=UNIT),
+}
+each_attack = pytest.mark.parametrize("name", ALL)
+
+
+@each_attack
+def test_float32_stays_float32(name: str) -> None:
+    net, x = curved(7, dtype=np.float32), pixels(8, 6, dtype=np.float32)
+    found = ALL[name](net, x, mixed_labels(net, x))
+    assert points(found).dtype == found.norms.dtype == np.float32
+
+
+@each_attack
+def test_an_attack_works_inside_no_grad_and_leaves_nothing_on_the_tape(name: str) -> None:
+    net, x = curved(9), pixels(10, 6)
+    y = mixed_labels(net, x)
+    outside = ALL[name](net, x, y)
+    with no_grad():
+        inside = ALL[name](net, x, y)
+    np.testing.assert_array_equal(points(inside), points(outside))
+    assert not outside.adversarial.requires_grad and all(p.grad is None for p in net.parameters())
+
+
+@each_attack
+@pytest.mark.parametrize("training", [True, False])
+def test_the_net_is_attacked_in_the_mode_that_it_is_in_and_stays_in_it(name: str, training: bool) -> None:
+    rng = np.random.default_rng(0)
+    net = nn.Sequential(
+        fc1=nn.Linear(6, 8, rng=rng, dtype=np.float64),
+        bn=nn.BatchNorm1d(8, dtype=np.float64),
+        fc2=nn.Linear(8, 4, rng=rng, dtype=np.float64),
+    ).train(training)
+    x = pixels(11, 6)
+    found = ALL[name](net, x, np.zeros(6, np.int64))
+    assert all(layer.training is training for _, layer in net.named_layers())
+    other = ALL[name](net.train(not training), x, np.zeros(6, np.int64))
+    assert (points(found) != points(other)).any()
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"pgd"}))  # whose random starts are drawn for the batch
+def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
+    net, x = curved(12), pixels(13, 8)
+    y = mixed_labels(net, x)
+    together = ALL[name](net, x, y)
+    for i in range(8):
+        alone = ALL[name](net, x[i : i + 1], y[i : i + 1])
+        np.testing.assert_allclose(points(alone)[0], points(together)[i], 1e-9, 1e-12)
+        assert (alone.success[0], alone.iterations[0]) == (together.success[i], together.iterations[i])
+
+
+# --- The diagnostic that costs nothing
+
+
+@each_attack
+def test_the_loss_change_is_that_of_the_mean_cross_entropy(name: str) -> None:
+    net, x = curved(14), pixels(15, 10)
+    y = mixed_labels(net, x)
+    found = ALL[name](net, x, y)
+    change = (softmax_loss(net, points(found), y) - softmax_loss(net, x, y)).mean()
+    assert found.diagnostic is not None and change > 0
+    np.testing.assert_allclose(found.diagnostic.loss_change, change, 1e-9)
+
+
+def test_the_share_of_zero_gradients_counts_what_is_classified_right() -> None:
+    # relu(x₀) is class 0, 1 is class 1: the gradient is exactly 0 where x₀ < 0.
+    net = nn.Sequential(relu=nn.ReLU(), fc=nn.Linear(1, 2, dtype=np.float64))
+    net.load_state_dict({"fc.weight": np.array([[1.0], [0.0]]), "fc.bias": np.array([0.0, 0.5])})
+    x, y = np.array([[-1.0], [-2.0], [2.0], [-3.0], [3.0]]), np.array([1, 1, 0, 0, 0])  # the fourth is wrong
+    diagnostic = robust.fgsm(net, x, y, 0.1).diagnostic
+    assert diagnostic is not None and diagnostic.zero_gradients == 0.5
+    wrong = robust.fgsm(net, x[3:4], y[3:4], 0.1).diagnostic
+    assert wrong is not None and wrong.zero_gradients == 0.0
+
+
+def test_a_walk_too_short_for_its_ball_is_told_so() -> None:
+    net, x = curved(16), pixels(17, 4)
+    y = robust.predict(net, x)
+    short = robust.bim(net, x, y, 0.25, steps=8, step_size=0.002).diagnostic  # as printed for the speech data
+    assert short is not None and re.match("8 steps of 0.002 reach 0.016 of epsilon 0.25", short.warnings[0])
+    enough = robust.bim(net, x, y, 0.25, steps=8).diagnostic
+    assert enough is not None and enough.warnings == ()
+
+
+# --- What they refuse
+
+ERRORS: list[tuple[type[Exception], str, Attacked]] = [
+    (ValueError, "epsilon.*not negative, got -1", lambda net, x, y: robust.bim(net, x, y, -1)),
+    (ValueError, "p is the norm that epsilon bounds, 2 or inf; got 1", lambda net, x, y: robust.bim(net, x, y, 1, p=1)),
+    (ValueError, "steps .* at least 1, got 0", lambda net, x, y: robust.bim(net, x, y, 1, steps=0)),
+    (ValueError, "step_size .* positive, got 0", lambda net, x, y: robust.pgd(net, x, y, 1, step_size=0)),
+    (ValueError, "keep='all'; expected one of 'best', 'last'", lambda net, x, y: robust.bim(net, x, y, 1, keep="all")),
+    (ValueError, "restarts .* at least 1, got 0", lambda net, x, y: robust.pgd(net, x, y, 1, restarts=0)),
+    (
+        ValueError,
+        r"pixels in \[0, 1\], got 9 in image 1",
+        lambda net, x, y: robust.fgsm(net, np.add(x, [[0], [9]]), y, 1, box=UNIT),
+    ),
+    (ValueError, r"\(lowest, highest\) .* got \(1, 0\)", lambda net, x, y: robust.fgsm(net, x, y, 1, box=(1, 0))),
+    (ValueError, r"labels\[1\] is 4", lambda net, x, y: robust.cw_linf(net, x, [0, 4], 1)),
+    (TypeError, "float32, the network float64", lambda net, x, y: robust.pgd(net, x.astype(np.float32), y, 1)),
+]
+
+
+@pytest.mark.parametrize(("error", "message", "call"), ERRORS, ids=[message for _, message, _ in ERRORS])
+def test_bad_input_is_refused_with_what_was_expected(error: type[Exception], message: str, call: Attacked) -> None:
+    with pytest.raises(error, match=message):
+        call(curved(0), np.zeros((2, 6)), [0, 1])

@@ -19,7 +19,7 @@ from tinygrad2.experiments.progress import Track
 from tinygrad2.experiments.settings import Eval
 from tinygrad2.nn import Layer
 from tinygrad2.robust import AttackResult
-from tinygrad2.robust.attacks.fgsm import check_epsilon
+from tinygrad2.robust.attack import check_epsilon
 
 Array = np.ndarray[Any, Any]
 BATCH = 100

@@ -1,20 +1,25 @@
-"""What all attacks share: their result, and the checks of what they are given."""
+"""What all attacks share: their result, the checks of what they are given, and where the gradient at a point leads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, no_grad, vjp
 from tinygrad2.data import check_images
 from tinygrad2.nn import Layer
-from tinygrad2.ops import norm, reshape
+from tinygrad2.ops import clip, cross_entropy, gather, norm, reshape
+from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust import lp
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Box = tuple[float, float]  # the range of the pixels
+Objective = Callable[[Tensor], Tensor]  # what an attack wants to be large: logits (N, K) to numbers (N,)
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,36 @@ class AttackResult:
     diagnostic: Diagnostic | None = None
 
 
-def accept(net: Layer, x: Any) -> Tensor:
+@dataclass(frozen=True)
+class Slope:
+    """An objective at a point of each sample, and the way up."""
+
+    logits: Tensor  # (N, K)
+    values: Tensor  # (N,)
+    pull: Callable[[], Tensor]
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        """∂values_i/∂x_i, (N, ...), a constant; computed when asked for."""
+        return self.pull()
+
+
+def accept(net: Layer, x: Any, box: Box | None = None) -> Tensor:
     """The batch as a constant Tensor on the net's device; raises TypeError or ValueError for what a net cannot take."""
     x = x.detach() if isinstance(x, Tensor) else Tensor(x)
-    check_images(x.numpy())
+    if box is not None and not box[0] < box[1]:
+        raise ValueError(f"the box is the range (lowest, highest) of the pixels, got {box}")
+    check_images(x.numpy(), box=box)
     first = next(iter(net.parameters()), None)
     if first is not None and first.dtype != x.dtype:
         raise TypeError(f"the images are {x.dtype}, the network {first.dtype}; convert one: x.astype(np.{first.dtype})")
     return x if first is None else x.to(first.device)
+
+
+def check_epsilon(epsilon: float) -> None:
+    """Raise ValueError unless epsilon is a size."""
+    if not 0 <= epsilon < np.inf:
+        raise ValueError(f"epsilon is a size in the units of x and must be finite and not negative, got {epsilon}")
 
 
 def argmax(z: Tensor) -> Integers:
@@ -61,3 +88,55 @@ def sizes(x: Tensor) -> Tensor:
     if not lengths.numpy().all():
         raise ValueError(f"image {int(lengths.numpy().argmin())} is all zeros: ρ = ‖Δ‖/‖x‖ is not defined for it")
     return lengths
+
+
+def lengths(delta: Tensor, p: float) -> np.ndarray[Any, Any]:
+    """‖δ_i‖_p of each sample on the host. delta: (N, ...); result: (N,)."""
+    with no_grad():
+        return lp.length(reshape(delta, (delta.shape[0], -1)), p).numpy()[:, 0]
+
+
+def boxed(x: Tensor, box: Box | None) -> Tensor:
+    """x clipped to the range of the pixels, if one is given."""
+    return x if box is None else clip(x, *box)
+
+
+def runner_up(logits: Tensor, labels: Integers) -> Integers:
+    """The class of largest logit but for the label, on the host. logits: (N, K); result: (N,)."""
+    return np.where(labels[:, None] == np.arange(logits.shape[1]), -np.inf, logits.numpy()).argmax(1)
+
+
+def margin(logits: Tensor, labels: Any) -> Tensor:
+    """max_{j≠t} z_j - z_t, positive where the net is wrong; the class j is a constant. logits: (N, K); result: (N,)."""
+    t = check_labels(labels, *logits.shape)
+    j = runner_up(logits, t)
+    return reshape(gather(logits, j[:, None], 1) - gather(logits, t[:, None], 1), (-1,))
+
+
+def slope(net: Layer, x: Tensor, objective: Objective) -> Slope:
+    """The objective of the net's logits at x, all constants, also inside no_grad. x: (N, ...)."""
+    with no_grad():  # nobody differentiates the result
+        logits, back = vjp(net, x)
+        values, start = vjp(objective, logits)
+    ones = Tensor(np.ones(values.shape, values.dtype)).to(values.device)
+    return Slope(logits, values, lambda: back(*start(ones))[0])
+
+
+def conclude(
+    net: Layer,
+    x: Tensor,
+    adversarial: Tensor,
+    labels: Any,
+    start: Slope,
+    p: float,
+    iterations: Integers,
+    warnings: tuple[str, ...] = (),
+) -> AttackResult:
+    """What the net says at the points found, and how the attack fared. start: the attack's objective at x."""
+    with no_grad():
+        labels = check_labels(labels, *start.logits.shape)
+        logits, flat = net(adversarial), lengths(start.gradient, np.inf) == 0
+        right = argmax(start.logits) == labels
+        change = (cross_entropy(logits, labels) - cross_entropy(start.logits, labels)).item()
+        diagnostic = Diagnostic(float(flat[right].mean()) if right.any() else 0.0, change, warnings=warnings)
+        return AttackResult(adversarial, argmax(logits) != labels, lengths(adversarial - x, p), iterations, diagnostic)

@@ -3,6 +3,7 @@
 from tinygrad2.robust.attacks.deepfool import deepfool, walk
 from tinygrad2.robust.attacks.fgsm import fgsm, loss_gradient, sign_direction
 from tinygrad2.robust.attacks.jsma import jsma
+from tinygrad2.robust.attacks.pgd import bim, cw_linf, pgd
 from tinygrad2.robust.attacks.registry import ATTACKS, Attack
 from tinygrad2.robust.attacks.transfer import TransferMatrix, transfer_matrix
 from tinygrad2.robust.attacks.universal import UniversalResult, universal
@@ -12,10 +13,13 @@ __all__ = [
     "Attack",
     "TransferMatrix",
     "UniversalResult",
+    "bim",
+    "cw_linf",
     "deepfool",
     "fgsm",
     "jsma",
     "loss_gradient",
+    "pgd",
     "sign_direction",
     "transfer_matrix",
     "universal",

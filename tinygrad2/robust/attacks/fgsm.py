@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor, grad, no_grad
+from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
-from tinygrad2.ops import abs, clip, cross_entropy, max, reshape, sign, sum
+from tinygrad2.ops import cross_entropy, sign
 from tinygrad2.ops.functional import log_odds_against
-from tinygrad2.robust.attack import AttackResult, accept, argmax
+from tinygrad2.robust.attack import AttackResult, Box, Objective, accept, boxed, check_epsilon, conclude, slope
 
 
 def loss_gradient(net: Layer, x: Tensor, labels: Any, saturating: bool = False) -> Tensor:
@@ -18,49 +18,37 @@ def loss_gradient(net: Layer, x: Tensor, labels: Any, saturating: bool = False) 
 
     `saturating=True` lets p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact.
     """
-    with no_grad():  # nobody differentiates the result, and it may itself be asked for inside no_grad
-        g: Tensor = grad(lambda x: cross_entropy(net(x), labels, reduction="sum", saturating=saturating))(x)
-    return g
+    return slope(net, x, lambda z: cross_entropy(z, labels, reduction="none", saturating=saturating)).gradient
+
+
+def rising(labels: Any, saturating: bool = False) -> Objective:
+    """What grows with the cross-entropy: the log odds against the true class.
+
+    Its gradient is a positive multiple of CE's and does not underflow, however confident the net. `saturating`: CE
+    itself with p_t - 1, which rounds to 0 for a confident net, as usual float32 code does.
+    """
+    if saturating:
+        return lambda z: cross_entropy(z, labels, reduction="none", saturating=True)
+    return lambda z: log_odds_against(z, labels)
 
 
 def sign_direction(net: Layer, x: Tensor, labels: Any, saturating: bool = False) -> Tensor:
-    """sign(∂CE_i/∂x_i) of each sample, a constant of entries -1, 0, 1. x: (N, ...).
-
-    It is taken from the log odds against the true class, whose gradient is a positive multiple of CE's and does not
-    underflow, however confident the net. `saturating`: the sign of `loss_gradient(..., saturating=True)`.
-    """
-    if saturating:
-        return sign(loss_gradient(net, x, labels, saturating))
+    """sign(∂CE_i/∂x_i) of each sample, a constant of entries -1, 0, 1. x: (N, ...). See `rising`."""
     with no_grad():
-        return sign(grad(lambda x: sum(log_odds_against(net(x), labels)))(x))
-
-
-def check_epsilon(epsilon: float) -> None:
-    """Raise ValueError unless epsilon is a size."""
-    if not 0 <= epsilon < np.inf:
-        raise ValueError(f"epsilon is a size in the units of x and must be finite and not negative, got {epsilon}")
+        return sign(slope(net, x, rising(labels, saturating)).gradient)
 
 
 def fgsm(
-    net: Layer,
-    x: Any,
-    labels: Any,
-    epsilon: float,
-    *,
-    box: tuple[float, float] | None = None,
-    saturating: bool = False,
+    net: Layer, x: Any, labels: Any, epsilon: float, *, box: Box | None = None, saturating: bool = False
 ) -> AttackResult:
     """One step of size epsilon along the sign of the loss gradient.
 
     x + epsilon · sign(∂CE/∂x), sign(0) = 0, clipped to the box if one is given. x: (N, ...), epsilon in its units.
-    Norms are l∞. `saturating`: see `sign_direction`.
+    Norms are l∞. `saturating`: see `rising`.
     """
     check_epsilon(epsilon)
-    x = accept(net, x)
-    direction = sign_direction(net, x, labels, saturating)
+    x = accept(net, x, box)
+    start = slope(net, x, rising(labels, saturating))
     with no_grad():
-        adversarial = x + direction * epsilon
-        adversarial = adversarial if box is None else clip(adversarial, *box)
-        success = argmax(net(adversarial)) != np.asarray(labels)
-        norms = max(abs(reshape(adversarial - x, (x.shape[0], -1))), 1).numpy()
-    return AttackResult(adversarial, success, norms, np.ones(len(success), np.int64))
+        adversarial = boxed(x + sign(start.gradient) * epsilon, box)
+    return conclude(net, x, adversarial, labels, start, np.inf, np.ones(x.shape[0], np.int64))

@@ -15,6 +15,7 @@ from tinygrad2.robust.attack import AttackResult
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
+from tinygrad2.robust.attacks.pgd import bim, cw_linf, pgd
 from tinygrad2.robust.attacks.universal import universal
 
 
@@ -36,10 +37,13 @@ class Attack(NamedTuple):
 
 
 ATTACKS = {
+    "bim": Attack(bim, "l∞"),
+    "cw_linf": Attack(cw_linf, "l∞"),
     "deepfool": Attack(deepfool, "l2"),
     "fgsm": Attack(fgsm, "l∞"),
     "jsma": Attack(jsma, "l0"),
     "universal": Attack(universal, "l∞"),
+    "pgd": Attack(pgd, "l∞"),
 }
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import accept, argmax, sizes
+from tinygrad2.robust.attack import accept, argmax, check_epsilon, sizes
 from tinygrad2.robust.attacks.deepfool import deepfool
-from tinygrad2.robust.attacks.fgsm import check_epsilon, sign_direction
+from tinygrad2.robust.attacks.fgsm import sign_direction
 
 __all__ = ["FGS", "SHARES", "Robustness", "accuracy", "in_batches", "predict", "rho", "table_row"]
 
