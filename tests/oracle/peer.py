@@ -6,6 +6,7 @@ Slow on purpose: nothing here is clever, so that it can be believed. Use it in f
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,22 +38,57 @@ def assert_same_gradients(ours: Tensor, theirs: torch.Tensor, net: Any, twin: nn
         assert_close(Tensor(np.zeros(b.shape)) if a is None else a, b, name)
 
 
-def twin(net: Any) -> nn.Sequential:
-    """The PyTorch network with the layers, names and parameters of a tinygrad2 Sequential, in float64."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for name, layer in net.layers.items():
-        kind = type(layer).__name__
-        if kind == "Conv2d":
-            o, i, *kernel = layer.weight.shape
-            layers[name] = nn.Conv2d(i, o, tuple(kernel))
-        elif kind == "Linear":
-            layers[name] = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
-        elif kind == "MaxPool2d":
-            layers[name] = nn.MaxPool2d(layer.kernel_size)
-        else:
-            layers[name] = {"ReLU": nn.ReLU, "Tanh": nn.Tanh, "Flatten": nn.Flatten}[kind]()
-    result = nn.Sequential(layers).double()
-    result.load_state_dict({name: torch.tensor(values).double() for name, values in net.state_dict().items()})
+class Residual(nn.Module):
+    """body(x) + shortcut(x)."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) + self.shortcut(x)
+
+
+def conv2d(layer: Any) -> nn.Conv2d:
+    o, i, *kernel = layer.weight.shape
+    settings = layer.stride, layer.padding, layer.dilation, layer.groups, layer.bias is not None
+    return nn.Conv2d(i * layer.groups, o, tuple(kernel), *settings)
+
+
+def sequential(net: Any) -> nn.Sequential:
+    return nn.Sequential(OrderedDict((name, module(layer)) for name, layer in net.layers.items()))
+
+
+# PyTorch's module for each kind of layer.
+MODULES: dict[str, Callable[[Any], nn.Module]] = {
+    "AvgPool2d": lambda a: nn.AvgPool2d(a.kernel_size, a.stride, a.padding),
+    "BatchNorm1d": lambda a: nn.BatchNorm1d(a.weight.size, a.eps, a.momentum),
+    "BatchNorm2d": lambda a: nn.BatchNorm2d(a.weight.size, a.eps, a.momentum),
+    "Conv2d": conv2d,
+    "Dropout": lambda a: nn.Dropout(a.p),
+    "Flatten": lambda a: nn.Flatten(),
+    "GlobalAvgPool": lambda a: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    "Identity": lambda a: nn.Identity(),
+    "Linear": lambda a: nn.Linear(a.weight.shape[1], a.weight.shape[0], a.bias is not None),
+    "LocalResponseNorm": lambda a: nn.LocalResponseNorm(a.size, a.alpha, a.beta, a.k),
+    "MaxPool2d": lambda a: nn.MaxPool2d(a.kernel_size, a.stride, a.padding),
+    "ReLU": lambda a: nn.ReLU(),
+    "Residual": lambda a: Residual(module(a.body), module(a.shortcut)),
+    "Sequential": sequential,
+    "Tanh": lambda a: nn.Tanh(),
+}
+
+
+def module(layer: Any) -> nn.Module:
+    return MODULES[type(layer).__name__](layer)
+
+
+def twin(net: Any) -> nn.Module:
+    """The PyTorch network with the layers, names, parameters and mode of a tinygrad2 Sequential, in float64."""
+    result = module(net).double().train(net.training)
+    values = {name: torch.tensor(a).double() for name, a in net.state_dict().items()}
+    found = result.load_state_dict(values, strict=False)
+    assert not found.unexpected_keys and all(k.endswith("num_batches_tracked") for k in found.missing_keys)
     return result
 
 
