@@ -84,14 +84,20 @@ class Table:
         return [
             f"Acc@s: accuracy under FGS with s·ε_ref; {half}",
             f"of {self.largest:g}, by {self._gradients()}. {self._rho()}",
-            f"{self.n:,} test images.",
+            self._images(),
         ]
 
     def _sizes(self) -> list[str]:
         return [
             f"Accuracy under the attacks at their l∞ sizes, pixels in [0, {self.largest:g}], by {self._gradients()}.",
-            f"{self._rho()} {self.n:,} test images; accuracy is on all of them.",
+            self._rho(),
+            self._images(),
         ]
+
+    def _images(self) -> str:
+        first = self.settings.n
+        fewer = "" if first is None or first >= self.n else f"; ρ₂ and all attacks but FGSM on the first {first:,}"
+        return f"{self.n:,} test images{fewer}."
 
     def _gradients(self) -> str:
         clipped = "clipped" if self.largest == 1 else "not clipped"
@@ -111,7 +117,7 @@ class Table:
 
 def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
-    x, y = dataset.x_test[: settings.n], dataset.y_test[: settings.n]
+    x, y, n = dataset.x_test, dataset.y_test, settings.n
     largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels
     fgs = {n: robust.FGS(net.eval(), x, y, box=dataset.box, saturating=settings.saturating) for n, net in nets.items()}
     found = float("inf") if settings.epsilons else list(fgs.values())[-1].epsilon_ref(largest)
@@ -119,9 +125,9 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     rows, under = {}, {}
     for name, net in nets.items():
         progress = over_batches(f"rho2 of {name}")
-        ratios = robust.rho(net, x, mode=settings.mode, max_iter=settings.max_iter, progress=progress)
+        ratios = robust.rho(net, x[:n], mode=settings.mode, max_iter=settings.max_iter, progress=progress)
         rows[name] = Robustness(
-            robust.accuracy(net, dataset.x_test, dataset.y_test),
+            robust.accuracy(net, x, y),
             float(ratios.mean(dtype=np.float64)),
             {} if epsilon_ref is None else {share: fgs[name].accuracy(share * epsilon_ref) for share in SHARES},
         )
@@ -134,7 +140,7 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
 
 
 def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, box: Any) -> float:
-    """The share of fgs's images that its network still classifies as labelled, attacked at the l∞ size epsilon."""
+    """The share still classified as labelled at the l∞ size epsilon, of all of fgs's images, or of the first n."""
     if name == "fgsm":
         return fgs.accuracy(epsilon)
     attack = ATTACKS[name]
@@ -142,7 +148,7 @@ def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, b
     options = {k: v for k, v in wanted.items() if v is not None and k in attack.options}
     fooled = in_batches(
         lambda part: attack.run(fgs.net, fgs.x[part], fgs.labels[part], **options).success,
-        len(fgs.x),
+        min(settings.n or len(fgs.x), len(fgs.x)),
         progress=over_batches(f"{name} {epsilon:g}"),
     )
     return 1.0 - float(fooled.mean())

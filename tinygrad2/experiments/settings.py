@@ -159,8 +159,9 @@ class SmoothGradient:
 
 @dataclass(frozen=True)
 class Eval:
-    """How robustness is measured. n_curve: images for the ρ₂ after each epoch (0: none); the table takes `n`, or all.
+    """How robustness is measured. n_curve: images for the ρ₂ after each epoch (0: none).
 
+    n: images for the ρ₂ of the table and for all attacks but FGSM; all where there is no n
     epsilons: l∞ sizes of the attacks, in the units of the images; if there are none, FGSM by shares of ε_ref as in
     Deep Defense. max_iter: DeepFool's, in the table. steps, step_size: of the attacks that have them
     """
