@@ -330,6 +330,10 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "accuracy": lambda net, x, labels: [("accuracy", robust.accuracy(net, x, labels))],
     "bim": _attacked(lambda net, x, labels: robust.bim(net, x, labels, 0.1, steps=3, box=(0.0, 1.0))),
     "cw_linf": _attacked(lambda net, x, labels: robust.cw_linf(net, x, labels, 0.1, kappa=1.0, steps=3)),
+    "accuracy_curve": lambda net, x, y: [("accuracies", robust.accuracy_curve(net, x, y, [0.0, 0.1, 0.3]))],
+    "jacobian_norms": lambda net, x, labels: [("norms", robust.jacobian_norms(net, x, on="softmax"))],
+    "margin_bound": lambda net, x, labels: vars(robust.margin_bound(net, x)).items(),
+    "pixel_curve": lambda net, x, y: [("shares", robust.pixel_curve(net, x, y, box=(0.0, 1.0), theta=0.3, steps=9))],
     "deep_defense": _defended("corrected"),
     "deep_defense, as coded": _defended("coded"),
     "deepfool": _attacked(robust.deepfool),
@@ -355,7 +359,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     ],
     "pgd": _attacked(lambda net, x, labels: robust.pgd(net, x, labels, 0.5, p=2, steps=3, restarts=2, rng=1)),
     "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
-    "rho": lambda net, x, labels: [("rho", robust.rho(net, x))],
+    "rho": lambda net, x, labels: [("rho", robust.rho(net, x)), ("rho, l1", robust.rho(net, x, p=1, max_iter=50))],
     "table_row": lambda net, x, labels: [
         ("row", np.array([*(row := robust.table_row(robust.FGS(net, x, labels), 0.1))[:2], *row.fgs.values()]))
     ],

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad, vjp
 from tinygrad2.data import check_images
 from tinygrad2.nn import Layer
-from tinygrad2.ops import clip, cross_entropy, gather, norm, reshape
+from tinygrad2.ops import clip, cross_entropy, gather, reshape
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
 
@@ -82,9 +82,9 @@ def argmax(z: Tensor) -> Integers:
     return z.numpy().argmax(1).astype(np.int64)
 
 
-def sizes(x: Tensor) -> Tensor:
-    """‖x_i‖₂ of each sample, the divisor of ρ. x: (N, ...); result: (N,). Raises ValueError for a sample of zeros."""
-    lengths = norm(reshape(x, (x.shape[0], -1)), 1)
+def sizes(x: Tensor, p: float = 2) -> Tensor:
+    """‖x_i‖_p of each sample, the divisor of ρ. x: (N, ...); result: (N,). Raises ValueError for a sample of zeros."""
+    lengths = reshape(lp.length(reshape(x, (x.shape[0], -1)), p), (-1,))
     if not lengths.numpy().all():
         raise ValueError(f"image {int(lengths.numpy().argmin())} is all zeros: ρ = ‖Δ‖/‖x‖ is not defined for it")
     return lengths

@@ -40,7 +40,7 @@ def predict(net: Layer, x: Array, batch_size: int = 250) -> Array:
 
 def accuracy(net: Layer, x: Array, labels: Array, batch_size: int = 250) -> float:
     """The share of samples that the net classifies as labelled, in [0, 1]. x: (N, ...); labels: (N,)."""
-    _check_paired(x, labels)
+    check_paired(x, labels)
 
     def right(part: slice) -> Array:
         logits = net(accept(net, x[part]))
@@ -54,17 +54,22 @@ def rho(
     net: Layer,
     x: Array,
     *,
+    p: float = 2,
     mode: str = "corrected",
     max_iter: int = 5,
     batch_size: int = 100,
     progress: Progress | None = None,
 ) -> Array:
-    """‖Δ_i‖₂/‖x_i‖₂ of each image, Δ from DeepFool; the mean is ρ₂ (equation 7). Misclassified images are included."""
+    """‖Δ_i‖_p/‖x_i‖_p of each image, Δ from DeepFool in l_p, 1 ≤ p ≤ ∞. Misclassified images are included.
+
+    The mean is Deep Defense's ρ₂ (equation 7); with max_iter=50 it is DeepFool's own ρ̂_adv, that of Jacobian
+    regularisation's tables.
+    """
 
     def ratios(part: slice) -> Array:
         images = accept(net, x[part])
-        divisors = sizes(images).numpy()
-        return deepfool(net, images, mode=mode, max_iter=max_iter).norms / divisors
+        divisors = sizes(images, p).numpy()
+        return deepfool(net, images, p=p, mode=mode, max_iter=max_iter).norms / divisors
 
     return in_batches(ratios, len(x), batch_size, progress)
 
@@ -86,7 +91,7 @@ class FGS:
         batch_size: int = 250,
         progress: Progress | None = None,
     ) -> None:
-        _check_paired(x, labels)
+        check_paired(x, labels)
         self.net, self.x, self.labels, self.box, self.batch_size = net, x, labels, box, batch_size
         self.directions = in_batches(
             lambda part: sign_direction(net, accept(net, x[part]), labels[part], saturating).numpy(),
@@ -143,6 +148,7 @@ def table_row(
     )
 
 
-def _check_paired(x: Array, labels: Array) -> None:
+def check_paired(x: Array, labels: Array) -> None:
+    """Raise ValueError unless there is one label for each image."""
     if np.shape(labels) != (len(x),):
         raise ValueError(f"labels: expected shape ({len(x)},), one for each image, got {np.shape(labels)}")

@@ -1,0 +1,84 @@
+"""How far a decision boundary is, to first order, and the lower bound of that by ‖J‖_F (Jakubovitz & Giryes 2018).
+
+    d* = min_{k≠k*} |z_k* - z_k| / ‖J_k* - J_k‖₂  ≥  min_{k≠k*} |z_k* - z_k| / (√2 ‖J‖_F)        (equations 16 and 17)
+
+The inequality always holds. The true distance is d* where the net is affine as far as the boundary; elsewhere neither
+side bounds it: a curved boundary can be nearer. So the bound explains a penalty, and certifies nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.nn import Layer, Trace
+from tinygrad2.ops import abs, norm, sum
+from tinygrad2.robust.attack import accept, argmax
+from tinygrad2.robust.metrics.table import Array, Progress, in_batches
+from tinygrad2.robust.penalties.jacobian import OUTPUTS
+from tinygrad2.robust.penalties.reduction import flat, pick
+
+
+@dataclass(frozen=True)
+class MarginBound:
+    """Of N images: k* is the class that the net predicts. All arrays are (N,)."""
+
+    margin: Array  # min_{k≠k*} |z_k* - z_k|
+    frobenius: Array  # ‖J‖_F
+    linearized: Array  # d* of equation 16; inf where no boundary moves nearer
+
+    @property
+    def bound(self) -> Array:
+        """margin / (√2 ‖J‖_F), never above `linearized`; inf where J is 0 and the margin is not."""
+        return _divide(self.margin, sqrt(2) * self.frobenius)
+
+    @property
+    def margin_to_jacobian(self) -> Array:
+        """margin / ‖J‖_F, which a penalty must raise: shrinking margins and J together moves no boundary."""
+        return _divide(self.margin, self.frobenius)
+
+    def share_beyond(self, distances: Array) -> float:
+        """The share of images whose boundary, found at `distances` (N,) in l2, lies at or beyond the bound."""
+        return float((distances >= self.bound).mean())
+
+
+def margin_bound(net: Layer, x: Array, *, batch_size: int = 100, progress: Progress | None = None) -> MarginBound:
+    """Margins, Jacobians and first-order distances of all images. x: (N, ...). The net is used in the mode it is in."""
+    return MarginBound(*_over(net, x, _margins, batch_size, progress).T)
+
+
+def jacobian_norms(
+    net: Layer, x: Array, *, on: str = "logits", batch_size: int = 100, progress: Progress | None = None
+) -> Array:
+    """‖J(x_i)‖_F of each image (N,); table 1 of the paper has its mean on clean and perturbed images. x: (N, ...).
+
+    on: of the "logits", or of "softmax", as the size of the paper's numbers (0.14 without a defense) says theirs are.
+    """
+    jacobian = pick(OUTPUTS, on, "output")
+    return _over(net, x, lambda trace: norm(flat(trace, jacobian(trace)), (0, 2)).numpy(), batch_size, progress)
+
+
+def _over(net: Layer, x: Array, f: Callable[[Trace], Array], batch_size: int, progress: Progress | None) -> Array:
+    with no_grad():
+        return in_batches(lambda part: f(net.trace(accept(net, x[part]))), len(x), batch_size, progress)
+
+
+def _margins(trace: Trace) -> Array:
+    """The fields of MarginBound, as columns. Result: (n, 3)."""
+    z, predicted = trace.output, argmax(trace.output)
+    k = np.arange(z.shape[1] - 1)[:, None]
+    k = k + (k >= predicted)  # (K-1, n): all classes but the predicted one
+    one_hot = np.eye(z.shape[1], dtype=z.dtype)
+    u = Tensor(one_hot[k] - one_hot[predicted]).to(z.device)
+    f, w = abs(sum(z * u, -1)).numpy(), norm(flat(trace, trace.reverse()(u)), -1).numpy()
+    frobenius = norm(flat(trace, trace.jacobian()), (0, 2)).numpy()
+    return np.stack([f.min(0), frobenius, _divide(f, w).min(0)], 1)
+
+
+def _divide(a: Array, b: Array) -> Array:
+    """a/b for a, b ≥ 0; where b is 0, infinity, but 0 for 0/0: on the boundary already."""
+    return np.divide(a, b, out=np.where(a > 0, np.inf, 0).astype(a.dtype), where=b > 0)

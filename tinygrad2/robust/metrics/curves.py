@@ -1,0 +1,66 @@
+"""Accuracy under an attack as a function of its strength: the figures of all five papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.nn import Layer
+from tinygrad2.robust.attack import AttackResult
+from tinygrad2.robust.attacks.fgsm import fgsm
+from tinygrad2.robust.attacks.jsma import jsma
+from tinygrad2.robust.metrics.table import Array, Progress, check_paired, in_batches
+
+
+def accuracy_curve(
+    net: Layer,
+    x: Array,
+    labels: Array,
+    strengths: Sequence[float],
+    *,
+    attack: Callable[..., AttackResult] = fgsm,
+    strength: str = "epsilon",
+    batch_size: int = 100,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Array:
+    """The share of images still classified as labelled at each strength of an attack. x: (N, ...); result: (S,).
+
+    attack(net, x, labels, strength=..., **options), where `strength` names the option that varies: epsilon in most
+    attacks; theta in JSMA, for figure 2 of Jacobian regularisation. For FGSM without options `FGS` is faster.
+    """
+    check_paired(x, labels)
+
+    def standing(part: slice) -> Array:
+        results = (attack(net, x[part], labels[part], **{strength: s}, **options) for s in strengths)
+        return np.stack([~r.success for r in results], 1)
+
+    return in_batches(standing, len(x), batch_size, progress).mean(0)
+
+
+def pixel_curve(
+    net: Layer,
+    x: Array,
+    labels: Array,
+    *,
+    box: tuple[float, float],
+    steps: int = 80,
+    batch_size: int = 100,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Array:
+    """The share of images still classified as labelled after 0, 1, ..., `steps` steps of JSMA. Result: (steps + 1,).
+
+    One attack gives the whole curve: JSMA is greedy, so a shorter one is its beginning. options: those of `jsma` but
+    targets, with which a wrong class other than the goal would count as standing.
+    """
+    check_paired(x, labels)
+    taken = np.arange(steps + 1)
+
+    def standing(part: slice) -> Array:
+        found = jsma(net, x[part], labels[part], box=box, steps=steps, **options)
+        return ~found.success[:, None] | (taken < found.iterations[:, None])
+
+    return in_batches(standing, len(x), batch_size, progress).mean(0)
