@@ -29,8 +29,8 @@ lint: .venv/.with-lint ## style, types, and imports that point only downward
 soak: .venv/.with-test ## run the derivation checker's long campaigns (about an hour)
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/verify_campaigns.py
 
-bench: .venv/.with-lab ## time one training step of LeNet
-	$(BIN)/python -m benchmarks.lenet_step
+bench: .venv/.with-lab .venv/.with-bench ## time and memory beside PyTorch, JAX, autograd, foolbox (installs them; 20 minutes)
+	$(BIN)/python -m benchmarks
 
 lessons: ## build the lesson notebooks
 	@echo "There is no lesson yet, so there is nothing to build." >&2; exit 1

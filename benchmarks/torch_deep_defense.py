@@ -19,8 +19,10 @@ def deep_defense(net: Net, x: Tensor, labels: Tensor, lam: float, c: float, d: f
     return cross_entropy(logits, labels) + torch.exp(rate * rho).sum() * (lam / len(x))
 
 
-def walk(net: Net, x: Tensor, labels: Tensor, max_iter: int = 5, overshoot: float = 0.02) -> tuple[Tensor, Tensor]:
-    """DeepFool: Δ (N, ...), and the logits of the unperturbed images (N, K)."""
+def walk(
+    net: Net, x: Tensor, labels: Tensor, max_iter: int = 5, overshoot: float = 0.02, record: bool = True
+) -> tuple[Tensor, Tensor]:
+    """DeepFool: Δ (N, ...), and the logits of the unperturbed images (N, K). record: for a derivative of Δ."""
     point = x.clone().requires_grad_()
     z = logits = net(point)
     source = logits.detach().argmax(1)
@@ -31,7 +33,7 @@ def walk(net: Net, x: Tensor, labels: Tensor, max_iter: int = 5, overshoot: floa
     for i in range(max_iter):
         k = torch.where(wrong[at], labels[at], nearest(z, point, source))
         f = (z.gather(1, k[:, None]) - z.gather(1, source[:, None]))[:, 0]
-        (w,) = torch.autograd.grad(f.sum(), point, create_graph=True)
+        (w,) = torch.autograd.grad(f.sum(), point, create_graph=record)
         length = w.flatten(1).norm(dim=1)[:, None, None, None]
         r = r + (f.abs()[:, None, None, None] / length) * (w / length)
         with torch.no_grad():
@@ -41,7 +43,7 @@ def walk(net: Net, x: Tensor, labels: Tensor, max_iter: int = 5, overshoot: floa
         at, start, r, source = at[~stop], start[~stop], r[~stop], source[~stop]
         if not len(at):
             break
-        point = start + r
+        point = start + r if record else (start + r).requires_grad_()
         z = net(point)
         source = torch.where(wrong[at], z.detach().argmax(1), source)
     return delta, logits

@@ -1,27 +1,25 @@
-"""The same losses in PyTorch, as its users write them: a loop over classes, `is_grads_batched`, `torch.func`."""
+"""The same losses in PyTorch, as its users write them: a loop over classes, and `is_grads_batched`; and foolbox."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
 from torch.nn.functional import cross_entropy
 
-from benchmarks.penalties import CLASSES, DEFENSE, Array
-from benchmarks.torch_deep_defense import deep_defense
+from benchmarks.ours import Array
+from benchmarks.setting import DEFENSE
+from benchmarks.torch_deep_defense import deep_defense, walk
 from tinygrad2.kernels import Geometry
 
 
-def twin(net: Any) -> nn.Sequential:
-    """The PyTorch network with the layers, names and parameters of a tinygrad2 Sequential for 28×28 images."""
+def twin(net: Any, size: Any) -> nn.Sequential:
+    """The PyTorch network with the layers, names and parameters of a tinygrad2 Sequential. size: (H, W)."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    size: Any = (28, 28)
     for name, layer in net.layers.items():
         kind = type(layer).__name__
         if kind == "Conv2d":
@@ -35,29 +33,29 @@ def twin(net: Any) -> nn.Sequential:
             layers[name], size = nn.MaxPool2d(layer.kernel_size), tuple(n // layer.kernel_size for n in size)
         elif kind == "Linear":
             layers[name] = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
+        elif kind == "BatchNorm2d":
+            layers[name] = nn.BatchNorm2d(layer.weight.shape[0])
         else:
             layers[name] = {"ReLU": nn.ReLU, "Flatten": nn.Flatten}[kind]()
     result = nn.Sequential(layers)
-    result.load_state_dict({name: torch.tensor(values) for name, values in net.state_dict().items()})
+    result.load_state_dict({name: torch.tensor(values) for name, values in net.state_dict().items()}, strict=False)
     return result
 
 
 class Torch:
     """PyTorch, eager: one recorded backward pass for each class whose row of the Jacobian is wanted."""
 
-    name = "PyTorch eager"
-
     def __init__(self, net: Any, x: Array, labels: Array) -> None:
-        self.net, self.x, self.labels = twin(net), torch.tensor(x), torch.tensor(labels)
+        self.net, self.x, self.labels = twin(net, x.shape[2:]), torch.tensor(x), torch.tensor(labels)
 
     def steps(self) -> dict[str, Callable[[], float]]:
         """Every loss with its gradient by all parameters; the value is returned."""
         losses = {
             "cross-entropy": self.plain,
             "input gradient": self.input_gradient,
-            "jacobian": self.jacobian,
             "l1": lambda: self.one_cotangent(lambda z: torch.ones_like(z), lambda g: g.abs().mean()),
             "logit margin": lambda: self.one_cotangent(self.margin, lambda g: (g * g).sum() / len(self.x)),
+            "jacobian": self.jacobian,
             "deep defense": self.deep_defense,
         }
         return {name: lambda f=f: self._step(f) for name, f in losses.items()}
@@ -89,7 +87,7 @@ class Torch:
 
     def rows(self, z: Tensor, x: Tensor) -> Tensor:
         """The Jacobian (K, N, ...)."""
-        return torch.stack([torch.autograd.grad(z[:, k].sum(), x, create_graph=True)[0] for k in range(CLASSES)])
+        return torch.stack([torch.autograd.grad(z[:, k].sum(), x, create_graph=True)[0] for k in range(z.shape[1])])
 
     def one_cotangent(self, u: Callable[[Tensor], Tensor], penalty: Callable[[Tensor], Tensor]) -> Tensor:
         x = self.x.clone().requires_grad_()
@@ -98,53 +96,47 @@ class Torch:
         return cross_entropy(z, self.labels) + penalty(g)
 
     def margin(self, z: Tensor) -> Tensor:
-        one_hot = torch.eye(CLASSES)
+        one_hot = torch.eye(z.shape[1])
         return one_hot[(z - 1e30 * one_hot[self.labels]).argmax(1)] - one_hot[self.labels]
 
     def deep_defense(self) -> Tensor:
         return deep_defense(self.net, self.x, self.labels, **DEFENSE)
 
-    def deepfool(self, x: Array) -> float | None:
-        """Mean norm of foolbox's DeepFool perturbations, at most 50 steps, batches of 100; None without foolbox."""
-        if find_spec("foolbox") is None:
-            return None
-        import foolbox
-
-        model = foolbox.PyTorchModel(self.net.eval(), bounds=(-1000, 1000))
-        attack, norms = foolbox.attacks.L2DeepFoolAttack(steps=50, candidates=CLASSES, overshoot=0.02), []
-        for i in range(0, len(x), 100):
-            images = torch.tensor(x[i : i + 100])
-            moved, _, _ = attack(model, images, self.net(images).argmax(1), epsilons=None)
-            norms.append((moved - images).flatten(1).norm(dim=1))
+    def deepfool(self, x: Array) -> float:
+        """Mean norm of DeepFool's perturbations, at most 50 steps, batches of 100."""
+        norms = []
+        for batch in torch.tensor(x).split(100):
+            labels = self.net(batch).argmax(1)
+            delta, _ = walk(self.net, batch, labels, max_iter=50, record=False)
+            norms.append(delta.detach().flatten(1).norm(dim=1))
         return float(torch.cat(norms).mean())
 
 
 class Batched(Torch):
-    """All rows of the Jacobian by one vectorised backward pass."""
+    """All rows of the Jacobian by one vectorised backward pass; other steps are those of the loop."""
 
-    name = "PyTorch is_grads_batched"
+    deepfool = None  # type: ignore[assignment]
 
     def steps(self) -> dict[str, Callable[[], float]]:
-        return {"jacobian": lambda: self._step(self.jacobian)}
+        return {"jacobian": super().steps()["jacobian"]}
 
     def rows(self, z: Tensor, x: Tensor) -> Tensor:
-        u = torch.eye(CLASSES)[:, None].expand(CLASSES, *z.shape)
+        u = torch.eye(z.shape[1])[:, None].expand(z.shape[1], *z.shape)
         return torch.autograd.grad(z, x, u, create_graph=True, is_grads_batched=True)[0]
 
 
-class Functional(Batched):
-    """The Jacobian of each sample by `torch.func`."""
+class Foolbox(Torch):
+    """foolbox's DeepFool, which is all it takes part in."""
 
-    name = "torch.func"
+    def steps(self) -> dict[str, Callable[[], float]]:
+        return {}
 
-    def jacobian(self) -> Tensor:
-        parameters = dict(self.net.named_parameters())
+    def deepfool(self, x: Array) -> float:
+        import foolbox
 
-        def logits(x: Tensor) -> Tensor:
-            return functional_call(self.net, parameters, (x[None],))[0]
-
-        j = vmap(jacrev(logits), randomness="error")(self.x)
-        return cross_entropy(self.net(self.x), self.labels) + (j**2).sum().sqrt() * 0.1
-
-
-PEERS = (Torch, Batched, Functional)
+        model = foolbox.PyTorchModel(self.net.eval(), bounds=(-1000, 1000))
+        attack, norms = foolbox.attacks.L2DeepFoolAttack(steps=50, candidates=10, overshoot=0.02), []
+        for batch in torch.tensor(x).split(100):
+            moved, _, _ = attack(model, batch, self.net(batch).argmax(1), epsilons=None)
+            norms.append((moved - batch).flatten(1).norm(dim=1))
+        return float(torch.cat(norms).mean())

@@ -1,0 +1,106 @@
+"""One row of the comparison: all sides do the same work, agree, and take turns.
+
+The ratio is that of the shortest times, the best peer's over this project's: more than 1 is faster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from benchmarks.setting import Problem
+from benchmarks.worker import SIDES, Unanswered, Worker, missing
+
+CLOSE = (1e-4, 1e-2)  # relative difference in float32 that still counts as agreement of a step's value and gradient
+ATTACK_CLOSE = 0.03  # of an attack's mean norm: foolbox linearises at the overshot point
+PATIENCE = {"ready": 120.0, "first": 30.0, "compiled": 60.0, "deepfool": 120.0}  # seconds; then a side is left out
+SETTLE = 0.005  # seconds before each turn, in which idle threads stop spinning
+
+Row = dict[str, dict[str, Any]]  # "seconds", "bytes", "left_out", each by side
+
+
+class Disagreement(Exception):
+    """Two sides did not do the same work, so their times cannot be compared."""
+
+
+def start(problem: Problem, names: Iterable[str] = SIDES) -> list[Worker]:
+    """The sides that are installed, each ready in a process of its own; this project is the first."""
+    absent = missing()
+    workers = [Worker(name, problem) for name in names if name not in absent]
+    for worker in workers:
+        try:
+            worker.steps = worker.ask("ready", limit=PATIENCE["ready"])
+        except Unanswered as reason:
+            if worker.name == "tinygrad2":
+                raise
+            worker.ended = worker.ended or str(reason)
+    return workers
+
+
+def row(workers: list[Worker], step: str, repeats: int, budget: float) -> Row:
+    """Times and peak memory of those who can take the step: `repeats` turns, fewer of a side that spent its budget."""
+    result: Row = {"seconds": {}, "bytes": {}, "left_out": {}}
+    able = [w for w in workers if step in w.steps]
+    agreeing = agree(able, step, result["left_out"])
+    spent = dict.fromkeys((w.name for w in agreeing), 0.0)
+    patience = PATIENCE["deepfool" if step == "deepfool" else "first"]
+    for turn in range(repeats):
+        for worker in agreeing[:: -1 if turn % 2 else 1]:
+            if spent[worker.name] > budget or worker.ended:
+                continue
+            time.sleep(SETTLE)
+            begin = time.perf_counter()
+            try:
+                best = worker.ask("seconds", step, limit=patience)
+            except Unanswered as reason:
+                result["left_out"][worker.name] = str(reason)
+                continue
+            spent[worker.name] += time.perf_counter() - begin
+            result["seconds"][worker.name] = min(best, result["seconds"].get(worker.name, best))
+    for worker in agreeing:
+        if step != "deepfool" and worker.name in result["seconds"]:
+            with suppress(Unanswered):
+                result["bytes"][worker.name] = worker.ask("memory", step, limit=patience)
+    result["left_out"] |= {w.name: w.ended for w in workers if w.ended}
+    return result
+
+
+def agree(workers: list[Worker], step: str, left_out: dict[str, str]) -> list[Worker]:
+    """Those who answered; raises Disagreement unless all gave the value and gradient that the first one gave."""
+    import numpy as np
+
+    answers: list[tuple[Worker, float, Any]] = []
+    for worker in workers:
+        patience = PATIENCE["compiled" if SIDES[worker.name].compiles else "first"]
+        try:
+            answers.append((worker, *worker.ask("first", step, limit=patience)))
+        except Unanswered as reason:
+            if worker.name == "tinygrad2":
+                raise
+            left_out[worker.name] = str(reason)
+    for worker, value, gradient in answers[1:]:
+        _, ours, our_gradient = answers[0]
+        close, off = (ATTACK_CLOSE, 0.0) if gradient is None else (CLOSE[0], _distance(np, our_gradient, gradient))
+        if not (abs(value - ours) <= close * abs(ours) and off <= CLOSE[1]):
+            raise Disagreement(
+                f"{step}: {answers[0][0].name} gives {ours}, {worker.name} {value}; gradients differ by {off:.1e}"
+            )
+    return [worker for worker, *_ in answers]
+
+
+def _distance(np: Any, ours: Any, theirs: Any) -> float:
+    return float(np.linalg.norm(theirs - ours) / max(np.linalg.norm(ours), np.finfo("f").tiny))
+
+
+def best_peer(values: dict[str, Any]) -> str | None:
+    """The name of the smallest value that is not this project's; None where there is none."""
+    peers = {name: value for name, value in values.items() if name != "tinygrad2" and value is not None}
+    return min(peers, key=peers.__getitem__) if peers else None
+
+
+def ratio(values: dict[str, Any]) -> float | None:
+    """The best peer's over ours; None where either is not there."""
+    peer = best_peer(values)
+    return values[peer] / values["tinygrad2"] if peer and values.get("tinygrad2") else None

@@ -1,0 +1,132 @@
+"""What every number depends on: the machine, the versions, the threads; and the networks, parameters and batches.
+
+Importing this file loads no array library, so that thread counts can still be set.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CLASSES = 10
+DEFENSE: dict[str, Any] = {"lam": 15.0, "c": 25.0, "d": 5.0}
+MODELS = {"lenet": 100, "tf_tutorial": 100, "model_a": 100, "model_b": 50, "model_c": 100}  # and their batches
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
+)  # fmt: skip
+PACKAGES = ("tinygrad2", "numpy", "numba", "torch", "jax", "autograd", "foolbox")
+TUNING = ("OPENBLAS_CORETYPE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # they change speed, so they are reported
+
+
+def set_threads(threads: int) -> None:
+    """So many threads and, where the system can, so many cores, for this process and those it starts."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    if hasattr(os, "sched_setaffinity"):  # XLA counts cores, not a variable
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """What the numbers depend on."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "cpu": _cpu(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "variables": {name: os.environ[name] for name in TUNING if name in os.environ},
+        "threads": threads,
+        "load": load(),
+    }
+
+
+def load() -> list[float] | None:
+    """The load averages over 1, 5 and 15 minutes, where the system tells."""
+    return [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a source folder, or not installed
+        return __import__("tinygrad2").__version__ if package == "tinygrad2" else None
+
+
+class Problem(NamedTuple):
+    """What all sides of a comparison are given; it can be sent to another process."""
+
+    net: str
+    options: dict[str, Any]
+    state: dict[str, Any]
+    x: Any  # (N, C, H, W)
+    labels: Any  # (N,)
+    batch: int  # a step takes the first so many; an attack takes all
+
+    def network(self) -> Any:
+        """The tinygrad2 network with these parameters."""
+        net = build(self.net, self.options)
+        net.load_state_dict(self.state)
+        return net
+
+
+def build(name: str, options: dict[str, Any]) -> Any:
+    """A network of `nn.models` or of this file."""
+    from tinygrad2 import nn
+
+    return {**nn.models.MODELS, **OWN}[name](rng=nn.init.default_rng(0), **options)
+
+
+def _scaled(rng: Any, size: int) -> Any:
+    """The convolutions of LeNet for square images of another size."""
+    from tinygrad2 import nn
+
+    side = ((size - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        conv1=nn.Conv2d(1, 20, 5, rng=rng), pool1=nn.MaxPool2d(2), conv2=nn.Conv2d(20, 50, 5, rng=rng),
+        pool2=nn.MaxPool2d(2), flatten=nn.Flatten(), fc1=nn.Linear(50 * side * side, CLASSES, rng=rng),
+    )  # fmt: skip
+
+
+def _three_convolutions(rng: Any, normalised: bool) -> Any:
+    """28 → 14 → 7 → 4, each with batch normalisation in training mode, or without."""
+    from tinygrad2 import nn
+
+    layers: dict[str, Any] = {}
+    for i, (a, b, stride) in enumerate([(1, 32, 2), (32, 64, 2), (64, 64, 2)], 1):
+        layers[f"conv{i}"] = nn.Conv2d(a, b, 3, stride, 1, rng=rng)
+        layers |= {f"norm{i}": nn.BatchNorm2d(b)} if normalised else {}
+        layers[f"relu{i}"] = nn.ReLU()
+    return nn.Sequential(**layers, flatten=nn.Flatten(), fc1=nn.Linear(1024, CLASSES, rng=rng))
+
+
+OWN = {"scaled": _scaled, "three convolutions": _three_convolutions}
+
+
+def problem(name: str, batch: int, images: int, steps: int = 60, **options: Any) -> Problem:
+    """A network, trained for a few steps (an untrained one is too easy to fool), with digits and their labels."""
+    import numpy as np
+
+    from tinygrad2 import data, nn
+    from tinygrad2.ops import cross_entropy
+
+    digits = data.centre(data.digits(upsample=options.get("size", 28)))
+    net, rng = build(name, options), np.random.default_rng(0)
+    classes = options.get("classes", CLASSES)
+    optimizer = nn.Adam(net.parameters(), lr=5e-4)
+    for _ in range(steps):
+        some = rng.integers(0, len(digits.x_train), 50)
+        optimizer.zero_grad()
+        cross_entropy(net(digits.x_train[some]), digits.y_train[some] % classes).backward()
+        optimizer.step()
+    some = rng.integers(0, len(digits.x_test), max(batch, images))
+    return Problem(name, options, net.state_dict(), digits.x_test[some], digits.y_test[some] % classes, batch)
