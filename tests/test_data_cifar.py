@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS
 
-from tinygrad2.data import AUGMENTATIONS, Dataset, centre, digits, elastic, jitter, load, whiten
+from tinygrad2.data import AUGMENTATIONS, Dataset, augment, centre, digits, elastic, jitter, load, whiten
 from tinygrad2.data.augmentation import sample
 from tinygrad2.data.whitening import normalize_contrast, zca
 
@@ -247,6 +247,15 @@ def test_augmented_images_keep_shape_dtype_and_range_and_follow_the_seed(name: s
     assert (y.shape, y.dtype) == (x.shape, x.dtype) and y.tobytes() == again.tobytes()
     assert x.min() <= y.min() and y.max() <= x.max() and not np.array_equal(x, y)
     assert not np.array_equal(AUGMENTATIONS[name](x[[0, 0]], seed)[0], AUGMENTATIONS[name](x[[0, 0]], seed)[1])
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmenting_centred_images_is_centring_augmented_ones(name: str) -> None:
+    raw = digits(upsample=12).subset(20, 5)
+    data = centre(raw)
+    bent = augment(data, name, data.x_train, [1, 2])
+    np.testing.assert_allclose(bent, augment(raw, name, raw.x_train, [1, 2]) - data.mean, atol=1e-3)
+    assert bent.dtype == np.float32 and augment(data, "none", data.x_train, 0) is data.x_train
 
 
 def test_what_cannot_be_augmented_is_refused() -> None:

@@ -33,6 +33,22 @@ def small(*sets: str) -> ex.Config:
     return ex.resolve(sets=[*SMALL, *sets])
 
 
+def stop_after(monkeypatch, steps: int) -> list[int]:
+    """Let training be asked to stop after so many steps. Result: a list that gets longer at each step taken."""
+    taken: list[int] = []
+    step = training._Training._step
+
+    def stopping(self, phase, batch):
+        note = step(self, phase, batch)
+        taken.append(1)
+        if len(taken) == steps:
+            self.stop.append(2)  # as SIGINT does
+        return note
+
+    monkeypatch.setattr(training._Training, "_step", stopping)
+    return taken
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a finished run."""
@@ -92,20 +108,35 @@ def test_the_same_run_has_the_same_bits_and_another_seed_has_not(finished, tmp_p
         assert (tmp_path / "other" / name).read_bytes() != (finished / name).read_bytes()
 
 
+@pytest.mark.parametrize("sets", [["data.pixels=whitened"], ["data.augment=jitter"]])
+def test_images_prepared_differently_train_another_network_that_repeats_itself(finished, tmp_path, sets):
+    for name in "ab":
+        ex.train(small(*sets), tmp_path / name)
+    a, b, plain = (nn.load(folder / "reference.npz") for folder in (tmp_path / "a", tmp_path / "b", finished))
+    assert all(a[k].tobytes() == b[k].tobytes() for k in a)
+    assert any(a[k].tobytes() != plain[k].tobytes() for k in a)
+
+
+def test_an_augmented_run_goes_on_with_the_images_it_would_have_drawn(tmp_path, monkeypatch):
+    config = small("data.augment=elastic", "defense.epochs=0")
+    ex.train(config, tmp_path / "whole")
+    stop_after(monkeypatch, 5)
+    with pytest.raises(ex.Interrupted):
+        ex.train(config, tmp_path / "run")
+    ex.train(config, tmp_path / "run", resume=True)
+    whole, resumed = (nn.load(tmp_path / name / "final.npz") for name in ("whole", "run"))
+    assert all(whole[k].tobytes() == resumed[k].tobytes() for k in whole)
+
+
+def test_the_smooth_gradient_methods_moving_images_are_not_augmented(tmp_path):
+    with pytest.raises(ValueError, match=r"data.augment: smooth-gradient trains on images of its own"):
+        ex.train(small("data.augment=jitter", "defense.name=smooth-gradient"), tmp_path / "run")
+
+
 @pytest.mark.parametrize("steps", [1, 4, 9, 10, 13, 15])
 def test_a_run_stopped_at_any_step_goes_on_bit_for_bit(finished, tmp_path, monkeypatch, steps):
     """Of 3·3 reference and 2·3 fine-tuning steps."""
-    taken = []
-    step = training._Training._step
-
-    def stopping(self, phase, batch):
-        note = step(self, phase, batch)
-        taken.append(1)
-        if len(taken) == steps:
-            self.stop.append(2)  # as SIGINT does
-        return note
-
-    monkeypatch.setattr(training._Training, "_step", stopping)
+    taken = stop_after(monkeypatch, steps)
     with pytest.raises(ex.Interrupted, match="--resume"):
         ex.train(small(), tmp_path / "run")
     ex.train(small(), tmp_path / "run", resume=True)

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .augmentation import AUGMENTATIONS, elastic, jitter
+from .augmentation import AUGMENTATIONS, augment, elastic, jitter
 from .batching import batches
 from .cifar10 import cifar10
 from .dataset import Dataset, centre, check_images
@@ -24,6 +24,7 @@ __all__ = [
     "AUGMENTATIONS",
     "LOADERS",
     "Dataset",
+    "augment",
     "batches",
     "centre",
     "check_images",

@@ -7,13 +7,15 @@ lies outside an image is its nearest pixel, so no pixel leaves the range of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ["AUGMENTATIONS", "elastic", "jitter", "sample"]
+from .dataset import Dataset
 
-Rng = np.random.Generator | int
+__all__ = ["AUGMENTATIONS", "augment", "elastic", "jitter", "sample"]
+
+Rng = np.random.Generator | int | Sequence[int]
 
 
 def elastic(x: np.ndarray, rng: Rng, alpha: float = 34.0, sigma: float = 4.0) -> np.ndarray:
@@ -44,6 +46,14 @@ def jitter(x: np.ndarray, rng: Rng, degrees: float = 10.0, zoom: float = 0.1, mi
 
 # By name: (x, rng) ↦ x.
 AUGMENTATIONS: dict[str, Callable[[np.ndarray, Rng], np.ndarray]] = {"elastic": elastic, "jitter": jitter}
+
+
+def augment(dataset: Dataset, name: str, x: np.ndarray, rng: Rng) -> np.ndarray:
+    """New images from x, images of the data set, by one of AUGMENTATIONS; x for "none". Centred ones stay centred."""
+    if name == "none":
+        return x
+    bent = AUGMENTATIONS[name](dataset.pixels(x), rng)
+    return bent if dataset.mean is None else bent - dataset.mean
 
 
 def sample(x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def unit(dataset: Dataset) -> Dataset:
     return replace(dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale, box=(0.0, 1.0))
 
 
-PIXELS = {"centred": data.centre, "unit": unit}
+PIXELS = {"centred": data.centre, "unit": unit, "whitened": data.whiten}
 
 
 def load_data(config: Config) -> Dataset:

@@ -48,6 +48,8 @@ def phases(config: Config, box: Box) -> list[Phase]:
         Phase("reference", "reference", reference, Defense(objective(reference, Penalty(), rng))),
         Phase(label(config), "defense", config.defense, BUILDERS[config.defense.name](config, common, box)),
     ]
+    if config.data.augment != "none" and config.defense.name == "smooth-gradient" and config.defense.epochs:
+        raise ValueError("data.augment: smooth-gradient trains on images of its own, which move; use augment=none")
     for phase in found:
         for setting in ("settle", "patience"):
             if getattr(phase.settings, setting) is not None and not config.data.n_validation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tinygrad2.data import LOADERS
+from tinygrad2.data import AUGMENTATIONS, LOADERS
 from tinygrad2.nn import OPTIMIZERS
 from tinygrad2.nn.models import MODELS
 from tinygrad2.robust import DEFENSES, PENALTIES
@@ -33,7 +33,9 @@ class Run:
 class Data:
     """Which images; all of them where no n is given.
 
-    pixels: "centred", 0-255 minus the per-pixel mean of the training images, or "unit", in [0, 1], the attacks' box
+    pixels: "centred", 0-255 minus the per-pixel mean of the training images; "unit", in [0, 1], the attacks' box;
+        "whitened", of equal contrast and uncorrelated, as CIFAR-10 is in two papers
+    augment: each training batch is bent ("elastic") or turned, scaled and mirrored ("jitter") afresh
     n_validation: the last ones of the training images, held out of the training
     """
 
@@ -42,6 +44,7 @@ class Data:
     n_test: int | None = None
     upsample: int | None = None
     pixels: str = "centred"
+    augment: str = "none"
     n_validation: int = 0
 
 
@@ -196,7 +199,8 @@ class Config:
 CHOICES: dict[str, Iterable[str]] = {
     "run.device": ("cpu", "cuda"),
     "data.name": LOADERS,
-    "data.pixels": ("centred", "unit"),
+    "data.pixels": ("centred", "unit", "whitened"),
+    "data.augment": ("none", *AUGMENTATIONS),
     "model.name": MODELS,
     "reference.optimizer": OPTIMIZERS,
     "reference.smoothing_over": SMOOTHING,

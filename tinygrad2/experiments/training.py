@@ -126,7 +126,10 @@ class _Training:
 
     def _step(self, phase: Phase, batch: np.ndarray[Any, Any]) -> str:
         """One step of the optimizer. Result: a note for the progress line."""
-        x, labels = Tensor(self.dataset.x_train[batch]).to(self.config.run.device), self.dataset.y_train[batch]
+        run, images = self.config.run, self.dataset
+        seed = [run.seed, self._epochs_before() + self.state.epoch, self.state.step]  # of nothing else, as the order
+        bent = data.augment(images, self.config.data.augment, images.x_train[batch], seed)
+        x, labels = Tensor(bent).to(run.device), images.y_train[batch]
         self.optimizer.zero_grad()
         losses = phase.defense.losses(self.net, x, labels, batch)
         values = {name: loss.item() for name, loss in losses.items()}
@@ -138,7 +141,7 @@ class _Training:
         sums = self.state.sums
         for name, value in {**values, "steps": 1}.items():
             sums[name] = sums.get(name, 0) + value
-        if self.state.step % self.config.run.log_every == 0:
+        if self.state.step % run.log_every == 0:
             self._log(phase)
         return f"loss {values['loss']:.4f}"
 
