@@ -84,6 +84,10 @@ PRIMITIVES: dict[str, Case] = {
     "linear": Case((real(2, 5, 3), real(4, 3))),
     "linear_input": Case((real(2, 5, 4), real(4, 3))),
     "linear_weight": Case((real(2, 5, 3), real(2, 5, 4))),
+    "gram": Case((real(4, 3),)),
+    "quadratic": Case((real(2, 5, 3), real(3, 3)), (real(2, 5, 3), (1, 2))),
+    "root": Case((positive(2, 3),)),
+    "sum_squares": Case((real(2, 3, 2),), ((0, 2),)),
     "conv2d": Case((X, W), (CONV,)),
     "conv2d_input": Case((real(3, 2, 6, *CONV.output), W), (CONV,)),
     "conv2d_weight": Case((X, G), (CONV,)),
@@ -211,7 +215,7 @@ def primitive_call(name: str) -> Callable[..., Tensor]:
 def place(value: Any, device: str, dtype: str) -> Any:
     """A constant of a case as it is given on a device."""
     if isinstance(value, np.ndarray):
-        return to_device(value, device)
+        return to_device(value.astype(dtype) if value.dtype.kind == "f" else value, device)
     if isinstance(value, tuple) and not isinstance(value, Geometry):
         return tuple(place(v, device, dtype) for v in value)
     return {"@device": device, "@dtype": np.dtype(dtype)}.get(value, value) if isinstance(value, str) else value

@@ -29,6 +29,7 @@ from tinygrad2 import ops
 from tinygrad2.autodiff import REGISTRY, Tensor, autograd
 from tinygrad2.autodiff.engine import reachable
 from tinygrad2.kernels import Geometry
+from tinygrad2.ops import gram
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -250,6 +251,19 @@ def selected(draw: st.DrawFn) -> Problem:
     return Problem(lambda a, b: P["where"](condition, a, b), normal(rng, shapes))
 
 
+@st.composite
+def rows_and_weights(draw: st.DrawFn) -> tuple[list[Shape], tuple[Any, ...]]:
+    a, w = draw(layers(1))
+    return [a, w], (draw(st.integers(0, len(a) - 1)),)
+
+
+def quadratic(a: Tensor, w: Tensor, lead: int) -> Tensor:
+    """‖a W‖² by way of the Gram matrix, whether it pays or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gram, "_gram_pays", lambda *sizes: True)
+        return gram.squared_norms(a, w, lead)
+
+
 POWERS = st.sampled_from([2, 3, -1, 0.5, 1, 0, 2.5, -0.5])
 
 SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
@@ -285,6 +299,10 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     "pool_scatter": pooled(1),
     "avg_pool2d": problems(averages(), P["avg_pool2d"]),
     "avg_unpool2d": problems(averages(back=True), P["avg_unpool2d"]),
+    "gram": problems(layers(0).map(lambda shapes: shapes[1:]), P["gram"]),
+    "quadratic": problems(rows_and_weights(), quadratic),
+    "root": problems(ONE, P["root"], positive),
+    "sum_squares": problems(reductions(), P["sum_squares"]),
 }
 
 POOL = Geometry.of((4, 4), 2, 2)

@@ -26,7 +26,7 @@ from nn_cases import (
 from strategies import entries
 
 import tinygrad2 as tg
-from tinygrad2 import nn
+from tinygrad2 import kernels, nn
 from tinygrad2.autodiff.node import Node
 from tinygrad2.nn import reverse
 
@@ -223,6 +223,46 @@ def test_double_backprop_of_the_jacobians_norm_is_the_tapes(drawn: tuple[nn.Laye
         gradients(tg.norm(trace.jacobian()), at), gradients(tg.norm(tape_jacobian(trace, x)), at), strict=True
     ):
         assert_close(ours, tapes, 1e-8)
+
+
+@few
+@given(networks())
+def test_the_norms_alone_are_those_of_the_jacobian_and_so_are_their_gradients(
+    drawn: tuple[nn.Layer, np.ndarray],
+) -> None:
+    net, x = drawn[0], leaf(drawn[1])
+    trace = net.trace(x)
+    j, (u,) = trace.jacobian(), normal(4, (2, *trace.output.shape))
+    rows, jtu = (t * t for t in (j, trace.reverse()(u)))
+    samples = tuple(range(2, j.ndim))
+    at, ways = (
+        [x, *net.parameters()],
+        (
+            (trace.jacobian_norms(), rows.sum(samples)),
+            (trace.frobenius2(), rows.sum()),
+            (trace.reverse().squared_norms(u), jtu.sum(samples)),
+        ),
+    )
+    for shorter, longer in ways:
+        assert_close(shorter, longer, 1e-9)
+        (weights,) = normal(5, shorter.shape)
+        for a, b in zip(*(gradients((way * weights).sum(), at) for way in (shorter, longer)), strict=True):
+            assert_close(a, b, 1e-8)
+
+
+@pytest.mark.parametrize("front", [[], [nn.Flatten()], [nn.Identity(), nn.Flatten()]])
+def test_a_wide_first_layer_never_multiplies_the_cotangents_by_its_weights(front: list[nn.Layer]) -> None:
+    """All K·N cotangents meet the Gram matrix (8×8) instead of W (8×90), also in the backward pass."""
+    net = nn.Sequential(*front, nn.Linear(90, 8, rng=0), nn.ReLU(), nn.Linear(8, 10, rng=1))
+    trace, rows = net.trace(np.random.default_rng(0).normal(size=(40, 90)).astype(np.float32)), []
+    with pytest.MonkeyPatch.context() as patch:
+        product = kernels.product
+        patch.setattr(kernels, "product", lambda a, b: rows.append((len(a), *b.shape)) or product(a, b))
+        norm2 = trace.frobenius2()
+        norm2.backward()
+    assert (400, 8, 8) in rows
+    assert not [size for size in rows if size[0] >= 400 and 90 in size[1:]]
+    np.testing.assert_allclose(norm2.item(), (trace.jacobian().numpy() ** 2).sum(), rtol=1e-5)
 
 
 @few

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
 from operator import attrgetter
 from types import FunctionType
 from typing import Any
@@ -70,6 +69,15 @@ class Primitive:
         REGISTRY[self.name] = self
 
     def __call__(self, *args: Any) -> Tensor:
+        inputs, arrays, consts = self._arguments(args)
+        return self._recorded(_owned(self.fn(*arrays, *consts)), inputs, arrays, consts)
+
+    def known(self, out: Array, *args: Any) -> Tensor:
+        """The call whose result `out` is known already, for less than computing it: it is recorded all the same."""
+        return self._recorded(_owned(out), *self._arguments(args))
+
+    def _arguments(self, args: tuple[Any, ...]) -> tuple[Sequence[Tensor], list[Array], tuple[Any, ...]]:
+        """The tensors, their arrays, and the constants of one call, checked."""
         inputs: Sequence[Any] = args[: self.arity]
         for t in inputs:
             if type(t) is not Tensor:
@@ -79,22 +87,15 @@ class Primitive:
         if len(arrays) != self.arity or not arrays:
             raise self._misused(len(arrays))
         _check(self.name, arrays, self._floats)
-        consts = args[self.arity :]
-        out = _owned(self.fn(*arrays, *consts))
+        return inputs, arrays, args[self.arity :]
+
+    def _recorded(self, out: Array, inputs: Sequence[Tensor], arrays: list[Array], consts: tuple[Any, ...]) -> Tensor:
         sources = tuple(map(_node_of, inputs))
         if not any(sources):
             return wrap(out, None, _why(inputs))
         if not is_recording():
             return wrap(out, None, self._why_not)
         return wrap(out, self._record(out, sources, arrays, consts))
-
-    def known(self, out: Array, *args: Any) -> Tensor:
-        """The call whose result `out` is known already, for less than computing it: it is recorded all the same."""
-        call = copy(self)
-        call.fn = lambda *_: out
-        y = call(*args)
-        call.fn = self.fn
-        return y
 
     def _record(self, out: Array, sources: Nodes, arrays: list[Array], consts: tuple[Any, ...]) -> Node:
         parents = _without(sources, self._constant) if self._constant else sources

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
-from tinygrad2.ops import families, logical_not, mask, mean, reshape, sum
+from tinygrad2.ops import families, gram, logical_not, mask, mean, reshape, sum
 from tinygrad2.ops.elementwise import power
 from tinygrad2.ops.functional import channel_window
+from tinygrad2.ops.reduce import sum_squares
 
 
 class Row(NamedTuple):
@@ -43,6 +44,11 @@ class ReverseLayer:
     def forth(self, v: Tensor) -> Tensor:
         """Jv. v: (..., N, *in), with any leading axes; result: (..., N, *out)."""
         raise NotImplementedError(f"{type(self).__name__} must define forth(v), its product with the Jacobian")
+
+    def squared_norms(self, u: Tensor, lead: int) -> Tensor:
+        """‖Jᵀu‖² over all but the first `lead` axes of u, which is (..., N, *out)."""
+        w = self.back(u)
+        return sum_squares(w, tuple(range(lead, w.ndim)))
 
     def __call__(self, u: Tensor) -> Tensor:
         return self.back(u)
@@ -101,6 +107,9 @@ class ReverseLinear(ReverseLayer):
 
     def back(self, u: Tensor) -> Tensor:
         return families.linear_input(u, self.weight)
+
+    def squared_norms(self, u: Tensor, lead: int) -> Tensor:
+        return gram.squared_norms(u, self.weight, lead)
 
     def forth(self, v: Tensor) -> Tensor:
         return families.linear(v, self.weight)
@@ -328,6 +337,15 @@ class ReverseSequential(ReverseLayer):
         for step in reversed(self.steps):
             u = step.reverse.back(u)
         return u
+
+    def squared_norms(self, u: Tensor, lead: int) -> Tensor:
+        steps = [*self.steps]
+        while steps and isinstance(steps[0].reverse, ReverseFlatten | ReverseIdentity):
+            del steps[0]  # it only rearranges the entries of x, which changes no norm
+        if not steps:
+            return sum_squares(u, tuple(range(lead, u.ndim)))
+        first, *after = steps
+        return first.reverse.squared_norms(ReverseSequential(tuple(after)).back(u), lead)
 
     def forth(self, v: Tensor) -> Tensor:
         for step in self.steps:

@@ -9,7 +9,8 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels.backend import to_device
-from tinygrad2.nn.reverse import Linearized, ReverseLayer
+from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseLinear, ReverseSequential
+from tinygrad2.ops import broadcast_to
 
 
 class Trace:
@@ -31,10 +32,35 @@ class Trace:
         With batch normalisation in train mode the samples are coupled, and row k is the gradient of the sum over the
         batch of output k.
         """
+        layer, u = self._rows()
+        return layer.back(u)
+
+    def jacobian_norms(self) -> Tensor:
+        """The squared norms ‖∂z_k/∂x‖² of the Jacobian's rows, recorded: (K, N).
+
+        Where the network begins with a wide Linear, its Gram matrix takes the place of the last product of `jacobian()`
+        and of that product's derivatives: prefer this, or `frobenius2`, wherever only norms are needed.
+        """
+        layer, u = self._rows()
+        return layer.squared_norms(u, 2)
+
+    def frobenius2(self) -> Tensor:
+        """‖J‖_F², the sum of `jacobian_norms()` over outputs and samples, for still less work: a scalar."""
+        layer, u = self._rows()
+        return layer.squared_norms(u, 0)
+
+    def _rows(self) -> tuple[ReverseLayer, Tensor]:
+        """The reverse network and K one-hot cotangents (K, N, *out), or what is left of it and what they became.
+
+        Through a last Linear they pass once for all samples, as the rows of its W.
+        """
         n, *out = self.output.shape
-        k = math.prod(out)
-        one_hot = np.eye(k, dtype=self.output.dtype).reshape(k, 1, *out)
-        return self._reverse.back(Tensor(to_device(np.broadcast_to(one_hot, (k, n, *out)), self.output.device)))
+        k, layer = math.prod(out), self._reverse
+        u = Tensor(to_device(np.eye(k, dtype=self.output.dtype).reshape(k, 1, *out), self.output.device))
+        if isinstance(layer, ReverseSequential) and layer.steps and isinstance(layer.steps[-1].reverse, ReverseLinear):
+            *first, last = layer.steps
+            layer, u = ReverseSequential(tuple(first)), last.reverse.back(u)
+        return layer, broadcast_to(u, (k, n, *u.shape[2:]))
 
 
 class ReverseNetwork:
@@ -49,9 +75,22 @@ class ReverseNetwork:
         self._input_shape = input_shape
         self._output = output
 
+    def squared_norms(self, u: Any) -> Tensor:
+        """‖Jᵀu‖² of each sample, recorded; at most the work of `self(u)`. u: (..., N, *out); result: (..., N)."""
+        u = self._checked(u)
+        return self.layer.squared_norms(u, u.ndim - len(self._given[1]) + 1)
+
     def __call__(self, u: Any) -> Tensor:
+        return self.layer.back(self._checked(u))
+
+    @property
+    def _given(self) -> tuple[str, tuple[int, ...]]:
+        """What the network takes, and its shape."""
         linearized = isinstance(self.layer, Linearized)
-        kind, shape = ("tangent", self._input_shape) if linearized else ("cotangent", self._output.shape)
+        return ("tangent", self._input_shape) if linearized else ("cotangent", self._output.shape)
+
+    def _checked(self, u: Any) -> Tensor:
+        kind, shape = self._given
         if not isinstance(u, Tensor):
             given = u if hasattr(u, "dtype") else np.asarray(u, self._output.dtype)
             u = Tensor(to_device(given, self._output.device))
@@ -61,7 +100,7 @@ class ReverseNetwork:
             )
         if u.dtype != self._output.dtype:
             raise TypeError(f"the {kind} must be {self._output.dtype}, as the network is; got {u.dtype}")
-        return self.layer.back(u)
+        return u
 
     def reverse(self) -> ReverseNetwork:
         """The reverse of the reverse: the network linearised at the point, v ↦ Jv."""

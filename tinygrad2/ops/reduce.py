@@ -106,6 +106,18 @@ _norm = Primitive("norm", lambda x, axes: xp(x).sqrt((x * x).sum(axes, keepdims=
     lambda g, y, x, axes: multiply(g, ratio(x, y))
 )
 
+# √x with derivative 0 at 0, so that the root of a sum of squares is differentiated as the norm is.
+root: Primitive = Primitive("root", lambda x: xp(x).sqrt(x)).vjp(lambda g, y, x: ratio(multiply(g, 0.5), y))
+_sum_squares = Primitive("sum_squares", lambda x, axes: (x * x).sum(axes, keepdims=True)).vjp(
+    lambda g, y, x, axes: multiply(multiply(g, 2.0), x)
+)
+
+
+def sum_squares(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum of x² over the axes; its gradient 2x takes one product, that of sum(x * x) two and their sum."""
+    axes = _axes(x, axis)
+    return _finish(_sum_squares(x, axes), x, axes, keepdims)
+
 
 def norm(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The Euclidean norm over the axes. At 0 its value, gradient and second derivative are exactly 0, by convention."""
