@@ -183,8 +183,9 @@ def test_an_unknown_attack_is_an_error_before_any_work(error, finished):
     assert "unknown attack 'deepfol' (did you mean 'deepfool'?); known" in error(
         "attack", finished, "--attack", "deepfol"
     )
-    assert "needs an epsilon, in pixel units" in error("attack", finished, "--attack", "fgsm")
-    assert "takes no epsilon" in error("attack", finished, "--attack", "deepfool", "--epsilon", "3")
+    assert "the attack 'fgsm' needs --epsilon: largest size" in error("attack", finished, "--attack", "fgsm")
+    line = error("attack", finished, "--attack", "deepfool", "--epsilon", "3")
+    assert "the attack 'deepfool' takes no --epsilon; it takes --p, --box" in line
     for epsilon in ("-1", "nan", "inf"):
         assert "must be finite and not negative" in error(
             "attack", finished, "--attack", "fgsm", f"--epsilon={epsilon}"

@@ -10,16 +10,25 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from tinygrad2 import experiments as ex
+from tinygrad2 import robust
 from tinygrad2.verify import runner, verify_network
 
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
+FLAGS: dict[type, dict[str, Any]] = {
+    bool: {"action": argparse.BooleanOptionalAction},
+    tuple: {"type": float, "nargs": 2, "metavar": ("LO", "HI")},
+    float: {"type": float, "metavar": "X"},
+    int: {"type": int, "metavar": "N"},
+    str: {"metavar": "NAME"},
+}
 EXAMPLES = {
     "demo": """
         examples:
@@ -47,12 +56,15 @@ EXAMPLES = {
         """,
     "attack": """
         examples:
-          tinygrad2 attack runs/demo --attack deepfool
-          tinygrad2 attack runs/demo --net reference --attack fgsm --epsilon 20
+          tinygrad2 attack runs/demo --attack deepfool --p inf
+          tinygrad2 attack runs/demo --net reference --attack fgsm --epsilon 20 --box 0 255
+          tinygrad2 attack runs/demo --attack jsma --box 0 255 --resume        go on after Ctrl-C: the same bits
+          tinygrad2 attack runs/demo --attack fgsm --epsilon 20 --from runs/other    black box: crafted on another net
           tinygrad2 attack --model lenet --weights lenet-reference.npz --data mnist --n 500 --attack deepfool
 
-        It writes adversarial.png and adversarial.npz: images, adversarial, labels, classes before and after, norms, and
-        mean, which added to images gives pixels 0-255. epsilon is in these units. Nothing is clipped to the range.
+        It writes adversarial.png and adversarial.npz: images, adversarial, labels, classes before and after, norms,
+        iterations, and mean, which added to images gives pixels 0-255. epsilon is in the units of the images, as the
+        output says. Nothing is clipped unless --box names the range of the pixels.
         """,
     "check": """
         examples:
@@ -119,21 +131,21 @@ def train(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Accuracy, ρ₂ and accuracy under FGS of the networks of a run, or of one with weights from a file."""
     start = time.monotonic()
-    subject = _subject(args)
+    mode = [f'eval.mode="{args.mode}"'] if args.mode else []
+    subject = _subject(args, [*mode, *(["eval.saturating=true"] if args.saturating else [])])
     print(ex.table(subject.nets, subject.dataset, subject.config.eval))
     print(f"{time.monotonic() - start:.1f} s, peak memory {_memory()}")
 
 
 def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
-    ex.check_attack(args.attack, args.epsilon)
+    options = {name: getattr(args, name) for name in ex.attack_options()}
+    plan = ex.Plan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size)
     subject = _subject(args)
-    net = list(subject.nets.values())[0 if args.net == "reference" else -1]
-    out = ex.prepare(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
+    out = Path(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
     start = time.monotonic()
-    outcome = ex.attack(net, subject.dataset, args.attack, subject.config.eval, args.epsilon)
-    print(outcome)
-    ex.save_attack(outcome, net, subject.dataset, out)
+    source = (args.source, ex.another(args.source, subject, args.net)) if args.source else None
+    print(ex.attack(subject.chosen(args.net), subject.dataset, plan, out, args.resume, source))
     print(f"{time.monotonic() - start:.1f} s; written: {out / 'adversarial.npz'}, {out / 'adversarial.png'}")
 
 
@@ -197,15 +209,20 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument("--weights", metavar="FILE", help="without a run: its parameters, .npz or .safetensors")
         p.add_argument("--data", metavar="NAME", help="without a run: the data set")
         p.add_argument("--n", type=int, metavar="N", help="only the first N test images")
-        p.add_argument("--mode", metavar="MODE", help="DeepFool's norms: coded (as the authors' code) or corrected")
-        p.add_argument(
-            "--saturating", action="store_true", help="let p - 1 round to 0 in FGS, as usual float32 code does"
-        )
         _settings(p)
-    p.add_argument("--attack", required=True, metavar="NAME", help=" | ".join(ex.ATTACKS))
-    p.add_argument("--epsilon", type=float, metavar="E", help="fgsm: l∞ size in pixel units")
+    p = made["evaluate"]
+    p.add_argument("--mode", metavar="MODE", help="DeepFool's norms: coded (as the authors' code) or corrected")
+    p.add_argument("--saturating", action="store_true", help="let p - 1 round to 0 in FGS, as usual float32 code does")
+    p = made["attack"]
+    p.add_argument("--attack", required=True, metavar="NAME", help=" | ".join(robust.ATTACKS))
+    for option in ex.attack_options().values():
+        p.add_argument(option.flag, dest=option.name, help=option.help, **FLAGS[option.kind])
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the attack's random choices (default: 0)")
+    p.add_argument("--batch-size", type=int, default=100, metavar="N", help="images at once (default: 100)")
+    p.add_argument("--from", dest="source", metavar="RUN", help="craft on that run's network, test on this one")
     p.add_argument("--net", choices=("final", "reference"), default="final", help="which network of the run")
     p.add_argument("--out", metavar="DIR", help="folder to write to (default: attack-NAME in the run)")
+    p.add_argument("--resume", action="store_true", help="go on with an attack that was stopped; repeat its options")
     return top
 
 
@@ -230,19 +247,17 @@ def _train(config: ex.Config, out: str | Path, resume: bool) -> None:
     print(f"{spent}; peak memory {_memory()}; all is in {out}")
 
 
-def _subject(args: argparse.Namespace) -> ex.Subject:
-    options = [f'eval.mode="{args.mode}"'] if args.mode else []
-    options += ["eval.saturating=true"] if args.saturating else []
+def _subject(args: argparse.Namespace, sets: Sequence[str] = ()) -> ex.Subject:
     if args.run:
         if args.model or args.weights or args.data:
             raise ValueError("give either the folder of a run, or --model, --weights and --data, not both")
-        return ex.from_run(args.run, args.n, [*args.set, *options])
+        return ex.from_run(args.run, args.n, [*args.set, *sets])
     missing = [flag for flag in ("model", "weights", "data") if not getattr(args, flag)]
     if missing:
         raise ValueError(
             f"give the folder of a run, or --model, --weights and --data; missing: --{', --'.join(missing)}"
         )
-    return ex.from_weights(args.model, args.weights, args.data, [*args.set, *options], args.n)
+    return ex.from_weights(args.model, args.weights, args.data, [*args.set, *sets], args.n)
 
 
 def _memory() -> str:

@@ -10,13 +10,13 @@ from tinygrad2.data import LOADERS
 from tinygrad2.data.cifar10 import FILE as CIFAR10
 from tinygrad2.data.mnist import FILES
 from tinygrad2.data.speech import FILE as SPEECH
-from tinygrad2.experiments.attacks import ATTACKS
 from tinygrad2.experiments.config import recipes
 from tinygrad2.experiments.report import versions
 from tinygrad2.kernels import why_no_gpu, why_no_numba
 from tinygrad2.nn import OPTIMIZERS
 from tinygrad2.nn.models import MODELS
 from tinygrad2.robust.attacks.deepfool import MODES
+from tinygrad2.robust.attacks.registry import ATTACKS
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 

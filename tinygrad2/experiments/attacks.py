@@ -1,118 +1,169 @@
-"""Attack a network on all its test images: how often it is fooled, by how much, and the images that fooled it."""
+"""Attack a network on all its test images, and keep what was found.
+
+Each batch is saved as it is done and has a random generator of its own, so an attack that was stopped goes on with the
+batches that are left, and not one bit differs.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad2 import nn, robust
+from tinygrad2.autodiff import Tensor
 from tinygrad2.data import Dataset
-from tinygrad2.experiments import figures
-from tinygrad2.experiments.config import nearest
-from tinygrad2.experiments.folder import ELSEWHERE, make_folder
+from tinygrad2.experiments import attack_outcome, figures
+from tinygrad2.experiments.attack_options import Plan
+from tinygrad2.experiments.attack_outcome import RESULT, Outcome
+from tinygrad2.experiments.folder import ELSEWHERE, alone
 from tinygrad2.experiments.progress import Track
-from tinygrad2.experiments.settings import Eval
+from tinygrad2.experiments.training import Interrupted, stop_requests
 from tinygrad2.nn import Layer
-from tinygrad2.robust import AttackResult
-from tinygrad2.robust.attack import check_epsilon
+from tinygrad2.nn.reverse import ReverseIdentity
+from tinygrad2.robust import AttackResult, Diagnostic
+from tinygrad2.robust.attacks.registry import find_attack
 
 Array = np.ndarray[Any, Any]
-BATCH = 100
+RECORD = "attack.json"
 
 
-class Attack(NamedTuple):
-    """run(net, x, labels, settings, epsilon); the norm that it measures in; whether it needs an epsilon."""
+class Subtract(Layer):
+    """Raw pixels to centred ones: a box is one pair of numbers for raw pixels alone."""
 
-    run: Callable[[Layer, Array, Array, Eval, float], AttackResult]
-    norm: str
-    needs_epsilon: bool
+    def __init__(self, mean: Tensor) -> None:
+        self.mean = mean
 
-
-ATTACKS = {
-    "deepfool": Attack(lambda net, x, y, s, _: robust.deepfool(net, x, y, mode=s.mode), "l2", False),
-    "fgsm": Attack(lambda net, x, y, s, e: robust.fgsm(net, x, y, e, saturating=s.saturating), "l∞", True),
-}
+    def apply(self, x: Tensor) -> tuple[Tensor, ReverseIdentity]:
+        return x - self.mean, ReverseIdentity()
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Of an attack on N images: arrays (N, ...) under the names that they have in adversarial.npz."""
+def attack(
+    net: Layer,
+    dataset: Dataset,
+    plan: Plan,
+    out: str | os.PathLike[str],
+    resume: bool = False,
+    source: tuple[str, Layer] | None = None,
+) -> Outcome:
+    """Attack every test image, a batch at a time, and write what was found to the folder `out`.
 
-    attack: str
-    arrays: dict[str, Array]
-
-    def __str__(self) -> str:
-        a = self.arrays
-        right = a["before"] == a["labels"]
-        fooled = right & (a["after"] != a["labels"])
-        lines = [f"{self.attack}: {right.sum():,} of {len(right):,} images were classified correctly; of these"]
-        lines += [f"  fooled   {fooled.sum():,} ({100 * fooled.sum() / max(1, right.sum()):.2f} %)"]
-        if fooled.any():
-            norms = a["norms"][fooled]
-            norm = ATTACKS[self.attack].norm
-            spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"
-            lines += [f"  {norm} norm of what fooled them, in pixel units: {spread}"]
-        return "\n".join(lines)
-
-
-def check(name: str, epsilon: float | None) -> Attack:
-    """The attack of that name, if it takes such an epsilon. Raises ValueError."""
-    if name not in ATTACKS:
-        raise ValueError(f"unknown attack {name!r}{nearest(name, ATTACKS)}; known: {', '.join(ATTACKS)}")
-    chosen = ATTACKS[name]
-    if chosen.needs_epsilon != (epsilon is not None):
-        needs = "needs an epsilon, in pixel units: --epsilon 20" if chosen.needs_epsilon else "takes no epsilon"
-        raise ValueError(f"the attack {name!r} {needs}")
-    if epsilon is not None:
-        check_epsilon(epsilon)
-    return chosen
+    source: the name of another network to craft on, and the network; the images are then tested on `net`.
+    resume: go on with an attack that was stopped. Raises Interrupted after Ctrl-C, when the batch is done and saved.
+    """
+    figures.require()
+    figures.one_of_each({"": net.eval()}, dataset)  # raises now if none will be there to show
+    name, crafted_on = source or (None, net)
+    victim, x, shift = _in_pixels(crafted_on.eval(), dataset, plan.options.get("box"))
+    size = len(x) if find_attack(plan.attack).whole else plan.batch_size
+    slices = [slice(i, i + size) for i in range(0, len(x), size)]
+    record = _record(plan, crafted_on, net, dataset)
+    with _opened(Path(out), record, resume) as folder, stop_requests() as stop:
+        parts = [folder / f"part-{i:05}.npz" for i in range(len(slices))]
+        left = [i for i, part in enumerate(parts) if not part.exists()]
+        for i in Track(left, len(slices), plan.attack, len(slices) - len(left)):
+            found = _run(plan, i, victim, x[slices[i]], dataset.y_test[slices[i]])
+            _save(folder, record, parts[i], found)
+            if stop and i != left[-1]:
+                done = sum(part.exists() for part in parts)
+                raise Interrupted(f"{done} of {len(parts)} batches are saved in {folder}; go on by adding --resume")
+        outcome = _collect(net, dataset, plan, [nn.load(part) for part in parts], shift, name)
+        attack_outcome.write(outcome, net, dataset, folder)
+        for part in parts:
+            part.unlink()
+    return outcome
 
 
-def attack(net: Layer, dataset: Dataset, name: str, settings: Eval, epsilon: float | None = None) -> Outcome:
-    """Attack every test image. epsilon: l∞ size in pixel units, for the attacks that need it. Nothing is clipped."""
-    chosen = check(name, epsilon)
+def _run(plan: Plan, i: int, net: Layer, x: Array, labels: Array) -> AttackResult:
+    known, options = find_attack(plan.attack), dict(plan.options)
+    if "rng" in known.options:
+        options["rng"] = np.random.default_rng([plan.seed, i])
+    return known.run(net, x, labels, **options)
+
+
+def _in_pixels(net: Layer, dataset: Dataset, box: tuple[float, float] | None) -> tuple[Layer, Array, Array]:
+    """Network and images as the attack sees them, and what is to be subtracted from its images afterwards."""
+    x, mean = dataset.x_test, dataset.mean
+    if box is None or mean is None:
+        return net, x, np.zeros(1, x.dtype)
+    raw = dataset.pixels(x)
+    rounding = np.float32(1e-5) * (box[1] - box[0])
+    inside = raw.clip(*box)
+    raw = np.where(abs(raw - inside) <= rounding, inside, raw)
+    return nn.Sequential(Subtract(Tensor(mean).to(net.parameters()[0].device)), net), raw, mean
+
+
+def _save(folder: Path, record: Mapping[str, Any], part: Path, found: AttackResult) -> None:
+    """One batch, and with the first one the record of what is done here."""
+    if not (folder / RECORD).exists():
+        with nn.atomic_write(folder / RECORD, "w") as file:
+            file.write(json.dumps(record, indent=2) + "\n")
+    arrays = {"adversarial": found.adversarial.numpy(), "norms": found.norms, "iterations": found.iterations}
+    note = None if found.diagnostic is None else asdict(found.diagnostic)
+    nn.save(part, {**arrays, "diagnostic": np.asarray(json.dumps(note))})
+
+
+def _collect(
+    net: Layer, dataset: Dataset, plan: Plan, parts: Sequence[Mapping[str, Array]], shift: Array, name: str | None
+) -> Outcome:
+    """All batches as one."""
     x, y = dataset.x_test, dataset.y_test
-    slices = [slice(i, i + BATCH) for i in range(0, len(x), BATCH)]
-    found = [
-        chosen.run(net.eval(), x[part], y[part], settings, epsilon or 0.0) for part in Track(slices, len(slices), name)
-    ]
-    adversarial = np.concatenate([r.adversarial.numpy() for r in found])
-    arrays = {
-        "images": x,
-        "adversarial": adversarial,
-        "labels": y,
-        "before": robust.predict(net, x),
-        "after": robust.predict(net, adversarial),
-        "norms": np.concatenate([r.norms for r in found]),
-        "iterations": np.concatenate([r.iterations for r in found]),
-    }
+    found = {key: np.concatenate([part[key] for part in parts]) for key in ("adversarial", "norms", "iterations")}
+    found["adversarial"] = found["adversarial"] - shift
+    before, after = robust.predict(net, x), robust.predict(net, found["adversarial"])
+    arrays = {"images": x, **found, "labels": y, "before": before, "after": after}
     if dataset.mean is not None:
         arrays["mean"] = dataset.mean  # images + mean: pixels 0-255
-    return Outcome(name, arrays)
+    notes = [_diagnostic(json.loads(str(part["diagnostic"]))) for part in parts]
+    sizes = [len(part["norms"]) for part in parts]
+    right = [int(part.sum()) for part in np.split(before == y, np.cumsum(sizes)[:-1])]
+    return Outcome(plan, attack_outcome.units(dataset), name, arrays, attack_outcome.merged(notes, sizes, right))
 
 
-def prepare(out: str | os.PathLike[str]) -> Path:
-    """The folder for the result, made before the work begins, so that no result lacks a place. Raises OSError."""
-    path = Path(out)
-    if (path / "adversarial.npz").exists():
+def _diagnostic(note: Any) -> Diagnostic | None:
+    return None if note is None else Diagnostic(**{**note, "warnings": tuple(note["warnings"])})
+
+
+def _record(plan: Plan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
+    """What must be the same for an attack to be gone on with, as JSON gives it back."""
+    digest = lambda *arrays: hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+    same = {"network": digest(*net.state_dict().values()), "crafted on": digest(*crafted_on.state_dict().values())}
+    made = {**asdict(plan), **same, "images": digest(dataset.x_test, dataset.y_test)}
+    return json.loads(json.dumps(made))
+
+
+@contextmanager
+def _opened(path: Path, record: Mapping[str, Any], resume: bool) -> Iterator[Path]:
+    """This process alone works in the folder; one that was made for an attack of which nothing came is removed."""
+    _check(path, record, resume)
+    new = not path.exists()
+    try:
+        with alone(path):
+            _check(path, record, resume)  # again: another process may have been faster
+            yield path
+    finally:
+        if new and path.exists() and not (path / RECORD).exists():
+            shutil.rmtree(path)
+
+
+def _check(path: Path, record: Mapping[str, Any], resume: bool) -> None:
+    begun = (path / RECORD).exists()
+    if (path / RESULT).exists():
         raise FileExistsError(f"{path} holds the result of an attack already; {ELSEWHERE}")
-    figures.require()
-    make_folder(path)
-    with nn.atomic_write(path / "adversarial.npz.try"):
-        pass
-    (path / "adversarial.npz.try").unlink()
-    return path
-
-
-def save(outcome: Outcome, net: Layer, dataset: Dataset, out: Path) -> None:
-    """adversarial.npz, and a picture of one image of each class."""
-    nn.save(out / "adversarial.npz", outcome.arrays)
-    a, at = outcome.arrays, figures.one_of_each({"": net}, dataset)
-    notes = [f"{ATTACKS[outcome.attack].norm} {size:.3g}" for size in a["norms"][at]]
-    found = {outcome.attack: (a["adversarial"][at], notes)}
-    figures.grid(dataset, a["images"][at], a["labels"][at], found, {outcome.attack: net}, out / "adversarial.png")
+    if begun and not resume:
+        raise FileExistsError(f"{path} holds an attack that was stopped; go on with it by --resume, or {ELSEWHERE}")
+    if resume and not begun:
+        raise FileNotFoundError(f"{path} holds no attack that was stopped; leave out --resume")
+    if begun:
+        there = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        if other := [key for key in {**there, **record} if there.get(key) != record.get(key)]:
+            both = f"{there.get(other[0])} there and {record.get(other[0])} here"
+            raise ValueError(f"{path} holds another attack: {other[0]} is {both}; {ELSEWHERE}")

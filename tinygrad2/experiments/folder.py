@@ -50,13 +50,8 @@ class Folder:
     def opened(self, config: Config, resume: bool) -> Iterator[None]:
         """This process alone works in the folder, which is made if need be."""
         self.check(config, resume)
-        make_folder(self.path)
-        with _open_lock(self / ".lock") as lock:
-            if not _locked(lock):
-                raise BlockingIOError(f"{self.path} is in use by another process; wait for it, or {ELSEWHERE}")
+        with alone(self.path):
             self.check(config, resume)  # again: another process may have been faster
-            for left in self.path.glob(".*.*.*"):
-                left.unlink()  # what a killed process was writing
             if not resume:
                 with nn.atomic_write(self / "config.toml", "w") as file:
                     file.write(to_toml(config))
@@ -108,6 +103,18 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         self.file.close()
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """No other process works in the folder, which is made if need be; what a killed one was writing is removed."""
+    make_folder(path)
+    with _open_lock(path / ".lock") as lock:
+        if not _locked(lock):
+            raise BlockingIOError(f"{path} is in use by another process; wait for it, or {ELSEWHERE}")
+        for left in path.glob(".*.*.*"):
+            left.unlink()
+        yield
 
 
 def make_folder(path: Path) -> None:

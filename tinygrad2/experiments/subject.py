@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.config import label, override, resolve
 from tinygrad2.experiments.folder import Folder
@@ -35,6 +37,10 @@ class Subject:
     dataset: Dataset
     nets: dict[str, Layer]
 
+    def chosen(self, which: str) -> Layer:
+        """The "reference" network or the "final" one; a single network is both."""
+        return list(self.nets.values())[0 if which == "reference" else -1]
+
 
 def from_run(path: str | os.PathLike[str], n: int | None = None, sets: Iterable[str] = ()) -> Subject:
     """The networks of a finished run, measured on its test images (the first n). Raises FileNotFoundError."""
@@ -53,6 +59,20 @@ def from_weights(model: str, weights: str, data: str, sets: Iterable[str] = (), 
     """A network with weights from a file, measured on the test images (the first n) of a data set."""
     chosen = [f'model.name="{model}"', f'data.name="{data}"']
     return _subject(_first(resolve(sets=[*chosen, *sets]), n), {model: weights})
+
+
+def another(path: str | os.PathLike[str], subject: Subject, which: str) -> Layer:
+    """The network of another run, trained on images prepared alike. Raises ValueError if they are not."""
+    other = from_run(path)
+    ours, theirs = subject.dataset, other.dataset
+    alike = ours.name == theirs.name and ours.box == theirs.box and ours.x_test.shape[1:] == theirs.x_test.shape[1:]
+    means = [np.zeros(()) if d.mean is None else d.mean for d in (ours, theirs)]
+    if not alike or not np.array_equal(means[0], means[1]):
+        raise ValueError(
+            f"{path}: its images are prepared in another way ({theirs}; here {ours}); an image crafted there means "
+            "something else here. Train both with the same [data]"
+        )
+    return other.chosen(which)
 
 
 def _first(config: Config, n: int | None) -> Config:

@@ -33,7 +33,7 @@ def jsma(
     steps: int = 80,
     gamma: float | None = None,
     pairs: bool = False,
-    targets: Any = None,
+    targets: int | Integers | None = None,
     softmax: bool = False,
 ) -> AttackResult:
     """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes. x: (N, ...).

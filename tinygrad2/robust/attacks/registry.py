@@ -20,10 +20,11 @@ from tinygrad2.robust.attacks.universal import universal
 
 
 class Attack(NamedTuple):
-    """run(net, x, labels, **options), and the norm that its result is measured in."""
+    """run(net, x, labels, **options), the norm of its result's sizes, and whether it needs all images at once."""
 
     run: Callable[..., AttackResult]
     norm: str
+    whole: bool = False
 
     @property
     def summary(self) -> str:
@@ -42,8 +43,8 @@ ATTACKS = {
     "deepfool": Attack(deepfool, "l2"),
     "fgsm": Attack(fgsm, "l∞"),
     "jsma": Attack(jsma, "l0"),
-    "universal": Attack(universal, "l∞"),
     "pgd": Attack(pgd, "l∞"),
+    "universal": Attack(universal, "l∞", whole=True),
 }
 
 

@@ -1,0 +1,94 @@
+"""What an attack on a test set found, in words and pictures; the diagnostics of its batches as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad2 import nn
+from tinygrad2.data import Dataset
+from tinygrad2.experiments import figures
+from tinygrad2.experiments.attack_options import Plan
+from tinygrad2.nn import Layer
+from tinygrad2.robust import Diagnostic
+
+Array = np.ndarray[Any, Any]
+RESULT = "adversarial.npz"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of an attack on N images: arrays (N, ...) under the names that they have in adversarial.npz."""
+
+    plan: Plan
+    units: str
+    crafted_on: str | None
+    arrays: dict[str, Array]
+    diagnostic: Diagnostic | None
+
+    def __str__(self) -> str:
+        a, box = self.arrays, self.plan.options.get("box")
+        right = a["before"] == a["labels"]
+        fooled = right & (a["after"] != a["labels"])
+        still = (right & ~fooled).mean()
+        where = "not clipped" if box is None else f"clipped to the box of pixels {box[0]:g} to {box[1]:g}"
+        lines = [f"{self.plan}; images in {self.units}, {where}"]
+        if self.crafted_on is not None:
+            lines += [f"black box: crafted on {self.crafted_on}, tested on another network"]
+        lines += [f"{right.sum():,} of {len(right):,} images were classified correctly; of these"]
+        lines += [f"  fooled   {fooled.sum():,} ({100 * fooled.sum() / max(1, right.sum()):.2f} %)"]
+        if fooled.any():
+            norms = a["norms"][fooled]
+            spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"
+            lines += [f"  {self.plan.norm} norm of what fooled them: {spread}"]
+        return "\n".join([*lines, f"accuracy left: {100 * still:.2f} %", *_told(self.diagnostic)])
+
+
+def merged(notes: Sequence[Diagnostic | None], sizes: Sequence[int], right: Sequence[int]) -> Diagnostic | None:
+    """The diagnostic of all batches: shares of their samples weighted, and each warning once.
+
+    sizes: images in each batch; right: those of them that are classified correctly
+    """
+    given = [note for note in notes if note is not None]
+    if len(given) < len(notes):
+        return None
+    mean = lambda values, weights: float(np.average(values, weights=weights)) if np.any(weights) else 0.0
+    warnings = Counter(sentence for note in given for sentence in note.warnings)
+    times = lambda n: "" if len(notes) == 1 else f" (in {n} of {len(notes)} batches)"
+    return Diagnostic(
+        mean([note.zero_gradients for note in given], right),
+        mean([note.loss_change for note in given], sizes),
+        {probe: mean([note.probes[probe] for note in given], sizes) for probe in given[0].probes},
+        tuple(f"{sentence}{times(n)}" for sentence, n in warnings.items()),
+    )
+
+
+def _told(d: Diagnostic | None) -> list[str]:
+    """The diagnostic in words."""
+    if d is None:
+        return []
+    zero = f"gradient exactly 0 for {100 * d.zero_gradients:.2f} % of the images classified correctly"
+    lines = [f"diagnostic: {zero}; the cross-entropy changes by {d.loss_change:+.4g} on average"]
+    lines += [f"  {probe} fools {100 * share:.2f} %" for probe, share in d.probes.items()]
+    return [*lines, *(f"  warning: {sentence}" for sentence in d.warnings)]
+
+
+def units(dataset: Dataset) -> str:
+    """What the numbers in the images are."""
+    if dataset.mean is not None:
+        return "pixel units, centred"
+    return "units of their own" if dataset.box is None else f"pixels {dataset.box[0]:g} to {dataset.box[1]:g}"
+
+
+def write(outcome: Outcome, net: Layer, dataset: Dataset, out: Path) -> None:
+    """A picture of one image of each class, and last, for it says that all is done, adversarial.npz."""
+    a, at = outcome.arrays, figures.one_of_each({"": net}, dataset)
+    notes = [f"{outcome.plan.norm} {size:.3g}" for size in a["norms"][at]]
+    found = {outcome.plan.attack: (a["adversarial"][at], notes)}
+    figures.grid(dataset, a["images"][at], a["labels"][at], found, {outcome.plan.attack: net}, out / "adversarial.png")
+    nn.save(out / RESULT, a)
