@@ -88,8 +88,8 @@ def _deep_defense(config: Config, common: dict[str, Any], box: Box) -> Defense:
 def _adversarial(config: Config, common: dict[str, Any], box: Box) -> Defense:
     a, attack = config.adversarial, ATTACKS[config.adversarial.attack]
     options = chosen(a, ("steps", "step_size", "max_iter"), attack.options, "adversarial", a.attack)
-    # Size and range of the pixels are given to all attacks that have them.
-    options |= {name: value for name, value in (("epsilon", a.epsilon), ("box", box)) if name in attack.options}
+    known = {"epsilon": a.epsilon, "box": box, "rng": common["rng"]}
+    options |= {name: value for name, value in known.items() if name in attack.options}
     craft: Craft = lambda net, x, labels: attack.run(net, x, labels, **options).adversarial
     return AdversarialTraining(craft, share=a.share, append=a.append, **common)
 

@@ -30,7 +30,7 @@ PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-lear
 
 @dataclass(frozen=True)
 class Table:
-    """One row for each network, all on the same n images.
+    """One row for each network, all on the same n images or the first of them.
 
     epsilon_ref: of the last network, in the units of the images; None if no ε up to `largest` fools half of them, or if
         sizes are given instead: then `fgs` is empty in every row
@@ -95,9 +95,9 @@ class Table:
         ]
 
     def _images(self) -> str:
-        first = self.settings.n
-        fewer = "" if first is None or first >= self.n else f"; ρ₂ and all attacks but FGSM on the first {first:,}"
-        return f"{self.n:,} test images{fewer}."
+        fewer = {"ρ₂": self.settings.n_rho, "attacks": self.settings.n}
+        first = [f"; {what} on the first {n:,}" for what, n in fewer.items() if n is not None and n < self.n]
+        return f"{self.n:,} test images{''.join(first)}."
 
     def _gradients(self) -> str:
         clipped = "clipped" if self.largest == 1 else "not clipped"
@@ -117,7 +117,7 @@ class Table:
 
 def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
-    x, y, n = dataset.x_test, dataset.y_test, settings.n
+    x, y = dataset.x_test[: settings.n], dataset.y_test[: settings.n]
     largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels
     fgs = {n: robust.FGS(net.eval(), x, y, box=dataset.box, saturating=settings.saturating) for n, net in nets.items()}
     found = float("inf") if settings.epsilons else list(fgs.values())[-1].epsilon_ref(largest)
@@ -125,9 +125,11 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     rows, under = {}, {}
     for name, net in nets.items():
         progress = over_batches(f"rho2 of {name}")
-        ratios = robust.rho(net, x[:n], mode=settings.mode, max_iter=settings.max_iter, progress=progress)
+        ratios = robust.rho(
+            net, dataset.x_test[: settings.n_rho], mode=settings.mode, max_iter=settings.max_iter, progress=progress
+        )
         rows[name] = Robustness(
-            robust.accuracy(net, x, y),
+            robust.accuracy(net, dataset.x_test, dataset.y_test),
             float(ratios.mean(dtype=np.float64)),
             {} if epsilon_ref is None else {share: fgs[name].accuracy(share * epsilon_ref) for share in SHARES},
         )
@@ -136,11 +138,11 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
             for attack in (settings.attacks if settings.epsilons else ())
         }
     motionless = {name: float((f.directions == 0).reshape(len(x), -1).all(1).mean()) for name, f in fgs.items()}
-    return Table(epsilon_ref, len(x), settings, rows, motionless, under, largest)
+    return Table(epsilon_ref, len(dataset.x_test), settings, rows, motionless, under, largest)
 
 
 def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, box: Any) -> float:
-    """The share still classified as labelled at the l∞ size epsilon, of all of fgs's images, or of the first n."""
+    """The share of fgs's images that its network still classifies as labelled, attacked at the l∞ size epsilon."""
     if name == "fgsm":
         return fgs.accuracy(epsilon)
     attack = ATTACKS[name]
@@ -148,7 +150,7 @@ def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, b
     options = {k: v for k, v in wanted.items() if v is not None and k in attack.options}
     fooled = in_batches(
         lambda part: attack.run(fgs.net, fgs.x[part], fgs.labels[part], **options).success,
-        min(settings.n or len(fgs.x), len(fgs.x)),
+        len(fgs.x),
         progress=over_batches(f"{name} {epsilon:g}"),
     )
     return 1.0 - float(fooled.mean())

@@ -164,7 +164,7 @@ class SmoothGradient:
 class Eval:
     """How robustness is measured. n_curve: images for the ρ₂ after each epoch (0: none).
 
-    n: images for the ρ₂ of the table and for all attacks but FGSM; all where there is no n
+    n_rho, n: in the table, images for ρ₂ and for the attacks; all where no n is given
     epsilons: l∞ sizes of the attacks, in the units of the images; if there are none, FGSM by shares of ε_ref as in
     Deep Defense. max_iter: DeepFool's, in the table. steps, step_size: of the attacks that have them
     """
@@ -172,6 +172,7 @@ class Eval:
     n_curve: int = 1000
     mode: str = "coded"
     saturating: bool = False
+    n_rho: int | None = None
     n: int | None = None
     epsilons: tuple[float, ...] = ()
     attacks: tuple[str, ...] = ("fgsm",)
@@ -219,7 +220,7 @@ LEAST: dict[str, float] = {
     "n_train": 1, "n_test": 1, "upsample": 8, "n_validation": 0, "hidden": 1, "input_scale": 1e-6, "dropout": 0,
     "epochs": 0, "lr": 0, "momentum": 0, "weight_decay": 0, "drops": 0, "factor": 0,
     "label_smoothing": 0, "settle": 0, "patience": 1,
-    "lam": 0, "c": 0, "d": 0, "max_iter": 1, "n_curve": 0, "n": 1, "epsilons": 0,
+    "lam": 0, "c": 0, "d": 0, "max_iter": 1, "n_curve": 0, "n": 1, "n_rho": 1, "epsilons": 0,
     "steps": 1, "step_size": 0, "projections": 1, "iterations": 1,
     "epsilon": 0, "share": 0, "beta": 0, "noise": 0,
 }  # fmt: skip
