@@ -79,13 +79,10 @@ def problems(draw: st.DrawFn) -> tuple[nn.Sequential, Array]:
 
 
 def rows(net: nn.Layer, x: Array, f: Callable[[Tensor], Tensor] = lambda z: z) -> Array:
-    """J[n, k, d] = ∂f(z)_k/∂x_d, one plain backward pass of the tape for each sample and class."""
-    outputs = f(net(x[:1])).shape[1]
-    j = np.zeros((len(x), outputs, x[0].size))
-    for n in range(len(x)):
-        for k in range(outputs):
-            j[n, k] = grad(lambda t, k=k: f(net(t))[0, k])(Tensor(x[n : n + 1])).numpy().ravel()
-    return j
+    """J[n, k, d] = ∂f(z)_k/∂x_d, one plain backward pass of the tape for each class; the samples are independent."""
+    classes = range(f(net(x[:1])).shape[1])
+    passes = [grad(lambda t, k=k: f(net(t))[:, k].sum())(Tensor(x)).numpy() for k in classes]
+    return np.stack(passes, 1).reshape(len(x), len(classes), -1)
 
 
 def softmax(z: Tensor) -> Tensor:
@@ -94,9 +91,9 @@ def softmax(z: Tensor) -> Tensor:
 
 
 def loss_gradients(net: nn.Layer, x: Array, labels: Array) -> Array:
-    """∂(-log softmax(z)_t)/∂x_d, sample by sample."""
-    each = [grad(lambda t, n=n: -softmax(net(t))[0, labels[n]].log())(Tensor(x[n : n + 1])) for n in range(len(x))]
-    return np.stack([g.numpy().ravel() for g in each])
+    """∂(-log softmax(z)_t)/∂x_d of each sample, from the tape."""
+    log_p = lambda t: total(softmax(net(t))[n, label].log() for n, label in enumerate(labels))
+    return -grad(log_p)(Tensor(x)).numpy().reshape(len(x), -1)
 
 
 def penultimate(net: nn.Sequential) -> nn.Sequential:
