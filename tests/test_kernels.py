@@ -88,11 +88,11 @@ def test_results_are_new_contiguous_arrays_of_the_arguments_dtype(name: str, dty
 @pytest.mark.parametrize("name", FAMILY)
 @given(problem=convolutions())
 def test_the_compiled_path_agrees_with_the_reference(name: str, dtype: Any, problem: Convolution) -> None:
-    from tinygrad2.kernels import cpu
+    from tinygrad2.kernels import cpu_conv
 
     arrays = problem.arrays(dtype, integers=False)
     a, b = (folded(arrays[k]) if k != 1 else arrays[k] for k in FAMILY[name])
-    fast, plain = getattr(cpu, name)(a, b, problem.geo), getattr(reference, name)(a, b, problem.geo)
+    fast, plain = getattr(cpu_conv, name)(a, b, problem.geo), getattr(reference, name)(a, b, problem.geo)
     assert fast.dtype == plain.dtype == dtype
     np.testing.assert_allclose(
         fast, plain, rtol=0, atol=200 * np.finfo(dtype).eps
@@ -101,15 +101,15 @@ def test_the_compiled_path_agrees_with_the_reference(name: str, dtype: Any, prob
 
 @needs_numba
 @pytest.mark.parametrize("dtype", DTYPES)
-@given(problem=convolutions(), rows=st.integers(1, 40))
-def test_blocks_and_threads_do_not_change_the_result(dtype: Any, problem: Convolution, rows: int) -> None:
-    """Scratch memory for a few rows only, and two threads even for small work."""
-    from tinygrad2.kernels import cpu
+@given(problem=convolutions(), numbers=st.integers(1, 400))
+def test_blocks_and_threads_do_not_change_the_result(dtype: Any, problem: Convolution, numbers: int) -> None:
+    """Few images summed at once, and two threads even for small work."""
+    from tinygrad2.kernels import cpu_conv
 
     x, w, g = problem.arrays(dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "SCRATCH_BYTES", 64 * rows)
-        patch.setattr(cpu, "SERIAL_BELOW", 0)
+        patch.setattr(cpu_conv, "SUMMED_BYTES", 8 * numbers)
+        patch.setattr(cpu_conv, "SERIAL_BELOW", 0)
         blocked = conv2d(x, w, problem.geo), conv2d_input(g, w, problem.geo), conv2d_weight(x, g, problem.geo)
     x, w, g = (a.astype(np.int64) for a in (x, w, g))
     exact = conv2d(x, w, problem.geo), conv2d_input(g, w, problem.geo), conv2d_weight(x, g, problem.geo)

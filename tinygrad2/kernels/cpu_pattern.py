@@ -8,36 +8,38 @@ stay in place. An image belongs to one thread; filter gradients are summed block
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-from tinygrad2.kernels import workers
-from tinygrad2.kernels.cpu import BLOCKS_PER_THREAD, FASTMATH, SERIAL_BELOW, NDArray, _input, _numbers, compile_cached
+from tinygrad2.kernels.cpu import NDArray, _input, _numbers
+from tinygrad2.kernels.cpu_conv import each
 from tinygrad2.kernels.geometry import Geometry
+from tinygrad2.kernels.tiles import (
+    MANY,
+    RUN,
+    SHARED,
+    SIDE,
+    VECTOR_BYTES,
+    add_one,
+    alone,
+    dots_one,
+    dots_square,
+    helper,
+    multiply_one,
+    multiply_shared,
+)
 
-LANES = 16  # patches and filters are filled up with zeros to a multiple of this: no loop has a slow rest
-SHORTEST_RUN = 32  # a filter row shorter than this is not worth a loop of its own: the whole window is unfolded
-TOGETHER = 16  # images that share a pattern and are worked on at once; their patches stay in the first-level cache
-
-
-def _helper(function: Any) -> Any:
-    return numba.njit(error_model="numpy", fastmath=FASTMATH)(function)
-
-
-def _alone(function: Any) -> Any:
-    """Compiled for one thread; it releases the interpreter, so that others work on other images."""
-    return compile_cached(function, nogil=True, error_model="numpy", fastmath=FASTMATH)
-
+LANES = 16  # channels that are exchanged with pixels at once
+TOGETHER = 20  # images that share a pattern and are worked on at once; their patches stay in the second-level cache
 
 # `geo` is the tuple made by `_numbers`; `row` is the width of the padded image. All arrays are flat and take a first
 # index, since making a view counts references, which costs more than a short loop; indices are unsigned as in `cpu.py`.
 
 
-@_helper
+@helper
 def _channels_last(x, s, image, t, channels, row, geo):  # type: ignore[no-untyped-def]
     """x: (C, H, W) from s -> the inside of image: (Hp, Wp, C) from t, whose border stays as it is."""
     top, left, height, width = geo[4], geo[5], geo[8], geo[9]
@@ -49,7 +51,7 @@ def _channels_last(x, s, image, t, channels, row, geo):  # type: ignore[no-untyp
                     image[np.uintp(b + z * channels + c)] = x[np.uintp(a + c * height * width + z)]
 
 
-@_helper
+@helper
 def _channels_first(image, s, x, t, channels, row, geo):  # type: ignore[no-untyped-def]
     """The inside of image: (Hp, Wp, C) from s -> x: (C, H, W) from t."""
     top, left, height, width = geo[4], geo[5], geo[8], geo[9]
@@ -61,7 +63,7 @@ def _channels_first(image, s, x, t, channels, row, geo):  # type: ignore[no-unty
                     x[np.uintp(b + c * height * width + z)] = image[np.uintp(a + z * channels + c)]
 
 
-@_helper
+@helper
 def _take(image, s, patch, t, pixel, channels, row, geo):  # type: ignore[no-untyped-def]
     """The window of one output pixel of the image from s -> patch: (kh, kw, C) from t."""
     kh, kw, sh, sw, _, _, dh, dw, _, _, _, ow = geo
@@ -74,7 +76,7 @@ def _take(image, s, patch, t, pixel, channels, row, geo):  # type: ignore[no-unt
             t += length
 
 
-@_helper
+@helper
 def _put(patch, s, image, t, pixel, channels, row, geo):  # type: ignore[no-untyped-def]
     """The adjoint of `_take`: add the patch from s to the window of one output pixel of the image from t."""
     kh, kw, sh, sw, _, _, dh, dw, _, _, _, ow = geo
@@ -87,7 +89,7 @@ def _put(patch, s, image, t, pixel, channels, row, geo):  # type: ignore[no-unty
             s += length
 
 
-@_helper
+@helper
 def _by_pixel(at, s, count, first, entries):  # type: ignore[no-untyped-def]
     """Counting sort of `count` positions from s, -1 = dropped: entries[first[q]:first[q + 1]] pass at pixel q."""
     first[:] = 0
@@ -106,50 +108,20 @@ def _by_pixel(at, s, count, first, entries):  # type: ignore[no-untyped-def]
     first[0] = 0
 
 
-@_helper
-def _dots4(patch, s, w, a, b, c, d, length):  # type: ignore[no-untyped-def]
-    """The products of one patch with four filters."""
-    zero = patch.dtype.type(0)
-    s0, s1, s2, s3 = zero, zero, zero, zero
-    for t in range(length):
-        v = patch[np.uintp(s + t)]
-        s0 += v * w[np.uintp(a + t)]
-        s1 += v * w[np.uintp(b + t)]
-        s2 += v * w[np.uintp(c + t)]
-        s3 += v * w[np.uintp(d + t)]
-    return s0, s1, s2, s3
-
-
-@_helper
-def _dot(patch, s, w, a, length):  # type: ignore[no-untyped-def]
-    total = patch.dtype.type(0)
-    for t in range(length):
-        total += patch[np.uintp(s + t)] * w[np.uintp(a + t)]
-    return total
-
-
-@_helper
-def _add4(out, s, w, a, b, c, d, ua, ub, uc, ud, length):  # type: ignore[no-untyped-def]
-    """out += ua·w[a:] + ub·w[b:] + uc·w[c:] + ud·w[d:]."""
-    for t in range(length):
-        out[np.uintp(s + t)] += (
-            ua * w[np.uintp(a + t)] + ub * w[np.uintp(b + t)] + uc * w[np.uintp(c + t)] + ud * w[np.uintp(d + t)]
-        )
-
-
-@_helper
-def _add(out, s, w, a, u, length):  # type: ignore[no-untyped-def]
-    for t in range(length):
-        out[np.uintp(s + t)] += u * w[np.uintp(a + t)]
-
-
-@_alone
+@alone
 def _forward(x, w, at, y, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
     """x: (K, M, C, H, W), w: (G, O, L), at: (M, O*P) -> y: (K, M, O*P), all flat; M counts the groups of all images."""
-    lead, images, channels, groups, outputs, passing, length, row, area = sizes
+    lead, images, channels, groups, outputs, passing, length, vector, row, area = sizes
     plane, count, together = channels * geo[8] * geo[9], outputs * passing, min(lead, TOGETHER)
-    image, patch = np.zeros(together * area, x.dtype), np.zeros(together * length, x.dtype)
+    high, wide = (1, MANY) if together < SIDE else (SIDE, SIDE)
+    image, patch = np.zeros(together * area, x.dtype), np.zeros((together + SIDE) * length, x.dtype)
     first, entries = np.empty(geo[10] * geo[11] + 1, np.int64), np.empty(count, np.int64)
+    steps, filters, dots = (
+        np.arange(0, length, vector),
+        np.empty(MANY, np.intp),
+        np.empty(max(SIDE * SIDE, MANY), x.dtype),
+    )
+    patches = np.arange(together + SIDE) * length
     for m in range(begin, end):
         base = m % groups * outputs * length
         _by_pixel(at, m * count, count, first, entries)
@@ -160,110 +132,93 @@ def _forward(x, w, at, y, sizes, geo, begin, end):  # type: ignore[no-untyped-de
                 z = ((start + k) * images + m) * count
                 y[z : z + count] = 0
             for q in range(first.size - 1):
-                e, last = first[q], first[q + 1]
-                for k in range(block if e < last else 0):
+                last = first[q + 1]
+                for k in range(block if first[q] < last else 0):
                     _take(image, k * area, patch, k * length, q, channels, row, geo)
-                while e + 4 <= last:
-                    e0, e1, e2, e3 = entries[e], entries[e + 1], entries[e + 2], entries[e + 3]
-                    a, b = base + e0 // passing * length, base + e1 // passing * length
-                    c, d = base + e2 // passing * length, base + e3 // passing * length
-                    for k in range(block):
-                        z = ((start + k) * images + m) * count
-                        y[z + e0], y[z + e1], y[z + e2], y[z + e3] = _dots4(patch, k * length, w, a, b, c, d, length)
-                    e += 4
-                while e < last:
-                    a = base + entries[e] // passing * length
-                    for k in range(block):
-                        y[((start + k) * images + m) * count + entries[e]] = _dot(patch, k * length, w, a, length)
-                    e += 1
+                for e in range(first[q], last, wide):
+                    some = min(wide, last - e)
+                    for i in range(wide):
+                        filters[i] = entries[e + min(i, some - 1)] // passing * length
+                    for k in range(0, block, high):
+                        if high == 1:
+                            dots_one(patch, 0, patches, k, steps, 0, w, base, filters, 0, steps, 0, dots, 0, steps.size)
+                        else:
+                            dots_square(
+                                patch, 0, patches, k, steps, 0, w, base, filters, 0, steps, 0, dots, 0, steps.size
+                            )
+                        for h in range(min(high, block - k)):
+                            z = ((start + k + h) * images + m) * count
+                            for i in range(some):
+                                y[np.uintp(z + entries[e + i])] = dots[np.uintp(h * wide + i)]
 
 
-@_alone
+@alone
 def _backward(g, w, at, x, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
     """g: (K, M, O*P), w: (G, O, L), at: (M, O*P) -> x: (K, M, C, H, W), all flat: the adjoint of `_forward`."""
-    lead, images, channels, groups, outputs, passing, length, row, area = sizes
+    lead, images, channels, groups, outputs, passing, length, vector, row, area = sizes
     plane, count, together = channels * geo[8] * geo[9], outputs * passing, min(lead, TOGETHER)
-    image, patch = np.zeros(together * area, x.dtype), np.zeros(together * length, x.dtype)
+    shares = lead >= SHARED // 2
+    image, patch = np.zeros(together * area, x.dtype), np.zeros((together + SHARED) * length, x.dtype)
     first, entries = np.empty(geo[10] * geo[11] + 1, np.int64), np.empty(count, np.int64)
+    filters, sources, to = np.empty(count, np.intp), np.zeros(together + SHARED, np.intp), np.arange(together + SHARED)
+    to *= length
     for m in range(begin, end):
         base = m % groups * outputs * length
         _by_pixel(at, m * count, count, first, entries)
+        for e in range(first[-1]):
+            filters[e] = entries[e] // passing * length
         for start in range(0, lead, TOGETHER):
             block = min(TOGETHER, lead - start)
-            image[:] = 0
+            image[: block * area] = 0
+            for k in range(block):
+                sources[k] = ((start + k) * images + m) * count
             for q in range(first.size - 1):
-                e, last = first[q], first[q + 1]
-                some = e < last
-                if some:
-                    patch[:] = 0
-                while e + 4 <= last:
-                    e0, e1, e2, e3 = entries[e], entries[e + 1], entries[e + 2], entries[e + 3]
-                    a, b = base + e0 // passing * length, base + e1 // passing * length
-                    c, d = base + e2 // passing * length, base + e3 // passing * length
+                e, depth = first[q], first[q + 1] - first[q]
+                if depth == 0:
+                    continue
+                if shares:
+                    for t in range(0, length, 2 * vector):
+                        for k in range(0, block, SHARED):
+                            multiply_shared(
+                                g, 0, sources, k, entries, e, w, base + t, filters, e, patch, t, to, k, depth
+                            )
+                else:
                     for k in range(block):
-                        z = ((start + k) * images + m) * count
-                        _add4(patch, k * length, w, a, b, c, d, g[z + e0], g[z + e1], g[z + e2], g[z + e3], length)
-                    e += 4
-                while e < last:
-                    a = base + entries[e] // passing * length
-                    for k in range(block):
-                        u = g[((start + k) * images + m) * count + entries[e]]
-                        _add(patch, k * length, w, a, u, length)
-                    e += 1
-                for k in range(block if some else 0):
+                        for t in range(0, length, RUN * vector):
+                            multiply_one(g, 0, sources, k, entries, e, w, base + t, filters, e, patch, t, to, k, depth)
+                for k in range(block):
                     _put(patch, k * length, image, k * area, q, channels, row, geo)
             for k in range(block):
                 _channels_first(image, k * area, x, ((start + k) * images + m) * plane, channels, row, geo)
 
 
-@_alone
-def _filters(x, g, at, w, sizes, rows, unfolded, geo, begin, end):  # type: ignore[no-untyped-def]
-    """x: (K, M, C, H, W), g: (K, M, O*P), at: (M, O*P) -> w: (G, O, rows, length), summed over images."""
-    lead, images, channels, groups, outputs, passing, length, row, area = sizes
-    plane, count, pixels, ow = channels * geo[8] * geo[9], outputs * passing, geo[10] * geo[11], geo[11]
-    down = 0 if unfolded else geo[6] * row * channels
-    image = np.zeros(area, x.dtype)
-    source = np.zeros(pixels * length, x.dtype) if unfolded else image
-    places, values = np.empty(passing, np.int64), np.empty(passing, x.dtype)
+@alone
+def _filters(x, g, at, w, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
+    """x: (K, M, C, H, W), g: (K, M, O*P), at: (M, O*P) -> w: (G, O, L), summed over images."""
+    lead, images, channels, groups, outputs, passing, length, vector, row, area = sizes
+    plane, count, pixels = channels * geo[8] * geo[9], outputs * passing, geo[10] * geo[11]
+    image, patches = np.zeros(area, x.dtype), np.zeros(pixels * length, x.dtype)
+    first, places, values = np.empty(outputs + 1, np.int64), np.empty(count, np.intp), np.empty(count, x.dtype)
+    numbers, to = np.arange(count), np.arange(groups * outputs) * length
     w[:] = 0
     for m in range(begin, end):
         for k in range(lead):
             _channels_last(x, (k * images + m) * plane, image, 0, channels, row, geo)
-            for q in range(pixels if unfolded else 0):
-                _take(image, 0, source, q * length, q, channels, row, geo)
+            for q in range(pixels):
+                _take(image, 0, patches, q * length, q, channels, row, geo)
+            some = 0
             for o in range(outputs):
-                some = 0
+                first[o] = some
                 for p in range(o * passing, (o + 1) * passing):
-                    q = at[m * count + p]
-                    if q >= 0:
-                        seen = q // ow * geo[2] * row + q % ow * geo[3]
-                        places[some] = q * length if unfolded else seen * channels
+                    if at[m * count + p] >= 0:
+                        places[some] = at[m * count + p] * length
                         values[some] = g[(k * images + m) * count + p]
                         some += 1
-                for i in range(rows):
-                    t = ((m % groups * outputs + o) * rows + i) * length
-                    e = 0
-                    while e + 4 <= some:
-                        a, b = places[e] + i * down, places[e + 1] + i * down
-                        c, d = places[e + 2] + i * down, places[e + 3] + i * down
-                        ua, ub, uc, ud = values[e], values[e + 1], values[e + 2], values[e + 3]
-                        _add4(w, t, source, a, b, c, d, ua, ub, uc, ud, length)
-                        e += 4
-                    while e < some:
-                        _add(w, t, source, places[e] + i * down, values[e], length)
-                        e += 1
-
-
-def _round_up(size: int) -> int:
-    return -(-size // LANES) * LANES
-
-
-def _windows(w: NDArray) -> NDArray:
-    """w: (O, C, kh, kw) -> flat (O, L), each filter (kh, kw, C) and zeros up to a multiple of LANES."""
-    size = math.prod(w.shape[1:])
-    out = np.zeros((w.shape[0], _round_up(size)), w.dtype)
-    out[:, :size] = w.transpose(0, 2, 3, 1).reshape(w.shape[0], size)
-    return _flat(out)
+            first[outputs] = some
+            for t in range(0, length, RUN * vector):
+                for o in range(outputs):
+                    e, z = first[o], m % groups * outputs + o
+                    add_one(values, 0, numbers, 0, numbers, e, patches, t, places, e, w, t, to, z, first[o + 1] - e)
 
 
 def _flat(a: NDArray) -> NDArray:
@@ -273,26 +228,28 @@ def _flat(a: NDArray) -> NDArray:
 class _Problem:
     """The sizes of one convolution with its pattern. Each group is an image with its own channels and filters."""
 
-    def __init__(self, images: int, channels: int, at: NDArray, length: int, geo: Geometry) -> None:
+    def __init__(self, images: int, channels: int, at: NDArray, geo: Geometry, dtype: np.dtype[Any]) -> None:
         n, outputs, passing = at.shape[0], at.shape[1] // geo.groups, at.shape[2] * at.shape[3]
-        lead, area = images // max(n, 1), math.prod(geo.padded) * channels
-        self.at = _flat(at)
-        self.sizes = lead, n * geo.groups, channels, geo.groups, outputs, passing, length, geo.padded[1], area
-        self.images, self.work, self.geo = n * geo.groups, lead * at.size * length, _numbers(geo)
+        vector, lead, area = VECTOR_BYTES // dtype.itemsize, images // max(n, 1), math.prod(geo.padded) * channels
+        self.taps = channels * math.prod(geo.kernel)
+        self.length = -(-self.taps // (RUN * vector)) * RUN * vector  # filled up with zeros: no loop has a slow rest
+        self.at, self.geo = _flat(at), _numbers(geo)
+        self.sizes = (
+            lead, n * geo.groups, channels, geo.groups, outputs, passing, self.length, vector, geo.padded[1], area,
+        )  # fmt: skip
+        self.each = functools.partial(each, n * geo.groups, lead * outputs * passing * self.length)
 
-    def each(self, work: Callable[[int, int], None]) -> None:
-        """work(begin, end) for blocks of images, shared by threads."""
-        threads = numba.get_num_threads() if self.work >= SERIAL_BELOW else 1
-        n, count = self.images, min(self.images, BLOCKS_PER_THREAD * threads)
-        blocks = [(n * k // count, n * (k + 1) // count) for k in range(count)]
-        workers.each(blocks, lambda block: work(*block), threads)
+    def windows(self, w: NDArray) -> NDArray:
+        """w: (O, C, kh, kw) -> flat (O, L), each filter (kh, kw, C) and then zeros."""
+        out = np.zeros((w.shape[0], self.length), w.dtype)
+        out[:, : self.taps] = w.transpose(0, 2, 3, 1).reshape(w.shape[0], self.taps)
+        return _flat(out)
 
 
 def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
     """x: (K*N, C, H, W), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K*N, O, PH, PW)."""
-    y = np.empty((len(x), *at.shape[1:]), x.dtype)
-    p = _Problem(len(x), w.shape[1], at, _round_up(w[0].size), geo)
-    x, w, to = _flat(x), _windows(w), y.reshape(-1)
+    y, p = np.empty((len(x), *at.shape[1:]), x.dtype), _Problem(len(x), w.shape[1], at, geo, x.dtype)
+    x, w, to = _flat(x), p.windows(w), y.reshape(-1)
     p.each(lambda begin, end: _forward(x, w, p.at, to, p.sizes, p.geo, begin, end))
     return y
 
@@ -300,28 +257,24 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
 def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
     """g: (K*N, O, PH, PW), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K*N, C, H, W)."""
     x = np.empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
-    p = _Problem(len(g), w.shape[1], at, _round_up(w[0].size), geo)
-    g, w, to = _flat(g), _windows(w), x.reshape(-1)
+    p = _Problem(len(g), w.shape[1], at, geo, g.dtype)
+    g, w, to = _flat(g), p.windows(w), x.reshape(-1)
     p.each(lambda begin, end: _backward(g, w, p.at, to, p.sizes, p.geo, begin, end))
     return x
 
 
 def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray) -> NDArray:
     """x: (K*N, C, H, W), g: (K*N, O, PH, PW), at: (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
-    outputs, channels, (kh, kw) = at.shape[1], x.shape[1] // geo.groups, geo.kernel
-    unfolded = geo.dilation[1] > 1 or kw * channels < SHORTEST_RUN
-    size = kh * kw * channels
-    rows, length = (1, _round_up(size)) if unfolded else (kh, kw * channels)
-    p = _Problem(len(x), channels, at, length, geo)
+    outputs, channels = at.shape[1], x.shape[1] // geo.groups
+    p = _Problem(len(x), channels, at, geo, x.dtype)
     x, g, sums = _flat(x), _flat(g), {}
 
     def work(begin: int, end: int) -> None:
-        sums[begin] = np.empty(outputs * rows * length, x.dtype)
-        _filters(x, g, p.at, sums[begin], p.sizes, rows, unfolded, p.geo, begin, end)
+        sums[begin] = np.empty(outputs * p.length, x.dtype)
+        _filters(x, g, p.at, sums[begin], p.sizes, p.geo, begin, end)
 
-    p.each(work)
-    total = np.zeros(outputs * rows * length, x.dtype)
-    for begin in sorted(sums):  # in a fixed order, whoever was first
+    total = np.zeros(outputs * p.length, x.dtype)
+    for begin in p.each(work):  # in a fixed order, whoever was first
         total += sums[begin]
-    w = total.reshape(outputs, rows * length)[:, :size].reshape(outputs, kh, kw, channels)
+    w = total.reshape(outputs, p.length)[:, : p.taps].reshape(outputs, *geo.kernel, channels)
     return np.ascontiguousarray(w.transpose(0, 3, 1, 2))

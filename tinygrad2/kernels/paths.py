@@ -60,9 +60,10 @@ def convolution_path(geo: Geometry, channels: int, images: int, at: Array | None
 
     images: K*N, where K images share each pattern.
     """
-    if at is not None and compiled(*arrays) and _pattern_pays(geo, channels, images // max(len(at), 1), at):
-        return importlib.import_module("tinygrad2.kernels.cpu_pattern")
-    return path(*arrays)
+    if not compiled(*arrays):
+        return path(*arrays)
+    follows = at is not None and _pattern_pays(geo, channels, images // max(len(at), 1), at)
+    return importlib.import_module(f"tinygrad2.kernels.cpu_{'pattern' if follows else 'conv'}")
 
 
 def _pattern_pays(geo: Geometry, channels: int, sharing: int, at: Array) -> bool:
