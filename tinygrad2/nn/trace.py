@@ -35,19 +35,14 @@ class Trace:
         layer, u = self._rows()
         return layer.back(u)
 
-    def jacobian_norms(self) -> Tensor:
-        """The squared norms ‖∂z_k/∂x‖² of the Jacobian's rows, recorded: (K, N).
+    def jacobian_norms(self, kept: int = 2) -> Tensor:
+        """‖∂z_k/∂x‖² of every output and sample, recorded: (K, N); with kept=0 their sum, ‖J‖_F², for still less work.
 
         Where the network begins with a wide Linear, its Gram matrix takes the place of the last product of `jacobian()`
-        and of that product's derivatives: prefer this, or `frobenius2`, wherever only norms are needed.
+        and of that product's derivatives: prefer this wherever only norms are needed.
         """
         layer, u = self._rows()
-        return layer.squared_norms(u, 2)
-
-    def frobenius2(self) -> Tensor:
-        """‖J‖_F², the sum of `jacobian_norms()` over outputs and samples, for still less work: a scalar."""
-        layer, u = self._rows()
-        return layer.squared_norms(u, 0)
+        return layer.squared_norms(u, kept)
 
     def _rows(self) -> tuple[ReverseLayer, Tensor]:
         """The reverse network and K one-hot cotangents (K, N, *out), or what is left of it and what they became.
@@ -75,10 +70,13 @@ class ReverseNetwork:
         self._input_shape = input_shape
         self._output = output
 
-    def squared_norms(self, u: Any) -> Tensor:
-        """‖Jᵀu‖² of each sample, recorded; at most the work of `self(u)`. u: (..., N, *out); result: (..., N)."""
+    def squared_norms(self, u: Any, kept: int | None = None) -> Tensor:
+        """‖Jᵀu‖² of each sample, recorded; at most the work of `self(u)`. u: (..., N, *out); result: (..., N).
+
+        kept: only so many of these axes are kept, the squares are summed over the others.
+        """
         u = self._checked(u)
-        return self.layer.squared_norms(u, u.ndim - len(self._given[1]) + 1)
+        return self.layer.squared_norms(u, u.ndim - len(self._given[1]) + 1 if kept is None else kept)
 
     def __call__(self, u: Any) -> Tensor:
         return self.layer.back(self._checked(u))

@@ -10,7 +10,8 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Sequential, Softmax, Trace
-from tinygrad2.ops import abs, mean, norm, sum
+from tinygrad2.ops import abs, mean, sum
+from tinygrad2.ops.reduce import root
 from tinygrad2.robust.penalties.reduction import ENTRIES, classes, flat, pick
 
 # Softmax is a layer of its own here: the rows of its Jacobian are the cotangents of the logits.
@@ -19,11 +20,17 @@ OUTPUTS = {
     "softmax": lambda trace: trace.reverse()(Softmax().trace(trace.output).jacobian()),
 }
 
-# Of J (K, N, D).
+# Their squared norms, without J where the net begins with a wide Linear: (K, N), or with kept=0 the sum.
+NORMS = {
+    "logits": lambda trace, kept: trace.jacobian_norms(kept),
+    "softmax": lambda trace, kept: trace.reverse().squared_norms(Softmax().trace(trace.output).jacobian(), kept),
+}
+
+# Which axes of the squared norms (K, N) are needed, and the penalty that they make for a batch of n.
 FROBENIUS = {
-    "root": norm,
-    "mean": lambda j: mean(norm(j, (0, 2))),
-    "squares": lambda j: sum(j * j) * (1.0 / j.shape[1]),
+    "root": (0, lambda squares, n: root(squares)),
+    "mean": (2, lambda squares, n: mean(root(sum(squares, 0)))),
+    "squares": (0, lambda squares, n: squares * (1.0 / n)),
 }
 
 
@@ -60,7 +67,8 @@ def jacobian_frobenius(trace: Trace, *, on: str = "logits", reduction: str = "ro
     on: of "logits" z or of "softmax"(z).
     """
     classes(trace)
-    return pick(FROBENIUS, reduction, "reduction")(flat(trace, pick(OUTPUTS, on, "output")(trace)))
+    kept, of = pick(FROBENIUS, reduction, "reduction")
+    return of(pick(NORMS, on, "output")(trace, kept), len(trace.output))
 
 
 def last_layer(net: object) -> object:

@@ -13,7 +13,7 @@ from tinygrad2.nn import Layer, Linear, Trace
 from tinygrad2.nn.init import Rng, orthonormal
 from tinygrad2.nn.reverse import ReverseSequential
 from tinygrad2.robust.penalties.jacobian import FROBENIUS, last_layer
-from tinygrad2.robust.penalties.reduction import flat, pick
+from tinygrad2.robust.penalties.reduction import pick
 
 
 def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
@@ -28,8 +28,9 @@ def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
         raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net!r}")
     n, m = trace.output.shape[0], last.weight.shape[1]
     one_hot = np.broadcast_to(np.eye(m, dtype=trace.output.dtype)[:, None], (m, n, m))
-    rows = ReverseSequential(steps[:-1]).back(Tensor(one_hot).to(trace.output.device))
-    return pick(FROBENIUS, reduction, "reduction")(flat(trace, rows))
+    kept, of = pick(FROBENIUS, reduction, "reduction")
+    body = ReverseSequential(steps[:-1])
+    return of(body.squared_norms(Tensor(one_hot).to(trace.output.device), kept), n)
 
 
 def fix_last_layer(net: Layer, rng: Rng = None) -> None:

@@ -5,7 +5,6 @@ For u uniform on the unit sphere of the K outputs ‖J‖_F² = K·E‖Jᵀu‖�
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,8 @@ def projected_frobenius(trace: Trace, *, projections: int = 1, rng: Rng = None, 
     n, k = classes(trace)
     u = default_rng(rng).standard_normal((projections, n, k))
     u = (u / np.linalg.norm(u, axis=-1, keepdims=True)).astype(trace.output.dtype)
-    w = flat(trace, trace.reverse()(u)) * math.sqrt(k / projections)  # in place of J
-    return pick(FROBENIUS, reduction, "reduction")(w)
+    kept, of = pick(FROBENIUS, reduction, "reduction")
+    return of(trace.reverse().squared_norms(u, kept) * (k / projections), n)  # in place of those of J
 
 
 def projection_variance(trace: Trace, *, projections: int = 1) -> np.ndarray[Any, Any]:
