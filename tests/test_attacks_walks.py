@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from test_robust import affine, curved, images
 
 from tinygrad2 import nn, robust
 from tinygrad2.autodiff import Tensor, autograd
-from tinygrad2.ops import sum
+from tinygrad2.ops import cross_entropy, sum
 from tinygrad2.robust import lp
 
 Array = np.ndarray[Any, Any]
@@ -386,3 +386,30 @@ def test_a_network_attacked_by_itself_is_never_reported_as_transfer_not_even_und
 def test_transfer_needs_two_networks() -> None:
     with pytest.raises(ValueError, match="at least two networks"):
         robust.transfer_matrix(robust.deepfool, {"one": curved(1)}, images(3, 4, (6,)), np.zeros(4, int))
+
+
+# --- Diagnostics
+
+
+DEAD: dict[str, Callable[..., robust.AttackResult]] = {
+    "deepfool": robust.deepfool,
+    "jsma": lambda net, x, y: robust.jsma(net, x, y, box=(0.0, 1.0)),
+    "universal": lambda net, x, y: robust.universal(net, x, y, epsilon=0.3, passes=2),
+}
+
+
+@pytest.mark.parametrize("name", DEAD)
+def test_the_diagnostic_counts_the_samples_without_a_gradient_and_says_what_the_loss_did(name: str) -> None:
+    """z = (-h, 4h - 1, -9) for h = relu(x₁ - ½): no gradient where x₁ < ½, and the loss of class 0 grows with x₁."""
+    layers = nn.Linear(6, 1, dtype=np.float64), nn.ReLU(), nn.Linear(1, 3, dtype=np.float64)
+    net = nn.Sequential(*layers)
+    first, second = np.eye(1, 6), np.array([[-1.0], [4.0], [0.0]])
+    biases = {"0.bias": np.array([-0.5]), "2.bias": np.array([0.0, -1.0, -9.0])}
+    net.load_state_dict({"0.weight": first, "2.weight": second, **biases})
+    x, y = np.random.default_rng(3).uniform(0, 0.69, (40, 6)), np.zeros(40, int)
+    found = DEAD[name](net, x, y)
+    assert found.diagnostic is not None and (robust.predict(net, x) == 0).all()
+    assert found.diagnostic.zero_gradients == pytest.approx((x[:, 0] < 0.5).mean())
+    ce = lambda x: cross_entropy(net(x), y).item()
+    assert found.diagnostic.loss_change == pytest.approx(ce(found.adversarial.numpy()) - ce(x), abs=1e-9)
+    assert found.diagnostic.loss_change > 0

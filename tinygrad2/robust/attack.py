@@ -122,6 +122,13 @@ def slope(net: Layer, x: Tensor, objective: Objective) -> Slope:
     return Slope(logits, values, lambda: back(*start(ones))[0])
 
 
+def observed(before: Tensor, after: Tensor, labels: Any, flat: Flags, warnings: tuple[str, ...] = ()) -> Diagnostic:
+    """What every attack can tell of itself. before, after: logits (N, K) at both ends; flat: (N,), no gradient at x."""
+    right = argmax(before) == labels
+    change = (cross_entropy(after, labels) - cross_entropy(before, labels)).item()
+    return Diagnostic(float(flat[right].mean()) if right.any() else 0.0, change, warnings=warnings)
+
+
 def conclude(
     net: Layer,
     x: Tensor,
@@ -136,7 +143,5 @@ def conclude(
     with no_grad():
         labels = check_labels(labels, *start.logits.shape)
         logits, flat = net(adversarial), lengths(start.gradient, np.inf) == 0
-        right = argmax(start.logits) == labels
-        change = (cross_entropy(logits, labels) - cross_entropy(start.logits, labels)).item()
-        diagnostic = Diagnostic(float(flat[right].mean()) if right.any() else 0.0, change, warnings=warnings)
-        return AttackResult(adversarial, argmax(logits) != labels, lengths(adversarial - x, p), iterations, diagnostic)
+        seen = observed(start.logits, logits, labels, flat, warnings)
+        return AttackResult(adversarial, argmax(logits) != labels, lengths(adversarial - x, p), iterations, seen)

@@ -19,12 +19,11 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Trace
-from tinygrad2.ops import abs, clip, concatenate, ratio, reshape, sum
+from tinygrad2.ops import abs, concatenate, ratio, reshape, sum
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attack import AttackResult, Flags, Integers, accept, argmax
+from tinygrad2.robust.attack import AttackResult, Box, Flags, Integers, accept, argmax, boxed, lengths, observed
 
-Box = tuple[float, float] | None
 # What is added to each component inside the norm of w: the authors' code needs it to avoid 0/0, our norm does not.
 EPSILON = {"corrected": 0.0, "coded": 5e-6}
 MODES = tuple(EPSILON)
@@ -39,6 +38,7 @@ class Walk:
     logits: Tensor  # (N, K), of the unperturbed x, on the tape
     fooled: Flags  # (N,)
     iterations: Integers  # (N,) steps taken
+    reached: Tensor  # (N, K), logits where it ended, constants
 
 
 def walk(
@@ -49,7 +49,7 @@ def walk(
     max_iter: int = 5,
     overshoot: float = 0.02,
     p: float = 2,
-    box: Box = None,
+    box: Box | None = None,
 ) -> Walk:
     """DeepFool from x. x: (N, ...); labels: N integers in [0, K).
 
@@ -70,26 +70,28 @@ def walk(
         goal = np.where(source == labels, ANY, labels)
     fooled, iterations = np.zeros(len(source), bool), np.zeros(len(source), np.int64)
     at, start, r = np.arange(len(source)), x, None  # of the samples that still move; so are source and goal from here
-    ended: list[tuple[Integers, Tensor]] = []
+    ended: list[tuple[Integers, Tensor, Tensor]] = []
     for i in range(1, max_iter + 1):
         step = _step(trace, source, goal, geometry)
         r = step if r is None else r + step
         r = _within(start, r, box)
         with no_grad():
-            now = argmax(net(start + _within(start, r * (1 + overshoot), box)))
+            there = net(start + _within(start, r * (1 + overshoot), box))
+        now = argmax(there)
         fooled[at] = reached = np.where(goal == ANY, now != source, now == goal)
         iterations[at] = i
         stop = reached | (i == max_iter)
         if stop.any():
-            ended.append((at[stop], r[stop]))
+            ended.append((at[stop], r[stop], there[stop]))
             at, source, goal, start, r = at[~stop], source[~stop], goal[~stop], start[~stop], r[~stop]
         if not at.size:
             break
         trace = net.trace(start + r)
         source = np.where(goal == ANY, source, argmax(trace.output))
-    order = np.argsort(np.concatenate([samples for samples, _ in ended]))
-    delta = concatenate([piece for _, piece in ended])[order] * (1 + overshoot)
-    return Walk(_within(x, delta, box), logits, fooled, iterations)
+    samples, steps, reached = zip(*ended, strict=True)
+    order = np.argsort(np.concatenate(samples))
+    delta = _within(x, concatenate(steps)[order] * (1 + overshoot), box)
+    return Walk(delta, logits, fooled, iterations, concatenate(reached)[order])
 
 
 def deepfool(
@@ -98,7 +100,7 @@ def deepfool(
     labels: Any = None,
     *,
     p: float = 2,
-    box: Box = None,
+    box: Box | None = None,
     mode: str = "corrected",
     max_iter: int = 50,
     overshoot: float = 0.02,
@@ -111,16 +113,15 @@ def deepfool(
     box: none unless given, for results pushed back into a box afterwards are rarely adversarial; given one, every point
     of the walk is clipped to it, and success is what the net says inside. mode: see `walk`.
     """
-    x = accept(net, x)
+    x = accept(net, x, box)
     with no_grad():
         found = walk(net, x, None, mode, max_iter, overshoot, p, box)
-        norms = lp.length(reshape(found.delta, (x.shape[0], -1)), p).numpy()[:, 0]
-        success = found.fooled
-        if labels is not None:
-            success = success | (argmax(found.logits) != check_labels(labels, *found.logits.shape))
-        adversarial = x + found.delta
-        adversarial = adversarial if box is None else clip(adversarial, *box)
-        return AttackResult(adversarial, success, norms, found.iterations)
+        classes = argmax(found.logits)
+        labels = classes if labels is None else check_labels(labels, *found.logits.shape)
+        norms = lengths(found.delta, p)  # 0 where there was no gradient to follow
+        diagnostic = observed(found.logits, found.reached, labels, norms == 0)
+        adversarial = boxed(x + found.delta, box)
+        return AttackResult(adversarial, found.fooled | (classes != labels), norms, found.iterations, diagnostic)
 
 
 def _check_options(mode: str, max_iter: int, overshoot: float, p: float) -> None:
@@ -134,9 +135,9 @@ def _check_options(mode: str, max_iter: int, overshoot: float, p: float) -> None
         raise ValueError(f"DeepFool: overshoot is a share of the step and must be finite and ≥ 0, got {overshoot}")
 
 
-def _within(x: Tensor, delta: Tensor, box: Box) -> Tensor:
+def _within(x: Tensor, delta: Tensor, box: Box | None) -> Tensor:
     """The part of a move from x that stays inside the box."""
-    return delta if box is None else clip(x + delta, *box) - x
+    return delta if box is None else boxed(x + delta, box) - x
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
-from tinygrad2.data import check_images
 from tinygrad2.nn import Layer, Sequential, Softmax, Trace
-from tinygrad2.ops import clip, concatenate, reshape
+from tinygrad2.ops import concatenate, reshape
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Flags, Integers, accept, argmax
+from tinygrad2.robust.attack import AttackResult, Box, Flags, Integers, accept, argmax, boxed, observed, runner_up
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +27,7 @@ def jsma(
     x: Any,
     labels: Any,
     *,
-    box: tuple[float, float],
+    box: Box,
     theta: float | None = None,
     steps: int = 80,
     gamma: float | None = None,
@@ -44,8 +43,7 @@ def jsma(
     softmax: derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it underflows
     for a confident net. Norms are l0: entries changed. A sample without a valid pixel stops.
     """
-    x = accept(net, x)
-    check_images(x.numpy(), box=box)
+    x = accept(net, x, box)
     theta = float(box[1] - box[0] if theta is None else theta)
     steps = _steps(steps, gamma, x.size // x.shape[0], pairs)
     if theta == 0 or not np.isfinite(theta):
@@ -55,8 +53,8 @@ def jsma(
     with no_grad():
         z = net(x)
         labels, n = check_labels(labels, *z.shape), x.shape[0]
-        goal = _runner_up(z.numpy(), labels) if targets is None else _goal(targets, z)
-        success, iterations = np.zeros(n, bool), np.zeros(n, np.int64)
+        goal = runner_up(z, labels) if targets is None else _goal(targets, z)
+        success, flat, iterations = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, np.int64)
         at, here = np.arange(n), x  # the samples that still move
         ended: list[tuple[Integers, Tensor]] = []
         for i in range(steps + 1):
@@ -64,7 +62,10 @@ def jsma(
             now = argmax(trace.output)
             success[at] = reached = now != labels[at] if targets is None else now == goal[at]
             iterations[at] = i
-            chosen, found = find(*_rows(trace, goal[at], theta), _free(here, theta, box))
+            a, b = _rows(trace, goal[at], theta)
+            if i == 0:
+                flat[:] = ~(a.any(1) | b.any(1))
+            chosen, found = find(a, b, _free(here, theta, box))
             stop = reached | ~found | (i == steps)
             if stop.any():
                 ended.append((at[stop], here[stop]))
@@ -72,10 +73,11 @@ def jsma(
             if not at.size:
                 break
             change = Tensor(theta * chosen.astype(x.dtype)).to(x.device)
-            here = clip(here + reshape(change, here.shape), *box)
+            here = boxed(here + reshape(change, here.shape), box)
         adversarial = concatenate([piece for _, piece in ended])[np.argsort(np.concatenate([s for s, _ in ended]))]
+        diagnostic = observed(z, net(adversarial), labels, flat)
     changed = (adversarial.numpy() != x.numpy()).reshape(n, -1).sum(1)
-    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations)
+    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations, diagnostic)
 
 
 def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
@@ -86,11 +88,6 @@ def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
     if steps < 1:
         raise ValueError(f"JSMA: the number of steps must be at least 1, got {steps}")
     return steps
-
-
-def _runner_up(z: Array, labels: Integers) -> Integers:
-    """The class of largest logit but for the label. z: (N, K)."""
-    return np.where(np.arange(z.shape[1]) == labels[:, None], -np.inf, z).argmax(1)
 
 
 def _goal(targets: Any, z: Tensor) -> Integers:
@@ -105,7 +102,7 @@ def _rows(trace: Trace, t: Integers, theta: float) -> tuple[Array, Array]:
     return (rows[0], -rows[1]) if theta > 0 else (-rows[0], rows[1])
 
 
-def _free(x: Tensor, theta: float, box: tuple[float, float]) -> Flags:
+def _free(x: Tensor, theta: float, box: Box) -> Flags:
     """Which pixels have not reached the end of the box that theta moves them to. Result: (n, D)."""
     values = x.numpy().reshape(x.shape[0], -1)
     return values < box[1] if theta > 0 else values > box[0]

@@ -14,11 +14,12 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
-from tinygrad2.ops import clip, reshape
+from tinygrad2.ops import concatenate, reshape
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attack import AttackResult, Integers, accept, argmax
+from tinygrad2.robust.attack import AttackResult, Box, Flags, Integers, accept, argmax, boxed, lengths, observed, slope
 from tinygrad2.robust.attacks.deepfool import walk
+from tinygrad2.robust.attacks.fgsm import rising
 
 BATCH = 250
 
@@ -38,7 +39,7 @@ def universal(
     *,
     epsilon: float,
     p: float = float("inf"),
-    box: tuple[float, float] | None = None,
+    box: Box | None = None,
     share: float = 0.8,
     passes: int = 10,
     max_iter: int = 10,
@@ -57,32 +58,38 @@ def universal(
         raise ValueError(
             f"universal: share must be in (0, 1], passes at least 1, and epsilon finite and > 0; got {given}"
         )
-    x, rng = accept(net, x), np.random.default_rng(rng)
+    x, rng = accept(net, x, box), np.random.default_rng(rng)
     with no_grad():
-        before = _classes(net, x)
-        truth = before if labels is None else check_labels(labels, len(before), net(x[:1]).shape[1])
+        start = _logits(net, x)
+        before = argmax(start)
+        labels = before if labels is None else check_labels(labels, *start.shape)
         v, rates = x[:1] * 0.0, list[float]()
         lp.project(reshape(v, (1, -1)), p, epsilon)  # raises for a p without projection, before the work
         while len(rates) < passes and (not rates or rates[-1] < share):
             order = rng.permutation(len(before))
             for i in progress(order) if progress else order:
-                start = _moved(x[i : i + 1], v, box)
-                if argmax(net(start))[0] == before[i]:
-                    found = walk(net, start, None, "corrected", max_iter, overshoot, box=box)
+                here = boxed(x[i : i + 1] + v, box)
+                if argmax(net(here))[0] == before[i]:
+                    found = walk(net, here, None, "corrected", max_iter, overshoot, box=box)
                     if found.fooled[0]:
                         v = reshape(lp.project(reshape(v + found.delta, (1, -1)), p, epsilon), v.shape)
-            adversarial = _moved(x, v, box)
-            after = _classes(net, adversarial)
-            rates.append(float((after != before).mean()))
-        norms = lp.length(reshape(adversarial - x, (x.shape[0], -1)), p).numpy()[:, 0]
-    iterations = np.full(len(before), len(rates))
-    return UniversalResult(adversarial, after != truth, norms, iterations, perturbation=v, rates=tuple(rates))
+            adversarial = boxed(x + v, box)
+            end = _logits(net, adversarial)
+            rates.append(float((argmax(end) != before).mean()))
+        norms, success = lengths(adversarial - x, p), argmax(end) != labels
+        diagnostic = observed(start, end, labels, _flat(net, x, labels))
+    taken = np.full(len(before), len(rates))
+    return UniversalResult(adversarial, success, norms, taken, diagnostic, perturbation=v, rates=tuple(rates))
 
 
-def _moved(x: Tensor, v: Tensor, box: tuple[float, float] | None) -> Tensor:
-    return x + v if box is None else clip(x + v, *box)
+def _logits(net: Layer, x: Tensor) -> Tensor:
+    """The logits of all images, a batch at a time."""
+    return concatenate([net(x[i : i + BATCH]) for i in range(0, x.shape[0], BATCH)])
 
 
-def _classes(net: Layer, x: Tensor) -> Integers:
-    """The predicted classes, a batch at a time."""
-    return np.concatenate([argmax(net(x[i : i + BATCH])) for i in range(0, x.shape[0], BATCH)])
+def _flat(net: Layer, x: Tensor, labels: Integers) -> Flags:
+    """Whose gradient is exactly 0."""
+    starts = range(0, x.shape[0], BATCH)
+    return np.concatenate(
+        [lengths(slope(net, x[i : i + BATCH], rising(labels[i : i + BATCH])).gradient, np.inf) == 0 for i in starts]
+    )
