@@ -66,6 +66,19 @@ EXAMPLES = {
         iterations, and mean, which added to images gives pixels 0-255. epsilon is in the units of the images, as the
         output says. Nothing is clipped unless --box names the range of the pixels.
         """,
+    "compare": """
+        examples:
+          tinygrad2 compare runs/none-0 runs/none-1 runs/l1-0 runs/l1-1      runs that differ in their seed alone: a row
+          tinygrad2 compare runs/none-* runs/l1-* --markdown
+          tinygrad2 compare runs/* --out runs/table                           writes table.md and table.png
+
+        Mean ± standard deviation over the seeds; Wilcoxon's test on the seeds that a row has in common with the first.
+        """,
+    "list": """
+        examples:
+          tinygrad2 list
+          tinygrad2 list penalties
+        """,
     "check": """
         examples:
           tinygrad2 check my_rules.py                   every @tinygrad2.verify.derivation(of=...) in the file
@@ -149,6 +162,19 @@ def attack(args: argparse.Namespace) -> None:
     print(f"{time.monotonic() - start:.1f} s; written: {out / 'adversarial.npz'}, {out / 'adversarial.png'}")
 
 
+def compare(args: argparse.Namespace) -> None:
+    """Finished runs in one table: mean ± standard deviation over seeds, and whether differences could be chance."""
+    found = ex.compare(args.runs)
+    print(found.markdown() if args.markdown else found)
+    if args.out:
+        print(f"written: {', '.join(map(str, ex.save_comparison(found, args.out)))}")
+
+
+def list_(args: argparse.Namespace) -> None:
+    """Every attack, penalty, defense, model, data set, recipe ..., each with a one-line explanation."""
+    print(ex.listing(args.what))
+
+
 def check(args: argparse.Namespace) -> int:
     """Check the derivations that a file declares: right or wrong, where, and what the mistake is."""
     return runner.main(args.file, args.k, args.order, args.seed, args.json)
@@ -168,7 +194,7 @@ def info(args: argparse.Namespace) -> None:
     print(ex.info())
 
 
-COMMANDS = (demo, train, evaluate, attack, check, verify, info)
+COMMANDS = (demo, train, evaluate, attack, compare, check, verify, list_, info)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -179,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="tinygrad2 COMMAND --help shows examples. Start with: tinygrad2 demo",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    made = {command.__name__: _command(commands, command) for command in COMMANDS}
+    made = {command.__name__.rstrip("_"): _command(commands, command) for command in COMMANDS}
 
     made["check"].add_argument("file", metavar="FILE.py", help="a Python file; it is run")
     made["check"].add_argument("-k", metavar="NAME", help="only derivations with this in their name")
@@ -188,6 +214,12 @@ def parser() -> argparse.ArgumentParser:
     made["check"].add_argument("--json", action="store_true", help="print the reports as JSON")
     made["verify"].add_argument("run", metavar="RUN", help="the folder of a finished run")
     made["verify"].add_argument("--n", type=int, default=2, metavar="N", help="on the first N test images (default: 2)")
+
+    p = made["compare"]
+    p.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
+    p.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    p.add_argument("--out", metavar="NAME", help="write NAME.md and NAME.png")
+    made["list"].add_argument("what", nargs="?", metavar="KIND", help="one kind only, such as penalties")
 
     made["demo"].add_argument(
         "--out", metavar="DIR", help="folder to write to (default: runs/demo, or runs/demo-2 ...)"
@@ -229,7 +261,7 @@ def parser() -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Callable[[argparse.Namespace], int | None]
 ) -> argparse.ArgumentParser:
-    name, doc = command.__name__, command.__doc__ or ""
+    name, doc = command.__name__.rstrip("_"), command.__doc__ or ""
     raw = argparse.RawDescriptionHelpFormatter
     p = commands.add_parser(name, help=doc, description=doc, epilog=dedent(EXAMPLES[name]), formatter_class=raw)
     p.set_defaults(command=command)

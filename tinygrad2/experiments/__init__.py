@@ -1,9 +1,11 @@
 """Experiments that can be named, stopped, resumed and reported: configuration, training loop, tables, figures."""
 
-from tinygrad2.experiments.about import info
+from tinygrad2.experiments.about import info, listing
 from tinygrad2.experiments.attack_options import Plan, attack_options, choose
 from tinygrad2.experiments.attack_outcome import Outcome
 from tinygrad2.experiments.attacks import attack
+from tinygrad2.experiments.compare import Comparison, compare
+from tinygrad2.experiments.compare import save as save_comparison
 from tinygrad2.experiments.config import defended, label, recipes, resolve, to_toml
 from tinygrad2.experiments.figures import require as require_figures
 from tinygrad2.experiments.folder import Folder
@@ -13,6 +15,7 @@ from tinygrad2.experiments.subject import Subject, another, from_run, from_weigh
 from tinygrad2.experiments.training import Diverged, Interrupted, train
 
 __all__ = [
+    "Comparison",
     "Config",
     "Diverged",
     "Folder",
@@ -25,16 +28,19 @@ __all__ = [
     "attack",
     "attack_options",
     "choose",
+    "compare",
     "defended",
     "finish",
     "from_run",
     "from_weights",
     "info",
     "label",
+    "listing",
     "peak_memory_mib",
     "recipes",
     "require_figures",
     "resolve",
+    "save_comparison",
     "table",
     "to_toml",
     "train",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tinygrad2.data import LOADERS
 from tinygrad2.data.cifar10 import FILE as CIFAR10
 from tinygrad2.data.mnist import FILES
 from tinygrad2.data.speech import FILE as SPEECH
-from tinygrad2.experiments.config import recipes
+from tinygrad2.experiments.config import about, nearest, recipes
 from tinygrad2.experiments.report import versions
 from tinygrad2.kernels import why_no_gpu, why_no_numba
-from tinygrad2.nn import OPTIMIZERS
+from tinygrad2.nn import OPTIMIZERS, schedules
 from tinygrad2.nn.models import MODELS
+from tinygrad2.robust import DEFENSES, PENALTIES, metrics
 from tinygrad2.robust.attacks.deepfool import MODES
 from tinygrad2.robust.attacks.registry import ATTACKS
 
@@ -35,11 +39,48 @@ def info() -> str:
         "models": ", ".join(MODELS),
         "attacks": ", ".join(ATTACKS),
         "modes": ", ".join(MODES),
+        "defenses": ", ".join(DEFENSES),
+        "penalties": ", ".join(PENALTIES),
         "optimizers": ", ".join(OPTIMIZERS),
         "recipes": ", ".join(recipes()),
     }
     width = max(map(len, rows))
     return "\n".join(f"{name:{width}}  {value}" for name, value in rows.items())
+
+
+def kinds() -> dict[str, Mapping[str, str]]:
+    """Everything that can be named: kind → name → one line about it."""
+    return {
+        "attacks": {name: a.summary for name, a in ATTACKS.items()},
+        "penalties": {name: p.summary for name, p in PENALTIES.items()},
+        "defenses": _summaries(DEFENSES),
+        "metrics": {name: _first_line(getattr(metrics, name)) for name in metrics.__all__},
+        "models": _summaries(MODELS),
+        "optimizers": _summaries(OPTIMIZERS),
+        "schedules": {f.__name__: _first_line(f) for f in (schedules.step, schedules.plateau, schedules.settled)},
+        "data sets": _summaries(LOADERS),
+        "recipes": {name: about(name) for name in recipes()},
+    }
+
+
+def listing(kind: str | None = None) -> str:
+    """All kinds, or one, name by name. Raises ValueError for an unknown kind, with the nearest."""
+    found = kinds()
+    if kind is not None and kind not in found:
+        raise ValueError(f"unknown kind {kind!r}{nearest(kind, found)}; known: {', '.join(found)}")
+    blocks = []
+    for title in found if kind is None else [kind]:
+        width = max(map(len, found[title]))
+        blocks.append("\n".join([title, *(f"  {name:{width}}  {line}" for name, line in found[title].items())]))
+    return "\n\n".join(blocks)
+
+
+def _summaries(named: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _first_line(value) for name, value in named.items()}
+
+
+def _first_line(value: Any) -> str:
+    return (inspect.getdoc(value) or "").partition("\n")[0]
 
 
 def _data_folder() -> str:

@@ -31,6 +31,18 @@ def recipes() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files)
 
 
+def recipe_text(name: str) -> str:
+    """The TOML of a recipe. Raises ValueError for an unknown one, with the nearest."""
+    if name not in recipes():
+        raise ValueError(f"unknown recipe {name!r}{nearest(name, recipes())}; known: {', '.join(recipes())}")
+    return resources.files(__package__).joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
+
+
+def about(recipe: str) -> str:
+    """What a recipe is, in one line: its first comment."""
+    return recipe_text(recipe).removeprefix("# ").partition("\n")[0]
+
+
 def override(config: Config, sets: Iterable[str]) -> Config:
     """The configuration with assignments such as "eval.mode=corrected" made in it."""
     values = to_values(config)
@@ -46,13 +58,12 @@ def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = Non
     """
     values: dict[str, Any] = {}
     if recipe is not None:
-        if recipe not in recipes():
-            raise ValueError(f"unknown recipe {recipe!r}{nearest(recipe, recipes())}; known: {', '.join(recipes())}")
-        text = resources.files(__package__).joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
-        values |= flatten(tomllib.loads(text))
+        values |= flatten(tomllib.loads(recipe_text(recipe)))
     if file is not None:
         values |= flatten(_read(Path(file)))
-    return override(from_values(values), sets)
+    for assignment in sets:
+        values |= _parse_set(assignment)
+    return from_values(values)
 
 
 def from_values(values: Mapping[str, Any]) -> Config:
@@ -66,7 +77,9 @@ def from_values(values: Mapping[str, Any]) -> Config:
         hints = typing.get_type_hints(type(default))
         own = {k.partition(".")[2]: v for k, v in values.items() if k.partition(".")[0] == name}
         checked = {k: _checked(f"{name}.{k}", v, hints[k]) for k, v in own.items()}
-        made[name] = dataclasses.replace(default, **_momentum(checked), **checked)
+        made[name] = dataclasses.replace(default, **checked)
+        if "optimizer" in hints:
+            made[name] = _with_fitting_momentum(name, made[name], "momentum" in checked)
     return Config(**made)
 
 
@@ -190,11 +203,13 @@ def _checked(key: str, value: Any, hint: Any) -> Any:
     return value
 
 
-def _momentum(section: Mapping[str, Any]) -> dict[str, None]:
-    """No momentum, where an optimizer is chosen that has none: the default one belongs to the default optimizer."""
-    if "optimizer" not in section or "momentum" in section:
-        return {}
-    return {} if "momentum" in inspect.signature(OPTIMIZERS[section["optimizer"]]).parameters else {"momentum": None}
+def _with_fitting_momentum(name: str, section: Any, chosen: bool) -> Any:
+    """The section without the default momentum, where its optimizer has none. Raises ValueError for a chosen one."""
+    if section.momentum is None or "momentum" in inspect.signature(OPTIMIZERS[section.optimizer]).parameters:
+        return section
+    if chosen:
+        raise ValueError(f"{name}.momentum: {section.optimizer!r} has no momentum; leave it out")
+    return dataclasses.replace(section, momentum=None)
 
 
 def _toml(value: Any) -> str:

@@ -88,6 +88,24 @@ def _beside(values: Sequence[float], at: int) -> dict[str, Any]:
     }
 
 
+def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str | os.PathLike[str]) -> None:
+    """One panel for each column: each row's values as points, their mean as a bar. columns: column → row → values."""
+    rows = list(next(iter(columns.values())))
+    width, across = 0.09 * max(map(len, rows)), min(4, len(columns))
+    down = -(-len(columns) // across)
+    figure, axes = _figure(width + 2.2 * across, down * (0.6 + 0.32 * len(rows)), down, across)
+    for ax in axes.flat[len(columns) :]:
+        ax.remove()
+    for i, (ax, (title, values)) in enumerate(zip(axes.flat, columns.items(), strict=False)):
+        for at, row in enumerate(rows):
+            if values[row]:
+                ax.barh(at, np.mean(values[row]), color=GREY if at == 0 else BLUE, alpha=0.3, height=0.7)
+                ax.plot(values[row], [at] * len(values[row]), "o", color=INK, ms=3, clip_on=False)
+        ax.set_title(title, fontsize=10)
+        ax.set(ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)), yticklabels=rows if i % across == 0 else [])
+    _write(figure, path)
+
+
 def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> Array:
     """The first test image of each class that all the networks get right. Result: indices (≤ most,)."""
     right = np.all([robust.predict(net, dataset.x_test) == dataset.y_test for net in nets.values()], axis=0)

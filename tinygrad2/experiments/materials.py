@@ -21,7 +21,9 @@ from tinygrad2.nn.models import MODELS
 
 
 def unit(dataset: Dataset) -> Dataset:
-    """The data set with pixels in [0, 1] instead of [0, 255]."""
+    """The data set with pixels in [0, 1] instead of [0, 255]. Raises ValueError where there are none."""
+    if dataset.box != (0.0, 255.0):
+        raise ValueError(f"data.pixels: {dataset.name!r} has no pixels in [0, 255] to scale; choose centred")
     scale = np.float32(1 / 255)
     return replace(dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale, box=(0.0, 1.0))
 

@@ -218,14 +218,9 @@ class _Training:
 
     def _optimizer(self) -> nn.Optimizer:
         """A fresh one for the current phase."""
-        phase = self._phase()
-        s = phase.settings
-        make = nn.OPTIMIZERS[s.optimizer]
+        s = self._phase().settings
         options = {} if s.momentum is None else {"momentum": s.momentum}
-        try:
-            return make(self.net.parameters(), lr=s.lr, weight_decay=s.weight_decay, **options)
-        except TypeError:
-            raise ValueError(f"{phase.section}.momentum: {s.optimizer!r} has no momentum; leave it out") from None
+        return nn.OPTIMIZERS[s.optimizer](self.net.parameters(), lr=s.lr, weight_decay=s.weight_decay, **options)
 
     def _defense(self) -> robust.Defense:
         return self._phase().defense
