@@ -335,7 +335,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "bim": _attacked(lambda net, x, labels: robust.bim(net, x, labels, 0.1, steps=3, box=(0.0, 1.0))),
     "cw_linf": _attacked(lambda net, x, labels: robust.cw_linf(net, x, labels, 0.1, kappa=1.0, steps=3)),
     "accuracy_curve": lambda net, x, y: [("accuracies", robust.accuracy_curve(net, x, y, [0.0, 0.1, 0.3]))],
-    "jacobian_norms": lambda net, x, labels: [("norms", robust.jacobian_norms(net, x, on="softmax"))],
+    "frobenius_norms": lambda net, x, labels: [("norms", robust.frobenius_norms(net, x, on="softmax"))],
     "margin_bound": lambda net, x, labels: vars(robust.margin_bound(net, x)).items(),
     "pixel_curve": lambda net, x, y: [("shares", robust.pixel_curve(net, x, y, box=(0.0, 1.0), theta=0.3, steps=9))],
     "deep_defense": _defended("corrected"),

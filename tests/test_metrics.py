@@ -145,13 +145,13 @@ def test_a_net_that_does_not_move_is_infinitely_far_from_a_boundary_that_it_is_n
     assert found.bound.tolist() == found.linearized.tolist() == [0.0]
 
 
-def test_jacobian_norms_are_each_images_own() -> None:
+def test_frobenius_norms_are_each_images_own() -> None:
     net, x, _ = problem(2, 10)
     for on in ("logits", "softmax"):
         alone = [robust.jacobian_frobenius(net.trace(x[i : i + 1]), on=on).item() for i in range(10)]
-        np.testing.assert_allclose(robust.jacobian_norms(net, x, on=on, batch_size=4), alone, 1e-12)
+        np.testing.assert_allclose(robust.frobenius_norms(net, x, on=on, batch_size=4), alone, 1e-12)
     with pytest.raises(ValueError, match="did you mean 'softmax'"):
-        robust.jacobian_norms(net, x, on="softmx")
+        robust.frobenius_norms(net, x, on="softmx")
 
 
 # --- Statistics

@@ -1,6 +1,6 @@
 """How robust a net is, in numbers; the module `statistics` says how far the numbers can be trusted."""
 
-from tinygrad2.robust.metrics.bounds import MarginBound, jacobian_norms, margin_bound
+from tinygrad2.robust.metrics.bounds import MarginBound, frobenius_norms, margin_bound
 from tinygrad2.robust.metrics.curves import accuracy_curve, pixel_curve
 from tinygrad2.robust.metrics.table import FGS, Robustness, accuracy, predict, rho, table_row
 
@@ -10,7 +10,7 @@ __all__ = [
     "Robustness",
     "accuracy",
     "accuracy_curve",
-    "jacobian_norms",
+    "frobenius_norms",
     "margin_bound",
     "pixel_curve",
     "predict",

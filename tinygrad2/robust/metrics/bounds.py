@@ -16,11 +16,12 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Trace
-from tinygrad2.ops import abs, norm, sum
+from tinygrad2.ops import abs, sum
+from tinygrad2.ops.reduce import root
 from tinygrad2.robust.attack import accept, argmax
 from tinygrad2.robust.metrics.table import Array, Progress, in_batches
-from tinygrad2.robust.penalties.jacobian import OUTPUTS
-from tinygrad2.robust.penalties.reduction import flat, pick
+from tinygrad2.robust.penalties.jacobian import NORMS
+from tinygrad2.robust.penalties.reduction import pick
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,15 @@ def margin_bound(net: Layer, x: Array, *, batch_size: int = 100, progress: Progr
     return MarginBound(*_over(net, x, _margins, batch_size, progress).T)
 
 
-def jacobian_norms(
+def frobenius_norms(
     net: Layer, x: Array, *, on: str = "logits", batch_size: int = 100, progress: Progress | None = None
 ) -> Array:
     """‖J(x_i)‖_F of each image (N,); table 1 of the paper has its mean on clean and perturbed images. x: (N, ...).
 
     on: of the "logits", or of "softmax", as the size of the paper's numbers (0.14 without a defense) says theirs are.
     """
-    jacobian = pick(OUTPUTS, on, "output")
-    return _over(net, x, lambda trace: norm(flat(trace, jacobian(trace)), (0, 2)).numpy(), batch_size, progress)
+    squares = pick(NORMS, on, "output")
+    return _over(net, x, lambda trace: root(sum(squares(trace, 2), 0)).numpy(), batch_size, progress)
 
 
 def _over(net: Layer, x: Array, f: Callable[[Trace], Array], batch_size: int, progress: Progress | None) -> Array:
@@ -74,8 +75,8 @@ def _margins(trace: Trace) -> Array:
     k = k + (k >= predicted)  # (K-1, n): all classes but the predicted one
     one_hot = np.eye(z.shape[1], dtype=z.dtype)
     u = Tensor(one_hot[k] - one_hot[predicted]).to(z.device)
-    f, w = abs(sum(z * u, -1)).numpy(), norm(flat(trace, trace.reverse()(u)), -1).numpy()
-    frobenius = norm(flat(trace, trace.jacobian()), (0, 2)).numpy()
+    f, w = abs(sum(z * u, -1)).numpy(), root(trace.reverse().squared_norms(u)).numpy()
+    frobenius = root(sum(trace.jacobian_norms(), 0)).numpy()
     return np.stack([f.min(0), frobenius, _divide(f, w).min(0)], 1)
 
 

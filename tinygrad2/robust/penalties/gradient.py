@@ -11,8 +11,9 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, grad
 from tinygrad2.nn import Trace
-from tinygrad2.ops import abs, cross_entropy, norm, sum
+from tinygrad2.ops import abs, cross_entropy, sum
 from tinygrad2.ops.functional import REDUCTIONS, check_labels
+from tinygrad2.ops.reduce import root
 from tinygrad2.robust.penalties.reduction import classes, flat, pick
 
 # The factor of Σ_i ‖∇CE_i‖² for a batch of n.
@@ -31,8 +32,8 @@ def input_gradient(trace: Trace, labels: Any, *, reduction: str = "mean") -> Ten
     "drucker-lecun" is ½ of the mean; "ross" is ½ Σ_i ‖∂(mean CE)/∂x_i‖², which N divides twice.
     λ_mean = λ_drucker-lecun / 2 = λ_ross / (2N) = N·λ_sum.
     """
-    g = _loss_gradients(trace, labels)
-    return sum(g * g) * pick(FACTORS, reduction, "reduction")(g.shape[0])
+    factor = pick(FACTORS, reduction, "reduction")(trace.output.shape[0])
+    return trace.reverse().squared_norms(_loss_cotangents(trace, labels), 0) * factor
 
 
 def input_gradient_l1(trace: Trace, labels: Any, *, reduction: str = "mean") -> Tensor:
@@ -40,7 +41,8 @@ def input_gradient_l1(trace: Trace, labels: Any, *, reduction: str = "mean") -> 
 
     reduction: "mean", "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum.
     """
-    return pick(REDUCTIONS, reduction, "reduction")(sum(abs(_loss_gradients(trace, labels)), 1))
+    g = flat(trace, trace.reverse()(_loss_cotangents(trace, labels)))
+    return pick(REDUCTIONS, reduction, "reduction")(sum(abs(g), 1))
 
 
 def logit_margin(trace: Trace, labels: Any, *, squared: bool = True, reduction: str = "mean") -> Tensor:
@@ -52,11 +54,11 @@ def logit_margin(trace: Trace, labels: Any, *, squared: bool = True, reduction: 
     t = check_labels(labels, *classes(trace))
     one_hot = np.eye(trace.output.shape[1], dtype=trace.output.dtype)
     rival = np.where(one_hot[t] > 0, -np.inf, trace.output.numpy()).argmax(1)
-    w = flat(trace, trace.reverse()(one_hot[rival] - one_hot[t]))
-    return pick(REDUCTIONS, reduction, "reduction")(sum(w * w, 1) if squared else norm(w, 1))
+    squares = trace.reverse().squared_norms(one_hot[rival] - one_hot[t])
+    return pick(REDUCTIONS, reduction, "reduction")(squares if squared else root(squares))
 
 
-def _loss_gradients(trace: Trace, labels: Any) -> Tensor:
-    """∂CE_i/∂x_i = J_iᵀ(softmax(z_i) - e_t), on the tape. Result: (N, D)."""
-    u = grad(lambda z: cross_entropy(z, labels, reduction="sum"))(trace.output)
-    return flat(trace, trace.reverse()(u))
+def _loss_cotangents(trace: Trace, labels: Any) -> Tensor:
+    """∂CE_i/∂z_i = softmax(z_i) - e_t, on the tape, so that J_iᵀ of it is ∂CE_i/∂x_i. Result: (N, K)."""
+    u: Tensor = grad(lambda z: cross_entropy(z, labels, reduction="sum"))(trace.output)
+    return u

@@ -1,4 +1,4 @@
-"""Penalties on the whole Jacobian J_kd = ∂z_k/∂x_d, exact: all K rows in one reverse pass, taped.
+"""Penalties on the whole Jacobian J_kd = ∂z_k/∂x_d, exact: all K rows in one reverse pass, on the tape.
 
 The entry-wise l1 norm is that of l1-norm double backpropagation (equation 3), the Frobenius norm that of Jacobian
 regularisation (Jakubovitz & Giryes 2018, equations 5 and 6).

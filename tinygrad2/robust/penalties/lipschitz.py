@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Trace
 from tinygrad2.nn.init import Rng, default_rng
-from tinygrad2.ops import mean, norm, ratio, sum
+from tinygrad2.ops import norm, ratio, sum
 from tinygrad2.ops.functional import REDUCTIONS
 from tinygrad2.robust.penalties.reduction import classes, flat, pick
 
@@ -15,13 +15,13 @@ from tinygrad2.robust.penalties.reduction import classes, flat, pick
 def cross_lipschitz(trace: Trace, *, reduction: str = "mean") -> Tensor:
     """1/K² Σ_l Σ_m ‖∇z_m - ∇z_l‖₂², differences of logits only. Hein & Andriushchenko 2017, their Ω.
 
-    What all rows of J share cancels: the double sum is 2K Σ_k ‖J_k - J̄‖², J̄ the mean row.
+    The double sum is 2K Σ_k ‖J_k - J̄‖², J̄ the mean row: what all rows share cancels.
     reduction: "mean" (the paper's), "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum.
     """
-    _, k = classes(trace)
-    j = flat(trace, trace.jacobian())
-    centred = j - mean(j, 0, keepdims=True)
-    return pick(REDUCTIONS, reduction, "reduction")(sum(centred * centred, (0, 2)) * (2.0 / k))
+    n, k = classes(trace)
+    u = (np.eye(k) - 1 / k).astype(trace.output.dtype)  # Jᵀu_k = J_k - J̄
+    squares = trace.reverse().squared_norms(np.broadcast_to(u[:, None], (k, n, k)))
+    return pick(REDUCTIONS, reduction, "reduction")(sum(squares, 0) * (2.0 / k))
 
 
 def spectral_norm(trace: Trace, *, iterations: int = 10, rng: Rng = None, reduction: str = "mean") -> Tensor:
@@ -37,7 +37,7 @@ def spectral_norm(trace: Trace, *, iterations: int = 10, rng: Rng = None, reduct
     reverse = trace.reverse()  # u ↦ Jᵀu
     linear = reverse.reverse()  # v ↦ Jv
     start = default_rng(rng).standard_normal((n, k)).astype(trace.output.dtype)
-    u = Tensor(np.asarray(start)).to(trace.output.device)
+    u = Tensor(start).to(trace.output.device)
     with no_grad():
         for _ in range(iterations):
             v = _unit(reverse(u))
