@@ -333,6 +333,9 @@ def _fixed(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
 ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "accuracy": lambda net, x, labels: [("accuracy", robust.accuracy(net, x, labels))],
     "bim": _attacked(lambda net, x, labels: robust.bim(net, x, labels, 0.1, steps=3, box=(0.0, 1.0))),
+    "cw_l2": _attacked(
+        lambda net, x, labels: robust.cw_l2(net, x, labels, steps=10, searches=2, step_size=0.1, box=(0.0, 1.0))
+    ),
     "cw_linf": _attacked(lambda net, x, labels: robust.cw_linf(net, x, labels, 0.1, kappa=1.0, steps=3)),
     "accuracy_curve": lambda net, x, y: [("accuracies", robust.accuracy_curve(net, x, y, [0.0, 0.1, 0.3]))],
     "frobenius_norms": lambda net, x, labels: [("norms", robust.frobenius_norms(net, x, on="softmax"))],

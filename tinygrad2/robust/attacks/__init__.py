@@ -1,5 +1,6 @@
 """Attacks of one calling form, `attack(net, x, labels, ...) -> AttackResult`."""
 
+from tinygrad2.robust.attacks.carlini_wagner import cw_l2
 from tinygrad2.robust.attacks.deepfool import deepfool, walk
 from tinygrad2.robust.attacks.fgsm import fgsm, loss_gradient, sign_direction
 from tinygrad2.robust.attacks.jsma import jsma
@@ -14,6 +15,7 @@ __all__ = [
     "TransferMatrix",
     "UniversalResult",
     "bim",
+    "cw_l2",
     "cw_linf",
     "deepfool",
     "fgsm",

@@ -24,15 +24,12 @@ class Best:
         self.fooled = np.zeros(n, bool)
         self.steps = np.zeros(n, np.int64)
 
-    def offer(self, points: Tensor, values: np.ndarray[Any, Any], fooled: Flags, step: int) -> Flags:
-        """Keep what is better, found at this step; result: (N,), where it was. points: (N, ...); values: (N,)."""
+    def offer(self, points: Tensor, values: np.ndarray[Any, Any], fooled: Flags, step: Any) -> None:
+        """Keep what is better, found at this step. points: (N, ...); values, fooled: (N,); step: one or (N,)."""
         better = (fooled > self.fooled) | ((fooled == self.fooled) & ~(values <= self.values))
-        self.points = where(Tensor(per_sample(better, points)).to(points.device), points, self.points)
+        if not better.any():
+            return
+        chosen = better.reshape((-1, *(1,) * (points.ndim - 1)))
+        self.points = where(Tensor(chosen).to(points.device), points, self.points)
         for kept, new in ((self.values, values), (self.fooled, fooled), (self.steps, step)):
             np.copyto(kept, new, where=better)
-        return better
-
-
-def per_sample(a: np.ndarray[Any, Any], x: Tensor) -> np.ndarray[Any, Any]:
-    """One entry per sample, in a shape that spreads over those of x. a: (N,); result: (N, 1, ...)."""
-    return a.reshape((-1, *(1,) * (x.ndim - 1)))

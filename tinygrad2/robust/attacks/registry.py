@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tinygrad2.nn.layer import nearest
 from tinygrad2.robust.attack import AttackResult
+from tinygrad2.robust.attacks.carlini_wagner import cw_l2
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
@@ -39,6 +40,7 @@ class Attack(NamedTuple):
 
 ATTACKS = {
     "bim": Attack(bim, "l∞"),
+    "cw_l2": Attack(cw_l2, "l2"),
     "cw_linf": Attack(cw_linf, "l∞"),
     "deepfool": Attack(deepfool, "l2"),
     "fgsm": Attack(fgsm, "l∞"),

@@ -1,0 +1,111 @@
+"""Carlini & Wagner's l2 attack (2017, section VI): the smallest perturbation that fools, found by gradient descent.
+
+    minimise  ‖δ‖² + c · relu(z_t - max_{j≠t} z_j + κ)   over w,   x + δ = lo + (hi - lo)(tanh w + 1)/2
+
+so that no pixel leaves its box. The constant c of each sample is sought: ten times more until one fools, then halving
+between what fools and what does not. The l∞ attack that the papers here name after them is `cw_linf`, in pgd.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad2.autodiff import Tensor, no_grad, vjp
+from tinygrad2.nn import Adam, Layer
+from tinygrad2.ops import clip, log, relu, reshape, stack, sum, tanh
+from tinygrad2.ops.functional import check_labels
+from tinygrad2.robust.attack import AttackResult, Box, accept, boxed, conclude, margin, slope
+from tinygrad2.robust.attacks.best import Best
+
+Array = np.ndarray[Any, Any]
+EDGE = 0.999999  # what atanh is given for a pixel at the end of its box, so that it can still move
+PROGRESS = 0.9999  # a sample's search ends when a tenth of the steps leaves more than this share of its objective
+
+
+# fmt: off
+def cw_l2(
+    net: Layer, x: Any, labels: Any, *,
+    kappa: float = 0.0, steps: int = 1000, step_size: float = 0.01, searches: int = 9, constant: float = 1e-3,
+    box: Box | None = None,
+) -> AttackResult:
+    """The smallest l2 perturbation that gradient descent finds, until a wrong class leads by kappa.
+
+    x: (N, ...). searches: for the constant c, beginning with `constant`; steps, step_size: Adam's in each of them.
+    box: distances are counted in its size, so that no option depends on the units of the pixels. Without a box there is
+    no tanh, and step_size is in the units of x. Norms are l2, in the units of x; iterations are the steps after which
+    the result was found. A sample that is never fooled is returned as it was.
+    """
+    # fmt: on
+    _check_options(kappa, steps, step_size, searches, constant)
+    x = accept(net, x, box)
+    start = slope(net, x, lambda z: -relu(kappa - margin(z, labels)))
+    labels, best = check_labels(labels, *start.logits.shape), Best(x)
+    w, unit = _enter(x, box), 1.0 if box is None else box[1] - box[0]
+    with no_grad():
+        origin = _leave(w, box)
+
+        def parts(w: Tensor) -> Tensor:
+            """‖δ‖², the hinge, and the lead of the wrong class, of each sample: (3, N)."""
+            y = _leave(w, box)
+            delta, lead = reshape((y - origin) * (1 / unit), (len(labels), -1)), margin(net(y), labels)
+            return stack([sum(delta * delta, 1), relu(kappa - lead), lead])
+
+        lead = margin(start.logits, labels).numpy()
+        wrong = (lead > 0) & (lead >= kappa)
+        best.offer(x, np.where(wrong, 0, -np.inf), wrong, 0)
+        c, low, high = np.full(len(lead), constant), np.zeros(len(lead)), np.full(len(lead), np.inf)
+        for k in range(searches):
+            found = _descend(parts, w, c, steps, step_size)
+            best.offer(_leave(found.points, box), found.values, found.fooled, k * steps + found.steps)
+            low, high = np.where(found.fooled, low, c), np.where(found.fooled, c, high)
+            c = np.where(np.isinf(high), 10 * c, (low + high) / 2)
+    return conclude(net, x, best.points, labels, start, 2, best.steps)
+
+
+def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: Array, steps: int, step_size: float) -> Best:
+    """Adam from w down ‖δ‖² + c·hinge: each sample's nearest point that fools with the lead asked for. c: (N,)."""
+    found, going, before = Best(w), np.ones(len(c), bool), np.full(len(c), np.inf)
+    weights = Tensor(np.stack([np.ones_like(c), c, np.zeros_like(c)]).astype(w.dtype)).to(w.device)
+    w = Tensor(w.array, requires_grad=True)
+    adam = Adam([w], step_size)
+    for k in range(steps):
+        values, pull = vjp(parts, w)
+        square, hinge, lead = values.numpy()
+        if k % math.ceil(steps / 10) == 0:
+            going &= square + c * hinge < PROGRESS * before
+            before = square + c * hinge
+            if not going.any():
+                break
+        fooled = going & (lead > 0) & (hinge == 0)
+        found.offer(w.detach(), np.where(fooled, -square, -np.inf), fooled, k)
+        w.grad = pull(weights)[0]
+        adam.step()
+    return found
+
+
+def _enter(x: Tensor, box: Box | None) -> Tensor:
+    """w of x + δ = x: atanh of the pixels, their box taken to [-1, 1]."""
+    if box is None:
+        return x
+    y = clip((x - box[0]) * (2 / (box[1] - box[0])) - 1, -EDGE, EDGE)
+    return (log(1 + y) - log(1 - y)) * 0.5
+
+
+def _leave(w: Tensor, box: Box | None) -> Tensor:
+    """The pixels x + δ of w."""
+    return w if box is None else boxed(box[0] + (tanh(w) + 1) * ((box[1] - box[0]) / 2), box)
+
+
+def _check_options(kappa: float, steps: int, step_size: float, searches: int, constant: float) -> None:
+    for name, count in (("steps", steps), ("searches", searches)):
+        if count < 1:
+            raise ValueError(f"{name} is a number of repetitions and must be at least 1, got {count}")
+    for name, value in (("step_size", step_size), ("constant", constant)):
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name} must be finite and positive, got {value}")
+    if not 0 <= kappa < np.inf:
+        raise ValueError(f"kappa is a lead in units of the logits and must be finite and not negative, got {kappa}")
