@@ -15,14 +15,13 @@ from benchmarks.worker import SIDES, Unanswered, Worker, missing
 
 CLOSE = (1e-4, 1e-2)  # relative difference in float32 that still counts as agreement of a step's value and gradient
 ATTACK_CLOSE = 0.03  # of an attack's mean norm: foolbox linearises at the overshot point
-PATIENCE = {"ready": 120.0, "first": 30.0, "compiled": 60.0, "deepfool": 120.0}  # seconds; then a side is left out
+PATIENCE = {"ready": 120.0, "first": 20.0, "compiled": 60.0, "deepfool": 120.0}  # seconds; then a side is left out
+SLOW = 5.0  # seconds of a step, from which on one call must do
 SETTLE = 0.005  # seconds before each turn, in which idle threads stop spinning
 
+DISAGREES = "does not do the same work"  # so its time cannot be compared
+
 Row = dict[str, dict[str, Any]]  # "seconds", "bytes", "left_out", each by side
-
-
-class Disagreement(Exception):
-    """Two sides did not do the same work, so their times cannot be compared."""
 
 
 def start(problem: Problem, names: Iterable[str] = SIDES) -> list[Worker]:
@@ -43,7 +42,10 @@ def row(workers: list[Worker], step: str, repeats: int, budget: float) -> Row:
     """Times and peak memory of those who can take the step: `repeats` turns, fewer of a side that spent its budget."""
     result: Row = {"seconds": {}, "bytes": {}, "left_out": {}}
     able = [w for w in workers if step in w.steps]
-    agreeing = agree(able, step, result["left_out"])
+    first = agree(able, step, result["left_out"])
+    slow = {w.name: t for w, t in first if t > SLOW and not SIDES[w.name].compiles}  # one call must do
+    result["seconds"] |= slow
+    agreeing = [w for w, _ in first if w.name not in slow]
     spent = dict.fromkeys((w.name for w in agreeing), 0.0)
     patience = PATIENCE["deepfool" if step == "deepfool" else "first"]
     for turn in range(repeats):
@@ -67,31 +69,39 @@ def row(workers: list[Worker], step: str, repeats: int, budget: float) -> Row:
     return result
 
 
-def agree(workers: list[Worker], step: str, left_out: dict[str, str]) -> list[Worker]:
-    """Those who answered; raises Disagreement unless all gave the value and gradient that the first one gave."""
-    import numpy as np
-
-    answers: list[tuple[Worker, float, Any]] = []
+def agree(workers: list[Worker], step: str, left_out: dict[str, str]) -> list[tuple[Worker, float]]:
+    """Who answered with this project's value and gradient, and the seconds; the others are left out with the reason."""
+    agreeing: list[tuple[Worker, float]] = []
+    ours: Any = None
     for worker in workers:
         patience = PATIENCE["compiled" if SIDES[worker.name].compiles else "first"]
         try:
-            answers.append((worker, *worker.ask("first", step, limit=patience)))
+            value, gradient, seconds = worker.ask("first", step, limit=patience)
         except Unanswered as reason:
             if worker.name == "tinygrad2":
                 raise
             left_out[worker.name] = str(reason)
-    for worker, value, gradient in answers[1:]:
-        _, ours, our_gradient = answers[0]
-        close, off = (ATTACK_CLOSE, 0.0) if gradient is None else (CLOSE[0], _distance(np, our_gradient, gradient))
-        if not (abs(value - ours) <= close * abs(ours) and off <= CLOSE[1]):
-            raise Disagreement(
-                f"{step}: {answers[0][0].name} gives {ours}, {worker.name} {value}; gradients differ by {off:.1e}"
-            )
-    return [worker for worker, *_ in answers]
+            continue
+        ours = ours or (value, gradient)
+        if difference := _difference(*ours, value, gradient):
+            left_out[worker.name] = f"{DISAGREES}: {difference}"
+        else:
+            agreeing.append((worker, seconds))
+    return agreeing
 
 
-def _distance(np: Any, ours: Any, theirs: Any) -> float:
-    return float(np.linalg.norm(theirs - ours) / max(np.linalg.norm(ours), np.finfo("f").tiny))
+def _difference(ours: float, our_gradient: Any, value: float, gradient: Any) -> str:
+    """In words, and empty where value and gradient agree; nan agrees with nothing."""
+    import numpy as np
+
+    close, off = CLOSE[0], 0.0
+    if gradient is None:
+        close = ATTACK_CLOSE
+    else:
+        off = float(np.linalg.norm(gradient - our_gradient) / max(np.linalg.norm(our_gradient), np.finfo("f").tiny))
+    if abs(value - ours) <= close * abs(ours) and off <= CLOSE[1]:
+        return ""
+    return f"its value is {value:.6g}, ours {ours:.6g}; gradients differ by {off:.1e}"
 
 
 def best_peer(values: dict[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ Importing this file loads no array library, so that thread counts can still be s
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from datetime import UTC, datetime
@@ -109,7 +110,18 @@ def _three_convolutions(rng: Any, normalised: bool) -> Any:
     return nn.Sequential(**layers, flatten=nn.Flatten(), fc1=nn.Linear(1024, CLASSES, rng=rng))
 
 
-OWN = {"scaled": _scaled, "three convolutions": _three_convolutions}
+def _deep(rng: Any, depth: int) -> Any:
+    """Hidden layers of 64 units whose signals neither grow nor vanish: He et al. 2015, variance 2 / fan-in."""
+    from tinygrad2 import nn
+
+    net = nn.models.mlp(784, (64,) * depth, rng=rng)
+    for layer in net.layers.values():
+        if isinstance(layer, nn.Linear):
+            layer.weight.data = layer.weight.data * layer.weight.dtype.type(math.sqrt(6))  # from 1/3 of 1 / fan-in
+    return net
+
+
+OWN = {"deep": _deep, "scaled": _scaled, "three convolutions": _three_convolutions}
 
 
 def problem(name: str, batch: int, images: int, steps: int = 60, **options: Any) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,8 @@ def markdown(report: dict[str, Any]) -> str:
         ),
         *_sides("Growth: milliseconds of the Jacobian penalty's step", report["growth"], "seconds", 1e-3),
     ]
-    left_out = [
-        f"- {model}, {step}: {name}: {reason}"
-        for model, rows in {**report["steps"], **report["growth"]}.items()
-        for step, row in rows.items()
-        for name, reason in row["left_out"].items()
-    ]
-    lines += ["", "## Left out", "", *left_out] if left_out else []
+    reasons = [f"- {model}, {step}: {name}: {reason}" for model, step, name, reason in left_out(report)]
+    lines += ["", "## Left out", "", *reasons] if reasons else []
     if report["overhead"]:
         lines += ["", "## Overhead", ""]
         for name, values in report["overhead"].get("microseconds", {}).items():
@@ -64,6 +60,14 @@ def markdown(report: dict[str, Any]) -> str:
             times = ", ".join(f"{name} {times:.1f}" for name, times in ratios.items())
             lines.append(f"- penalty / plain step {kind} batch normalisation: {times}")
     return "\n".join(lines) + "\n"
+
+
+def left_out(report: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Network or axis, step or point, side, and the reason why it has no time there."""
+    for model, rows in {**report["steps"], **report["growth"]}.items():
+        for step, row in rows.items():
+            for name, reason in row["left_out"].items():
+                yield model, step, name, reason
 
 
 def _sides(title: str, table: dict[str, Any], what: str, unit: float) -> list[str]:

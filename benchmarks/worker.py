@@ -127,11 +127,12 @@ class Answers:
         attacks = ("deepfool",) if getattr(self._side, "deepfool", None) else ()
         return (*self._steps, *attacks)
 
-    def first(self, step: str) -> tuple[float, Any]:
-        """Value and flat gradient (None of an attack). It also compiles and warms up everything."""
+    def first(self, step: str) -> tuple[float, Any, float]:
+        """Value, flat gradient (None of an attack) and seconds. It also compiles and warms up everything."""
+        begin = time.perf_counter()
         if step == "deepfool":
-            return self._side.deepfool(self._problem.x[:CHECKED]), None
-        return self._steps[step](), self._side.gradient()
+            return self._side.deepfool(self._problem.x[:CHECKED]), None, 0.0
+        return self._steps[step](), self._side.gradient(), time.perf_counter() - begin
 
     def seconds(self, step: str) -> float:
         """The shortest time of those that fit in one turn, of at least one."""
