@@ -1,9 +1,9 @@
 """Time and memory of the steps of five papers on five networks, beside every peer that is installed, in one run.
 
 All sides start from the same parameters and batch. A peer is timed only where its value and gradient agree with ours;
-the exit code is 1 where one disagrees. Each side runs in a process of its own, and they take turns. The ratio is that of
-the shortest times, the best peer's over this project's: more than 1 is faster. Finished rows are on disk at once: after
-Ctrl-C, --resume measures the others.
+the exit code is 1 where one disagrees. Each side runs in a process of its own, and they take turns. The ratio is that
+of the shortest times, the best peer's over this project's: more than 1 is faster. Finished rows are on disk at once:
+after Ctrl-C, --resume measures the others.
 
 Steps: cross-entropy; the penalties on the input gradient, on one cotangent of ones (l1), on the logit margin, on the
 whole Jacobian; the Deep Defense objective; and the DeepFool attack. Parts: steps; growth, the Jacobian penalty against
