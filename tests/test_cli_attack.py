@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,15 @@ def error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 # Where an attack has no default, or a default that is too slow for a test.
-OPTIONS = {"epsilon": "20", "box": ("0", "255"), "steps": "3", "passes": "1", "queries": "5", "samples": "5"}
+OPTIONS = {
+    "epsilon": "20",
+    "box": ("0", "255"),
+    "steps": "3",
+    "passes": "1",
+    "searches": "2",
+    "queries": "5",
+    "samples": "5",
+}
 
 
 def command(name: str) -> list[str]:
@@ -156,7 +165,7 @@ def test_bad_options_are_one_line_and_leave_nothing(run: Path, tmp_path: Path, e
 
 # a second process
 
-SLOW = ["--attack", "deepfool", "--p", "1.5", "--batch-size", "1", "--overshoot", "0.001"]
+SLOW = ["--attack", "pgd", "--epsilon", "20", "--batch-size", "1", "--seed", "5", "--restarts", "1"]
 
 
 def start(run: Path, out: Path, *argv: str) -> subprocess.Popen[str]:
@@ -174,23 +183,23 @@ def wait_for_parts(process: subprocess.Popen[str], out: Path, n: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to another process")
-def test_an_interrupted_attack_goes_on_bit_for_bit(tmp_path: Path, error: Any) -> None:
-    run = train(tmp_path / "run", "data.n_test=360")
+def test_an_interrupted_attack_with_random_starts_goes_on_bit_for_bit(tmp_path: Path, error: Any) -> None:
+    run = train(tmp_path / "run", "data.n_test=150")
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert main(["attack", str(run), *SLOW, "--out", str(whole)]) == 0
-    for n, argv in ((5, ()), (60, ("--resume",))):
+    for n, argv in ((5, ()), (40, ("--resume",))):
         process = start(run, out, *argv)
         wait_for_parts(process, out, n)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130 and "Traceback" not in err
         saved = len(list(out.glob("part-*.npz")))
-        assert n <= saved < 360
-        assert err.splitlines()[-1].endswith(f"{saved} of 360 batches are saved in {out}; go on by adding --resume")
+        assert n <= saved < 150
+        assert err.splitlines()[-1].endswith(f"{saved} of 150 batches are saved in {out}; go on by adding --resume")
     assert "holds an attack that was stopped; go on with it by --resume" in error(run, *SLOW, "--out", out)
-    changed = [*SLOW[:-1], "0.5"]
+    changed = [*SLOW[:-1], "2"]
     message = error(run, *changed, "--out", out, "--resume")
-    assert "holds another attack: options is" in message and "'overshoot': 0.5} here" in message
+    assert "holds another attack: options is" in message and "'restarts': 2} here" in message
     process = start(run, out, "--resume")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
@@ -202,12 +211,22 @@ def test_an_interrupted_attack_goes_on_bit_for_bit(tmp_path: Path, error: Any) -
 
 def test_random_choices_depend_on_the_seed_and_the_batch_alone(run: Path, tmp_path: Path) -> None:
     subject = ex.from_run(run)
-    net, plan = subject.chosen("final"), ex.Plan("universal", {"epsilon": 9.0, "passes": 1}, seed=3)
+    net, plan = subject.chosen("final"), ex.Plan("pgd", {"epsilon": 9.0, "steps": 1}, seed=3, batch_size=20)
     first, again = (ex.attack(net, subject.dataset, plan, tmp_path / name) for name in "ab")
-    other = ex.attack(net, subject.dataset, ex.Plan("universal", plan.options, seed=4), tmp_path / "c")
+    other = ex.attack(net, subject.dataset, replace(plan, seed=4), tmp_path / "c")
     np.testing.assert_array_equal(first.arrays["adversarial"], again.arrays["adversarial"])
     assert (first.arrays["adversarial"] != other.arrays["adversarial"]).any()
     assert json.loads((tmp_path / "a" / "attack.json").read_text())["seed"] == 3
+    second = slice(20, 40)
+    alone = robust.pgd(
+        net,
+        subject.dataset.x_test[second],
+        subject.dataset.y_test[second],
+        9.0,
+        steps=1,
+        rng=np.random.default_rng([3, 1]),
+    )
+    np.testing.assert_array_equal(first.arrays["adversarial"][second], alone.adversarial.numpy())
 
 
 def test_the_diagnostics_of_batches_add_up() -> None:

@@ -14,6 +14,7 @@ from tinygrad2.robust.attacks.registry import ATTACKS, find_attack
 KINDS = {"float": float, "int": int, "str": str, "bool": bool, "tuple[float, float]": tuple, "Box": tuple}
 MEANINGS = {
     "box": "clip to the range of the pixels, such as 0 255; without it nothing is clipped",
+    "constant": "the first weight of the hinge in the binary search",
     "epsilon": "largest size of the perturbation, in the units of the images",
     "gamma": "instead of --steps: the share of the pixels that may change",
     "kappa": "by how much a wrong class is to lead",
@@ -26,9 +27,10 @@ MEANINGS = {
     "passes": "over the images, at most",
     "restarts": "walks, each from another point",
     "saturating": "let p - 1 round to 0 in the gradient, as usual float32 code does",
+    "searches": "steps of the binary search for the hinge's weight",
     "share": "of the images to be fooled, after which it stops",
     "softmax": "saliency of the probabilities instead of the logits",
-    "step_size": "of each step, in the units of the images (default: 2.5 epsilon / steps)",
+    "step_size": "of each step; within a ball 2.5 epsilon / steps unless given",
     "steps": "of the walk, at most",
     "targets": "the class to be reached, a number; by default any wrong one will do",
     "theta": "what is added to a pixel; negative darkens (default: the whole box)",
