@@ -29,7 +29,7 @@ lint: .venv/.with-lint ## style, types, and imports that point only downward
 soak: .venv/.with-test ## run the derivation checker's long campaigns (about an hour)
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/verify_campaigns.py
 
-bench: .venv/.with-lab .venv/.with-bench ## time and memory beside PyTorch, JAX, autograd, foolbox (installs them; 20 minutes)
+bench: .venv/.with-bench ## time and memory beside PyTorch, JAX, autograd, foolbox (installs them; 20 minutes)
 	$(BIN)/python -m benchmarks
 
 lessons: ## build the lesson notebooks

@@ -65,7 +65,7 @@ def row(workers: list[Worker], step: str, repeats: int, budget: float) -> Row:
         if step != "deepfool" and worker.name in result["seconds"]:
             with suppress(Unanswered):
                 result["bytes"][worker.name] = worker.ask("memory", step, limit=patience)
-    result["left_out"] |= {w.name: w.ended for w in workers if w.ended}
+    result["left_out"] |= {w.name: w.ended for w in workers if w.ended and (step in w.steps or not w.steps)}
     return result
 
 
