@@ -121,7 +121,9 @@ def test_the_box_is_that_of_the_raw_pixels_and_the_network_sees_centred_ones(run
     assert abs(found["free"]["adversarial"] - expected).max() > 1
 
 
-def test_unit_pixels_have_the_unit_box(run: Path, unit_run: Path, tmp_path: Path, capsys: Any, error: Any) -> None:
+def test_unit_pixels_have_the_unit_box_and_a_black_box_is_another_network_for_the_same_images(
+    run: Path, unit_run: Path, tmp_path: Path, capsys: Any, error: Any
+) -> None:
     argv = [unit_run, "--attack", "fgsm", "--epsilon", "0.1"]
     assert main(["attack", *map(str, argv), "--box", "0", "1", "--out", str(tmp_path / "unit")]) == 0
     assert "images in pixels 0 to 1, clipped to the box of pixels 0 to 1" in capsys.readouterr().out
@@ -129,6 +131,8 @@ def test_unit_pixels_have_the_unit_box(run: Path, unit_run: Path, tmp_path: Path
     assert (adversarial.min(), adversarial.max()) == (0, 1)
     message = error(run, "--attack", "fgsm", "--epsilon", "9", "--from", unit_run, "--out", tmp_path / "other")
     assert "its images are prepared in another way" in message and "pixels in (0.0, 1.0)" in message
+    message = error(run, "--attack", "fgsm", "--epsilon", "9", "--from", run, "--out", tmp_path / "other")
+    assert "is the network itself: that is a white-box attack, not transfer" in message
     assert not (tmp_path / "other").exists()
 
 

@@ -46,7 +46,7 @@ class Outcome:
             norms = a["norms"][fooled]
             spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"
             lines += [f"  {self.plan.norm} norm of what fooled them: {spread}"]
-        return "\n".join([*lines, f"accuracy left: {100 * still:.2f} %", *_told(self.diagnostic)])
+        return "\n".join([*lines, f"accuracy left: {100 * still:.2f} %", *_told(self.diagnostic, self.crafted_on)])
 
 
 def merged(notes: Sequence[Diagnostic | None], sizes: Sequence[int], right: Sequence[int]) -> Diagnostic | None:
@@ -68,12 +68,13 @@ def merged(notes: Sequence[Diagnostic | None], sizes: Sequence[int], right: Sequ
     )
 
 
-def _told(d: Diagnostic | None) -> list[str]:
+def _told(d: Diagnostic | None, crafted_on: str | None) -> list[str]:
     """The diagnostic in words."""
     if d is None:
         return []
+    whose = f" of {crafted_on}" if crafted_on else ""
     zero = f"gradient exactly 0 for {100 * d.zero_gradients:.2f} % of the images classified correctly"
-    lines = [f"diagnostic: {zero}; the cross-entropy changes by {d.loss_change:+.4g} on average"]
+    lines = [f"diagnostic{whose}: {zero}; the cross-entropy changes by {d.loss_change:+.4g} on average"]
     lines += [f"  {probe} fools {100 * share:.2f} %" for probe, share in d.probes.items()]
     return [*lines, *(f"  warning: {sentence}" for sentence in d.warnings)]
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic
 from tinygrad2.robust.attacks.registry import find_attack
+from tinygrad2.robust.attacks.transfer import same_network
 
 Array = np.ndarray[Any, Any]
 RECORD = "attack.json"
@@ -62,11 +63,17 @@ def attack(
     figures.require()
     figures.one_of_each({"": net.eval()}, dataset)  # raises now if none will be there to show
     name, crafted_on = source or (None, net)
+    if name is not None and same_network(net, crafted_on):
+        raise ValueError(f"{name} is the network itself: that is a white-box attack, not transfer; leave out --from")
     victim, x, shift = _in_pixels(crafted_on.eval(), dataset, plan.options.get("box"))
-    size = len(x) if find_attack(plan.attack).whole else plan.batch_size
+    whole = find_attack(plan.attack).whole
+    size = len(x) if whole else plan.batch_size
     slices = [slice(i, i + size) for i in range(0, len(x), size)]
     record = _record(plan, crafted_on, net, dataset)
-    with _opened(Path(out), record, resume) as folder, stop_requests() as stop:
+    stopping: AbstractContextManager[list[int]] = (
+        nullcontext([]) if whole else stop_requests()
+    )  # without batches, a stop is one at once
+    with _opened(Path(out), record, resume) as folder, stopping as stop:
         parts = [folder / f"part-{i:05}.npz" for i in range(len(slices))]
         left = [i for i, part in enumerate(parts) if not part.exists()]
         for i in Track(left, len(slices), plan.attack, len(slices) - len(left)):
@@ -86,6 +93,8 @@ def _run(plan: Plan, i: int, net: Layer, x: Array, labels: Array) -> AttackResul
     known, options = find_attack(plan.attack), dict(plan.options)
     if "rng" in known.options:
         options["rng"] = np.random.default_rng([plan.seed, i])
+    if "progress" in known.options:
+        options["progress"] = lambda images: Track(images, len(images), f"{plan.attack}: images of a pass")
     return known.run(net, x, labels, **options)
 
 

@@ -68,7 +68,7 @@ def transfer_matrix(
         crafted = [attack(net, x[part], labels[part]).adversarial for net in nets.values()]
         for i, images in enumerate((x[part], *crafted)):
             right[i] += [_right(net, images, labels[part]) for net in nets.values()]
-    same = np.array([[_same(a, b) for b in nets.values()] for a in nets.values()])
+    same = np.array([[same_network(a, b) for b in nets.values()] for a in nets.values()])
     return TransferMatrix(tuple(nets), right[0] / len(x), right[1:] / len(x), same)
 
 
@@ -79,7 +79,7 @@ def _right(net: Layer, x: Any, labels: Array) -> int:
     return int((argmax(logits) == check_labels(labels, *logits.shape)).sum())
 
 
-def _same(a: Layer, b: Layer) -> bool:
+def same_network(a: Layer, b: Layer) -> bool:
     """Whether the two compute one function because they are built alike and hold equal parameters."""
     left, right = a.state_dict(), b.state_dict()
     equal = left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
