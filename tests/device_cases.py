@@ -352,6 +352,12 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
         lambda net, x, y: robust.jsma(net, x, y, box=(0.0, 1.0), pairs=True, softmax=True, targets=1, gamma=0.5)
     ),
     "fix_last_layer": _fixed,
+    "diagnose": lambda net, x, labels: [
+        (name, np.array(share))
+        for name, share in robust.diagnose(
+            net, x, labels, robust.fgsm(net, x, labels, 0.1), 0.1, other=_small_net().to(_device(net))
+        ).probes.items()
+    ],
     "fgsm": _attacked(lambda net, x, labels: robust.fgsm(net, x, labels, 0.1, box=(0.0, 1.0))),
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
     "sign_direction": lambda net, x, labels: [("g", robust.sign_direction(net, Tensor(x).to(_device(net)), labels))],
@@ -366,7 +372,9 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     ],
     "pgd": _attacked(lambda net, x, labels: robust.pgd(net, x, labels, 0.5, p=2, steps=3, restarts=2, rng=1)),
     "predict": lambda net, x, labels: [("classes", robust.predict(net, x))],
+    "random_noise": _attacked(lambda net, x, labels: robust.random_noise(net, x, labels, 0.1, rng=1, box=(0.0, 1.0))),
     "rho": lambda net, x, labels: [("rho", robust.rho(net, x)), ("rho, l1", robust.rho(net, x, p=1, max_iter=50))],
+    "square": _attacked(lambda net, x, labels: robust.square(net, x, labels, 0.1, steps=20, rng=1, box=(0.0, 1.0))),
     "table_row": lambda net, x, labels: [
         ("row", np.array([*(row := robust.table_row(robust.FGS(net, x, labels), 0.1))[:2], *row.fgs.values()]))
     ],

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import SEEDS
-from test_robust import affine, curved, mixed_labels
+from test_robust import affine, convnet, curved, images, mixed_labels
 
 from tinygrad2 import nn, robust
 from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.robust.attacks import probes as probes_module
 from tinygrad2.robust.attacks.best import Best
+from tinygrad2.robust.attacks.diagnostic import stronger
 from tinygrad2.robust.attacks.pgd import uniform
 from tinygrad2.robust.attacks.registry import find_attack
 
@@ -152,10 +154,10 @@ def test_the_best_step_is_at_least_as_good_as_the_last_and_more_steps_or_restart
         (run(robust.pgd, steps=10), run(robust.pgd, steps=10, restarts=3)),
         (robust.fgsm(net, x, y, 0.1, box=UNIT), run(robust.bim)),
     ]
-    for weaker, stronger in weaker_stronger:
-        a, b = rank(net, weaker, y), rank(net, stronger, y)
+    for weaker, better in weaker_stronger:
+        a, b = rank(net, weaker, y), rank(net, better, y)
         assert all(fooled >= before or value >= old - 1e-9 for (before, old), (fooled, value) in zip(a, b, strict=True))
-        assert stronger.success.sum() >= weaker.success.sum()
+        assert better.success.sum() >= weaker.success.sum()
         assert a != b  # else this net shows nothing
     restarts = run(robust.pgd, steps=10, restarts=3)
     assert len(set(restarts.iterations.tolist())) > 1  # the best step is not always the last
@@ -267,6 +269,135 @@ def test_more_searches_for_the_constant_never_harm() -> None:
     assert (size(many) <= size(few)).all() and (size(many) < size(few)).any()
 
 
+# --- Probes
+
+
+def test_random_noise_moves_every_pixel_by_epsilon_and_keeps_the_best_sample() -> None:
+    net, x = curved(23), images(24, 30, (6,))
+    y = robust.predict(net, x)
+    found = robust.random_noise(net, x, y, 0.3, samples=20, rng=1)
+    np.testing.assert_allclose(np.abs(points(found) - x), 0.3, 1e-12)
+    rng = np.random.default_rng(1)
+    leads = np.array([margins(net, x + 0.3 * rng.choice([-1.0, 1.0], x.shape), y) for _ in range(20)])
+    np.testing.assert_array_equal(found.success, (leads > 0).any(0))
+    np.testing.assert_array_equal(found.iterations, leads.argmax(0) + 1)
+    assert 0 < found.success.sum() < 30
+
+
+def bright(seed: int = 0) -> tuple[nn.Sequential, Array, Array]:
+    """A conv net, images in [0, 1] and what it says of them."""
+    net, x = convnet(seed), np.random.default_rng(seed).random((20, 1, 6, 6))
+    return net, x, robust.predict(net, x)
+
+
+def test_squares_are_kept_only_where_they_raise_the_margin() -> None:
+    net, x, y = bright()
+    runs = [robust.square(net, x, y, 0.1, steps=n, rng=1, box=UNIT) for n in (1, 10, 100)]
+    leads = [margins(net, points(run), y) for run in runs]
+    assert (leads[1] >= leads[0]).all() and (leads[2] > leads[0]).any()
+    for run in runs:
+        assert points(run).min() >= 0 and points(run).max() <= 1 and run.norms.max() <= 0.1 + 1e-12
+        np.testing.assert_array_equal(run.success, robust.predict(net, points(run)) != y)
+    stopped = runs[2].success
+    assert stopped.any() and (runs[2].iterations[stopped] < 100).any() and (runs[2].iterations[~stopped] == 100).all()
+
+
+def test_squares_start_as_vertical_stripes_and_a_flat_image_is_one_row() -> None:
+    net, x, y = bright()
+    stripes = np.sign(points(robust.square(net, x, y, 0.1, steps=1)) - x)
+    assert (stripes == stripes[:, :, :1]).all() and {-1.0, 1.0} == set(stripes.ravel())
+    flat, points_ = curved(25), images(26, 20, (6,))
+    y = robust.predict(flat, points_)
+    assert (
+        robust.square(flat, points_, y, 0.4, steps=200).success.sum()
+        >= robust.fgsm(flat, points_, y, 0.2).success.sum()
+    )
+
+
+@settings(max_examples=50)
+@given(SEEDS, st.integers(1, 9), st.integers(1, 9), st.floats(0.001, 1))
+def test_a_window_covers_its_share_of_the_image_as_one_rectangle(seed: int, h: int, w: int, share: float) -> None:
+    windows = probes_module._windows(np.random.default_rng(seed), 4, h, w, share)[:, 0]
+    for inside in windows:
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        assert inside.sum() == len(rows) * len(columns) == windows[0].sum() > 0
+        assert (np.diff(rows) == 1).all() and (np.diff(columns) == 1).all()
+        assert abs(inside.sum() - share * h * w) <= max(h, w) / 2 + 1
+
+
+def test_the_squares_shrink() -> None:
+    areas = [probes_module.area(t) for t in np.linspace(0, 1, 101)]
+    assert areas[0] == 0.8 and (np.diff(areas) <= 0).all() and areas[-1] == 0.8 / 2**9
+
+
+# --- Is it robust, or is its gradient masked?
+
+
+def masked_and_honest() -> tuple[nn.Sequential, nn.Sequential, Array, Array]:
+    """A float32 net whose logits are a thousand times those of another: the same classes everywhere, p_t = 1."""
+    honest, masked = curved(27, dtype=np.float32), curved(27, dtype=np.float32)
+    for name in ("weight", "bias"):
+        p = getattr(masked["fc2"], name)
+        p.data = p.data * np.float32(1000)
+    x = pixels(28, 60, dtype=np.float32)
+    return masked, honest, x, robust.predict(honest, x)
+
+
+def test_a_masked_net_looks_robust_and_is_found_out() -> None:
+    masked, honest, x, y = masked_and_honest()
+    other = curved(29, dtype=np.float32)
+    usual = robust.bim(masked, x, y, 0.2, box=UNIT, saturating=True)
+    shown = robust.bim(honest, x, y, 0.2, box=UNIT)
+    assert usual.success.mean() < 0.2 < 0.8 * shown.success.mean()  # though they are the same classifier
+    verdict = robust.diagnose(masked, x, y, usual, 0.2, box=UNIT, other=other)
+    assert verdict.zero_gradients > 0.8
+    assert verdict.probes.keys() == {"random_noise", "fgsm", "bim", "square", "transfer"}
+    text = "\n".join(verdict.warnings)
+    for sign in ("gradient is exactly zero", "random noise fools more", "one step .* fools more", "random search"):
+        assert re.search(sign, text), sign
+
+
+def test_an_honest_net_gets_no_warning() -> None:
+    _, honest, x, y = masked_and_honest()
+    for result in (
+        robust.bim(honest, x, y, 0.2, box=UNIT),
+        robust.pgd(honest, x, y, 0.2, box=UNIT),
+        robust.fgsm(honest, x, y, 0.2, box=UNIT),
+        robust.cw_linf(honest, x, y, 0.2, box=UNIT),
+    ):
+        verdict = robust.diagnose(honest, x, y, result, 0.2, box=UNIT, other=curved(29, dtype=np.float32))
+        assert verdict.warnings == () and verdict.zero_gradients == 0.0 and verdict.loss_change > 0
+        assert result.diagnostic is not None and result.diagnostic.loss_change == verdict.loss_change
+
+
+def test_a_margin_attack_without_its_gradient_is_told_that_bim_is_stronger() -> None:
+    masked, _, x, y = masked_and_honest()
+    weak = robust.cw_linf(masked, x, y, 0.2, kappa=0.0, steps=2, step_size=0.01, box=UNIT)
+    text = "\n".join(robust.diagnose(masked, x, y, weak, 0.2, box=UNIT).warnings)
+    assert "BIM's ten steps" in text and "reach 0.02 of epsilon 0.2" in text
+
+
+def test_images_made_on_another_net_that_fool_more_are_a_warning() -> None:
+    masked, honest, x, y = masked_and_honest()
+    usual = robust.bim(masked, x, y, 0.2, box=UNIT, saturating=True)
+    text = "\n".join(robust.diagnose(masked, x, y, usual, 0.2, box=UNIT, other=honest).warnings)
+    assert "made on another net fool more" in text
+
+
+def test_probes_have_the_size_of_the_attack_or_are_refused() -> None:
+    _, honest, x, y = masked_and_honest()
+    with pytest.raises(ValueError, match=r"moved a pixel by 0.3, the probes only by epsilon = 0.2"):
+        robust.diagnose(honest, x, y, robust.fgsm(honest, x, y, 0.3), 0.2)
+
+
+def test_stronger_is_a_sign_test() -> None:
+    of = lambda *counts: [
+        np.repeat(flags, counts) for flags in ([True, False, True, False], [False, True, True, False])
+    ]
+    assert stronger(*of(5, 0, 9, 9)) and not stronger(*of(4, 0, 9, 9))  # 1/32 and 1/16
+    assert stronger(*of(15, 5, 0, 0)) and not stronger(*of(14, 6, 0, 0)) and not stronger(*of(0, 0, 3, 3))
+
+
 # --- What holds for all of them
 
 Attacked = Callable[..., robust.AttackResult]
@@ -279,6 +410,8 @@ ALL: dict[str, Attacked] = {
         net, x, y, steps=20, step_size=np.float64(0.1), searches=2, constant=np.float64(1), box=UNIT
     ),
     "cw_linf": lambda net, x, y: robust.cw_linf(net, x, y, np.float64(0.1), steps=3, box=UNIT),
+    "random_noise": lambda net, x, y: robust.random_noise(net, x, y, np.float64(0.1), box=UNIT),
+    "square": lambda net, x, y: robust.square(net, x, y, np.float64(0.1), steps=20, box=UNIT),
 }
 each_attack = pytest.mark.parametrize("name", ALL)
 
@@ -318,7 +451,7 @@ def test_the_net_is_attacked_in_the_mode_that_it_is_in_and_stays_in_it(name: str
     assert (points(found) != points(other)).any()
 
 
-@pytest.mark.parametrize("name", sorted(ALL.keys() - {"pgd"}))  # whose random starts are drawn for the batch
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"pgd", "random_noise", "square"}))  # which draw for a batch
 def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
     net, x = curved(12), pixels(13, 8)
     y = mixed_labels(net, x)
@@ -338,7 +471,7 @@ def test_the_loss_change_is_that_of_the_mean_cross_entropy(name: str) -> None:
     y = mixed_labels(net, x)
     found = ALL[name](net, x, y)
     change = (softmax_loss(net, points(found), y) - softmax_loss(net, x, y)).mean()
-    assert found.diagnostic is not None and change > 0
+    assert found.diagnostic is not None and (change > 0 or name == "random_noise")
     np.testing.assert_allclose(found.diagnostic.loss_change, change, 1e-9)
 
 
@@ -381,6 +514,8 @@ ERRORS: list[tuple[type[Exception], str, Attacked]] = [
     (ValueError, "searches .* at least 1, got 0", lambda net, x, y: robust.cw_l2(net, x, y, searches=0)),
     (ValueError, "constant must be .* positive, got -1", lambda net, x, y: robust.cw_l2(net, x, y, constant=-1)),
     (ValueError, "kappa .* not negative, got -1", lambda net, x, y: robust.cw_l2(net, x, y, kappa=-1)),
+    (ValueError, "samples .* at least 1, got 0", lambda net, x, y: robust.random_noise(net, x, y, 1, samples=0)),
+    (ValueError, "steps .* at least 1, got 0", lambda net, x, y: robust.square(net, x, y, 1, steps=0)),
     (TypeError, "float32, the network float64", lambda net, x, y: robust.pgd(net, x.astype(np.float32), y, 1)),
 ]
 

@@ -17,6 +17,7 @@ from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
 from tinygrad2.robust.attacks.pgd import bim, cw_linf, pgd
+from tinygrad2.robust.attacks.probes import random_noise, square
 from tinygrad2.robust.attacks.universal import universal
 
 
@@ -46,6 +47,8 @@ ATTACKS = {
     "fgsm": Attack(fgsm, "l∞"),
     "jsma": Attack(jsma, "l0"),
     "pgd": Attack(pgd, "l∞"),
+    "random_noise": Attack(random_noise, "l∞"),
+    "square": Attack(square, "l∞"),
     "universal": Attack(universal, "l∞", whole=True),
 }
 
