@@ -22,6 +22,7 @@ from numba import prange
 
 from tinygrad2.kernels import workers
 from tinygrad2.kernels.geometry import Geometry
+from tinygrad2.kernels.memory import empty
 
 NDArray: TypeAlias = np.ndarray[Any, Any]
 
@@ -71,13 +72,26 @@ def _reach(offset, stride, size, count):  # type: ignore[no-untyped-def]
 # vectorise. `geo` is the tuple made by `_numbers`.
 
 
+@numba.njit(inline="always")
+def _challenge(source, s, step, best, target, t, place, first, last):  # type: ignore[no-untyped-def]
+    """One kernel entry against the best so far, for the windows first <= z < last of a row: vectors, no branches."""
+    for z in range(first, last):
+        value, old, winner = source[np.uintp(s + z * step)], best[np.uintp(z)], target[np.uintp(t + z)]
+        wins = np.int32((winner < 0) | ((not (value <= old)) & (old == old)))
+        target[np.uintp(t + z)] = winner + (np.int32(place + z * step) - winner) * wins
+        best[np.uintp(z)] = value if wins != 0 else old
+
+
 @_compiled
 def _argmax(x, idx, geo):  # type: ignore[no-untyped-def]
-    """x: (M, H*W) -> idx: (M, OH*OW). A whole row of windows looks at one kernel entry at a time, without branches."""
+    """x: (M, H*W) -> idx: (M, OH*OW). A whole row of windows looks at one kernel entry at a time."""
     kh, kw, sh, sw, top, left, dh, dw, height, width, oh, ow = geo
     source, target = x.reshape(-1), idx.reshape(-1)
+    begin, end = np.empty(kw, np.intp), np.empty(kw, np.intp)
+    for j in range(kw):
+        begin[j], end[j] = _reach(j * dw - left, sw, width, ow)
     for m in prange(x.shape[0]):
-        best = np.empty(ow, x.dtype)
+        best = np.zeros(ow, x.dtype)
         for y in range(oh):
             t = (m * oh + y) * ow
             for z in range(ow):
@@ -85,14 +99,12 @@ def _argmax(x, idx, geo):  # type: ignore[no-untyped-def]
             for i in range(kh):
                 row = y * sh - top + i * dh
                 for j in range(kw if 0 <= row < height else 0):
-                    first, last = _reach(j * dw - left, sw, width, ow)
                     place = row * width + j * dw - left
-                    for z in range(first, last):
-                        value = source[np.uintp(m * height * width + place + z * sw)]
-                        old, winner = best[np.uintp(z)], target[np.uintp(t + z)]
-                        wins = (winner < 0) | (value > old) | ((value != value) & (old == old))
-                        best[np.uintp(z)] = value if wins else old
-                        target[np.uintp(t + z)] = np.int32(place + z * sw) if wins else winner
+                    s = m * height * width + place
+                    if sw == 2:  # the compiler makes vectors for a step that it knows
+                        _challenge(source, s, 2, best, target, t, place, begin[j], end[j])
+                    else:
+                        _challenge(source, s, sw, best, target, t, place, begin[j], end[j])
 
 
 @_compiled
@@ -182,21 +194,21 @@ def _planes(a: NDArray) -> NDArray:
 
 def pool_argmax(x: NDArray, geo: Geometry) -> NDArray:
     """x: (N, C, H, W) -> (N, C, OH, OW) int32 positions in H*W; the first maximum wins, a NaN is a maximum."""
-    idx = np.empty((*x.shape[:2], *geo.output), np.int32)
+    idx = empty((*x.shape[:2], *geo.output), np.int32)
     _argmax(x.size, _planes(x), idx.reshape(-1, math.prod(geo.output)), _numbers(geo))
     return idx
 
 
 def pool_gather(x: NDArray, idx: NDArray) -> NDArray:
     """x: (L, M, H*W), idx: (M, P) -> (L, M, P)."""
-    y = np.empty((x.shape[0], *idx.shape), x.dtype)
+    y = empty((x.shape[0], *idx.shape), x.dtype)
     _gather(y.size, _input(x), _input(idx), y)
     return y
 
 
 def pool_scatter(g: NDArray, idx: NDArray, size: int) -> NDArray:
     """g: (L, M, P), idx: (M, P) -> (L, M, size): the adjoint of `pool_gather`."""
-    x = np.empty((*g.shape[:2], size), g.dtype)
+    x = empty((*g.shape[:2], size), g.dtype)
     _scatter(x.size, _input(g), _input(idx), x)
     return x
 
@@ -211,6 +223,6 @@ def avg_pool2d(x: NDArray, geo: Geometry) -> NDArray:
 
 def avg_unpool2d(g: NDArray, geo: Geometry) -> NDArray:
     """g: (N, C, OH, OW) -> (N, C, H, W): the adjoint of `avg_pool2d`."""
-    x = np.empty((*g.shape[:2], *geo.input), g.dtype)
+    x = empty((*g.shape[:2], *geo.input), g.dtype)
     _spread(x.size, _planes(g / math.prod(geo.kernel)), x.reshape(-1, math.prod(geo.input)), _numbers(geo))
     return x

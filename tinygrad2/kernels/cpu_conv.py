@@ -17,8 +17,9 @@ import numba
 import numpy as np
 
 from tinygrad2.kernels import workers
-from tinygrad2.kernels.cpu import NDArray
+from tinygrad2.kernels.cpu import NDArray, product
 from tinygrad2.kernels.geometry import Geometry
+from tinygrad2.kernels.memory import empty
 from tinygrad2.kernels.tiles import (
     ROWS,
     VECTOR_BYTES,
@@ -253,6 +254,15 @@ def _filters(x, g, at, w, tap, lane, sizes, together, begin, end):  # type: igno
         w[group * size : (group + 1) * size] = sums[:size]
 
 
+def _is_product(geo: Geometry, at: NDArray | None) -> bool:
+    """True if the window is the whole image, seen once: then convolution is the product of two matrices."""
+    return at is None and geo.groups == 1 and geo.kernel == geo.input and geo.padded == geo.input
+
+
+def _matrix(a: NDArray) -> NDArray:
+    return a.reshape(a.shape[0], math.prod(a.shape[1:]))
+
+
 def flat(a: NDArray) -> NDArray:
     """`a` as a flat, contiguous, read-only array."""
     return read_only(np.ascontiguousarray(a).reshape(a.size))
@@ -281,8 +291,10 @@ def each(images: int, work_per_image: int, work: Callable[[int, int], None]) -> 
 
 def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
     """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or (N, O, PH, PW) of the entries at."""
+    if _is_product(geo, at):
+        return product(_matrix(x), _matrix(w).T).reshape(x.shape[0], w.shape[0], 1, 1)
     (sizes, tap, lane), at, plane = _problem(geo, x.shape[1], w.shape[0], at, x.dtype)
-    y = np.empty((x.shape[0], w.shape[0], *plane), x.dtype)
+    y = empty((x.shape[0], w.shape[0], *plane), x.dtype)
     x, w, to = flat(x), flat(w), y.reshape(y.size)
 
     def work(begin: int, end: int) -> None:
@@ -294,9 +306,11 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> 
 
 def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
     """g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW); w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
+    if _is_product(geo, at):
+        return product(_matrix(g), _matrix(w)).reshape(g.shape[0], *w.shape[1:])
     channels = w.shape[1] * geo.groups
     (sizes, tap, lane), at, _ = _problem(geo, channels, w.shape[0], at, g.dtype)
-    x = np.empty((g.shape[0], channels, *geo.input), g.dtype)
+    x = empty((g.shape[0], channels, *geo.input), g.dtype)
     w = flat(w.reshape(geo.groups, sizes.outputs, sizes.taps).swapaxes(1, 2))
     g, to = flat(g), x.reshape(x.size)
 
@@ -309,6 +323,8 @@ def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = Non
 
 def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
     """x: (N, C, H, W), g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
+    if _is_product(geo, at):
+        return product(_matrix(g).T, _matrix(x)).reshape(g.shape[1], *x.shape[1:])
     images, shape = len(x), (g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
     (sizes, tap, lane), at, _ = _problem(geo, x.shape[1], g.shape[1], at, x.dtype)
     together = max(1, SUMMED_BYTES // (x.itemsize * (sizes.area + sizes.outputs * lane.size)))

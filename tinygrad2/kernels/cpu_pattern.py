@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad2.kernels.cpu import NDArray, _input, _numbers
 from tinygrad2.kernels.cpu_conv import each
 from tinygrad2.kernels.geometry import Geometry
+from tinygrad2.kernels.memory import empty
 from tinygrad2.kernels.tiles import (
     MANY,
     RUN,
@@ -248,7 +249,7 @@ class _Problem:
 
 def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
     """x: (K*N, C, H, W), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K*N, O, PH, PW)."""
-    y, p = np.empty((len(x), *at.shape[1:]), x.dtype), _Problem(len(x), w.shape[1], at, geo, x.dtype)
+    y, p = empty((len(x), *at.shape[1:]), x.dtype), _Problem(len(x), w.shape[1], at, geo, x.dtype)
     x, w, to = _flat(x), p.windows(w), y.reshape(-1)
     p.each(lambda begin, end: _forward(x, w, p.at, to, p.sizes, p.geo, begin, end))
     return y
@@ -256,7 +257,7 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
 
 def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray) -> NDArray:
     """g: (K*N, O, PH, PW), w: (O, C/groups, kh, kw), at: (N, O, PH, PW) -> (K*N, C, H, W)."""
-    x = np.empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
+    x = empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
     p = _Problem(len(g), w.shape[1], at, geo, g.dtype)
     g, w, to = _flat(g), p.windows(w), x.reshape(-1)
     p.each(lambda begin, end: _backward(g, w, p.at, to, p.sizes, p.geo, begin, end))

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad2.kernels.cpu import FASTMATH, NDArray, _input, compile_cached
+from tinygrad2.kernels.memory import empty
 
 _alone = partial(compile_cached, nogil=True, error_model="numpy", fastmath=FASTMATH)
 
@@ -25,7 +26,7 @@ def _select(g, m, y):  # type: ignore[no-untyped-def]
 
 def masked(g: NDArray, m: NDArray) -> NDArray:
     """g: (..., *m.shape) where m, 0 elsewhere."""
-    y = np.empty(g.shape, g.dtype)
+    y = empty(g.shape, g.dtype)
     if y.size:
         _select(_input(g, y.size // m.size, m.size), _input(m, m.size), y.reshape(-1, m.size))
     return y
