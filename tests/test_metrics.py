@@ -94,17 +94,17 @@ def test_rho_divides_by_the_norm_that_deepfool_was_asked_for(p: float) -> None:
 def test_the_bound_is_below_the_first_order_distance_of_every_net(seed: int) -> None:
     net, x, _ = problem(seed, 10)
     found = robust.margin_bound(net, x, batch_size=3)
-    assert (found.bound <= found.linearized * (1 + 1e-12)).all()
+    assert (found.bound <= found.linearized * (1 + 1e-9)).all()
     for i in range(10):  # equations 16 and 17 in loops
         j = net.trace(x[i : i + 1]).jacobian().numpy().reshape(4, -1)
         z = net(x[i : i + 1]).numpy()[0]
         top = int(z.argmax())
         margins = {k: abs(z[top] - z[k]) for k in range(4) if k != top}
-        np.testing.assert_allclose(found.margin[i], min(margins.values()), 1e-12)
+        np.testing.assert_allclose(found.margin[i], min(margins.values()), 1e-12, 1e-12)
         np.testing.assert_allclose(found.frobenius[i], np.sqrt((j**2).sum()), 1e-12)
         nearest = min(m / np.linalg.norm(j[top] - j[k]) for k, m in margins.items())
-        np.testing.assert_allclose(found.linearized[i], nearest, 1e-10)
-        np.testing.assert_allclose(found.bound[i], min(margins.values()) / np.sqrt(2 * (j**2).sum()), 1e-10)
+        np.testing.assert_allclose(found.linearized[i], nearest, 1e-10, 1e-12)
+        np.testing.assert_allclose(found.bound[i], min(margins.values()) / np.sqrt(2 * (j**2).sum()), 1e-10, 1e-12)
         np.testing.assert_allclose(found.margin_to_jacobian[i], found.bound[i] * np.sqrt(2), 1e-12)
 
 

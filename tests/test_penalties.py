@@ -366,6 +366,21 @@ def test_confident_float32_logits_still_have_an_input_gradient() -> None:
     np.testing.assert_allclose(value.item(), expected, 1e-5)
 
 
+@given(problem=problems(), seed=SEEDS)
+@settings(max_examples=5, deadline=None)
+def test_spectral_norm_is_differentiated_with_constant_vectors_however_few_the_iterations(
+    problem: tuple[nn.Sequential, Array], seed: int
+) -> None:
+    net, x = problem
+    j = rows(net, x)
+    assume(np.linalg.norm(j, axis=(1, 2)).min() > 1e-6)
+    unit = lambda a: a / np.linalg.norm(a, axis=1, keepdims=True)
+    v = unit(np.einsum("nk,nkd->nd", np.random.default_rng(seed).standard_normal((N, K)), j))
+    u = unit(np.einsum("nd,nkd->nk", v, j))
+    value = robust.spectral_norm(net.trace(x), iterations=1, rng=seed)
+    assert_gradients(value, lambda: np.einsum("nk,nkd,nd->", u, rows(net, x), v) / N, net, seed)
+
+
 # --- Random projections, and the fixed last layer --------------------------------------------------------------------
 
 
