@@ -18,6 +18,7 @@ from tinygrad2.experiments.settings import Config
 from tinygrad2.kernels import why_no_gpu
 from tinygrad2.nn import Layer
 from tinygrad2.nn.models import MODELS
+from tinygrad2.robust.defenses.masked import parameters_of
 
 
 def unit(dataset: Dataset) -> Dataset:
@@ -37,9 +38,8 @@ def load_data(config: Config) -> Dataset:
     options = {} if d.upsample is None else {"upsample": d.upsample}
     dataset = PIXELS[d.pixels](data.load(d.name, **options).subset(d.n_train, d.n_test))
     if d.n_validation >= len(dataset.x_train):
-        raise ValueError(
-            f"data.n_validation: expected less than the {len(dataset.x_train):,} images, got {d.n_validation}"
-        )
+        n = len(dataset.x_train)
+        raise ValueError(f"data.n_validation: expected fewer than the {n:,} training images, got {d.n_validation}")
     return dataset
 
 
@@ -60,6 +60,7 @@ def build_net(config: Config, dataset: Dataset) -> Layer:
     if config.run.device == "cuda" and (reason := why_no_gpu()):
         raise ValueError(f"run.device: no GPU can be used: {reason}")
     net = nn.models.build(m.name, rng=config.run.seed, **options).to(config.run.device)
+    parameters_of(net, config.defense.layers or ())
     try:
         with no_grad():
             net.eval()(Tensor(dataset.x_test[:1]).to(config.run.device))

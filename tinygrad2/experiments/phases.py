@@ -43,7 +43,9 @@ def phases(config: Config, box: Box) -> list[Phase]:
     trained = config.reference.weights is None
     reference = config.reference if trained else replace(config.reference, epochs=0)
     rng = np.random.default_rng(config.run.seed)
-    common = {"objective": objective(config.defense, config.penalty, rng), "rng": rng}
+    if config.defense.layers and config.penalty.name == "none" and config.defense.name != "deep-defense":
+        raise ValueError("defense.layers: there is no penalty whose gradient could be kept to them; leave it out")
+    common = {"objective": objective(config.defense, config.penalty, rng, config.defense.layers), "rng": rng}
     found = [
         Phase("reference", "reference", reference, Defense(objective(reference, Penalty(), rng))),
         Phase(label(config), "defense", config.defense, BUILDERS[config.defense.name](config, common, box)),
@@ -58,15 +60,15 @@ def phases(config: Config, box: Box) -> list[Phase]:
     return found
 
 
-def objective(fit: Fit, penalty: Penalty, rng: np.random.Generator) -> Objective:
+def objective(fit: Fit, penalty: Penalty, rng: np.random.Generator, layers: tuple[str, ...] | None = None) -> Objective:
     """The cross-entropy with the phase's labels, and the penalty. rng: for penalties that draw random numbers."""
-    smoothed: dict[str, Any] = {"label_smoothing": fit.label_smoothing, "smoothing_over": fit.smoothing_over}
+    common: dict[str, Any] = {"label_smoothing": fit.label_smoothing, "smoothing_over": fit.smoothing_over}
     if penalty.name == "none":
-        return Objective(**smoothed, reduction=penalty.fit)
+        return Objective(**common, reduction=penalty.fit)
     function = PENALTIES[penalty.name]
     options = chosen(penalty, PENALTY_OPTIONS, function.options, "penalty", penalty.name)
     options |= {"rng": rng} if "rng" in function.options else {}
-    return Objective(partial(function, **options), penalty.lam, penalty.fit, **smoothed)
+    return Objective(partial(function, **options), penalty.lam, penalty.fit, layers=layers, **common)
 
 
 def chosen(section: Any, names: Iterable[str], accepted: Container[str], key: str, name: str) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _deep_defense(config: Config, common: dict[str, Any], box: Box) -> Defense:
     if config.penalty.name != "none":
         raise ValueError("penalty.name: deep-defense has an objective of its own; leave the penalty out")
     d = config.defense
-    return DeepDefense(lam=d.lam, c=d.c, d=d.d, mode=d.mode, max_iter=d.max_iter)
+    return DeepDefense(d.layers, lam=d.lam, c=d.c, d=d.d, mode=d.mode, max_iter=d.max_iter)
 
 
 def _adversarial(config: Config, common: dict[str, Any], box: Box) -> Defense:

@@ -92,9 +92,13 @@ class Reference(Fit):
 
 @dataclass(frozen=True)
 class Defense(Fit):
-    """Training with a defense, from the reference on. lam, c, d, mode, max_iter: of Deep Defense, equations 3 and 6."""
+    """Training with a defense, from the reference on. lam, c, d, mode, max_iter: of Deep Defense, equations 3 and 6.
+
+    layers: the only ones that the gradient of the penalty, or of Deep Defense's regulariser, reaches
+    """
 
     name: str = "deep-defense"
+    layers: tuple[str, ...] | None = None
     lam: float = 15.0
     c: float = 25.0
     d: float = 5.0

@@ -61,20 +61,22 @@ def train(config: Config, out: str | os.PathLike[str], resume: bool = False) -> 
     folder = Folder(out)
     folder.check(config, resume)
     dataset = load_data(config)
-    net = build_net(config, dataset)
+    net, planned = build_net(config, dataset), phases(config, dataset.box)
     if config.reference.weights is not None and folder.load_state() is None:
         load_weights(net, config.reference.weights)
     quiet = np.errstate(over="ignore", invalid="ignore")  # the loop looks for what is not finite itself, and says where
     with folder.opened(config, resume), stop_requests() as stop, quiet:
-        return _Training(config, folder, dataset, net, stop).run()
+        return _Training(config, folder, dataset, net, planned, stop).run()
 
 
 class _Training:
     """One process's share of a run."""
 
-    def __init__(self, config: Config, folder: Folder, dataset: Dataset, net: Layer, stop: list[int]) -> None:
-        self.config, self.folder, self.dataset, self.net, self.stop = config, folder, dataset, net, stop
-        self.phases = phases(config, dataset.box)
+    def __init__(
+        self, config: Config, folder: Folder, dataset: Dataset, net: Layer, planned: list[Phase], stop: list[int]
+    ) -> None:
+        self.config, self.folder, self.dataset, self.net = config, folder, dataset, net
+        self.phases, self.stop = planned, stop
         self.n_train = len(dataset.x_train) - config.data.n_validation
         self.state = State(0, 0, 0, {}, 0, {})
         self.since = time.monotonic()

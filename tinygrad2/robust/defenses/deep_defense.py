@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust.attack import Flags, accept, argmax, sizes
 from tinygrad2.robust.attacks.deepfool import walk
-from tinygrad2.robust.defenses.defense import Array, Defense, Losses
+from tinygrad2.robust.defenses.defense import Array, Defense, Losses, total
 
 
 class DeepDefenseLoss(NamedTuple):
@@ -58,11 +59,12 @@ class DeepDefense(Defense):
 
     training = False  # batch normalisation is frozen, and dropout off
 
-    def __init__(self, rng: int | np.random.Generator = 0, **options: Any) -> None:
-        """options: those of `deep_defense`."""
-        super().__init__(rng=rng)
-        self.options = options
+    def __init__(self, layers: Collection[str] | None = None, **options: Any) -> None:
+        """layers: those that the regulariser's gradient reaches (figure 4), all if None; options of `deep_defense`."""
+        super().__init__()
+        self.layers, self.options = layers, options
 
     def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
         found = deep_defense(net, x, labels, **self.options)
-        return {"loss": found.total, "cross_entropy": found.cross_entropy, "regularizer": found.regularizer}
+        fit, regularizer = found.cross_entropy, found.regularizer
+        return {"loss": total(net, fit, regularizer, self.layers), "cross_entropy": fit, "regularizer": regularizer}

@@ -6,7 +6,7 @@ with a penalty is the one with the other inside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer, Trace
 from tinygrad2.ops import cross_entropy
+from tinygrad2.robust.defenses.masked import masked
 
 Array = np.ndarray[Any, Any]
 Losses = dict[str, Tensor]  # "loss" is minimised; its parts are logged
@@ -27,6 +28,7 @@ class Objective:
     """CE + lam · penalty(trace, labels), on clean and perturbed images alike.
 
     reduction: "mean" or "sum" of the cross-entropies over the batch; "sum" is "mean" with lam divided by the batch size
+    layers: those that the penalty's gradient reaches; all if None
     label_smoothing: s; over "all" classes: targets (1-s)·onehot + s/K; over the "others": 1-s, and s/(K-1) for each
     """
 
@@ -35,13 +37,14 @@ class Objective:
     reduction: str = "mean"
     label_smoothing: float = 0.0
     smoothing_over: str = "all"
+    layers: Collection[str] | None = None
 
     def __call__(self, net: Layer, x: Tensor, labels: Any) -> Losses:
         if self.penalty is None:
             return {"loss": self.fit(net(x), labels)}
         trace = net.trace(x)
         fit, regularizer = self.fit(trace.output, labels), self.penalty(trace, labels) * self.lam
-        return {"loss": fit + regularizer, "cross_entropy": fit, "regularizer": regularizer}
+        return {"loss": total(net, fit, regularizer, self.layers), "cross_entropy": fit, "regularizer": regularizer}
 
     def fit(self, logits: Tensor, labels: Any) -> Tensor:
         """The cross-entropy against the smoothed labels. logits: (N, K)."""
@@ -50,6 +53,11 @@ class Objective:
             k / (k - 1) if self.smoothing_over == "others" else 1
         )  # 1 - s + s/K is then 1 minus the s that was asked for
         return cross_entropy(logits, labels, label_smoothing=s, reduction=self.reduction)
+
+
+def total(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str] | None) -> Tensor:
+    """fit + regularizer, whose second term trains the named layers alone where there are names."""
+    return fit + regularizer if layers is None else masked(net, fit, regularizer, layers)
 
 
 class Defense:

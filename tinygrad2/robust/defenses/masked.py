@@ -17,7 +17,7 @@ def masked(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str]
     With g = ∂regularizer/∂θ taken as a constant, ⟨g, θ⟩ has that gradient; it is added with the value 0.
     """
     loss = fit + regularizer.detach()
-    chosen = _parameters(net, layers)
+    chosen = parameters_of(net, layers)
     for p, g in zip(chosen, autograd.grad(regularizer, chosen, allow_unused=True), strict=True):
         if g is not None:
             inner = sum(g.detach() * p)
@@ -25,7 +25,7 @@ def masked(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str]
     return loss
 
 
-def _parameters(net: Layer, layers: Collection[str]) -> list[Tensor]:
+def parameters_of(net: Layer, layers: Collection[str]) -> list[Tensor]:
     """The parameters inside the named layers. Raises ValueError for a name that has none."""
     if isinstance(layers, str):
         raise TypeError(f"layers: expected a collection of names, got the string {layers!r}; write [{layers!r}]")
