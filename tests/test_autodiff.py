@@ -486,7 +486,7 @@ def test_a_training_loop_does_not_grow_without_the_collector() -> None:
         w = leaf(W)
         tracemalloc.start()
         try:
-            for _ in range(100):  # free lists fill
+            for _ in range(500):  # free lists fill, to 2,000 tuples of each size
                 step(w)
             before = tracemalloc.get_traced_memory()[0]
             for _ in range(1000):

@@ -36,13 +36,14 @@ _by_id = attrgetter("id")
 
 def reachable(roots: Sequence[Node], edges: str = "parents") -> list[Node]:
     """All nodes that the roots were computed from, latest first; iterative, so that depth has no limit."""
-    seen: set[Node] = set()
-    stack = list(roots)
+    neighbours = attrgetter(edges)
+    seen = set(roots)
+    stack = list(seen)
     while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            stack.extend([p for p in getattr(node, edges) if p is not None])
+        for node in neighbours(stack.pop()):
+            if node is not None and node not in seen:
+                seen.add(node)
+                stack.append(node)
     return sorted(seen, key=_by_id, reverse=True)
 
 
@@ -146,9 +147,10 @@ def _on_a_path(order: Sequence[Node], targets: set[Node]) -> set[Node]:
 def _accumulate(pending: dict[Node, Tensor], node: Node, c: Tensor, source: str) -> None:
     if type(c) is not Tensor:
         raise GradientError(f"{source}: a rule must return a Tensor (built from primitives), got {type(c).__name__}")
-    if c.array.shape != node.shape:
+    array = c.array
+    if array.shape != node.shape:
         c = algebra.unbroadcast(c, node.shape)
-    if c.array.dtype != node.dtype:
+    if array.dtype is not node.dtype and array.dtype != node.dtype:
         raise GradientError(f"{source}: the rule returned a {c.dtype} cotangent for {node.dtype}, shape {node.shape}")
     before = pending.get(node)
     pending[node] = c if before is None else algebra.add(before, c)

@@ -6,7 +6,7 @@ Nodes hold arrays and other nodes, never a user's Tensor: there is no reference 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import _GeneratorContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,9 +63,9 @@ class Node:
         self,
         like: Array,
         op: Recorded | None = None,
-        sources: tuple[Node | None, ...] = (),
-        parents: tuple[Node | None, ...] = (),
-        arrays: tuple[Array | None, ...] = (),
+        sources: Sequence[Node | None] = (),
+        parents: Sequence[Node | None] = (),
+        arrays: Sequence[Array | None] = (),
         out: Array | None = None,
         consts: tuple[Any, ...] = (),
     ) -> None:

@@ -20,7 +20,7 @@ from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.kernels.backend import Array, device_of, to_device
 
 Rule = Callable[..., Tensor]
-Nodes = tuple[Node | None, ...]
+
 
 REGISTRY: dict[str, Primitive] = {}
 
@@ -44,7 +44,7 @@ class Primitive:
         self.name = name
         self.fn = fn
         self.rules: tuple[Rule, ...] = ()
-        self.arity = 0
+        self.arity = -1
         self._why_not = f"computed under no_grad (by {name})"
 
     def vjp(self, *rules: Rule) -> Primitive:
@@ -58,6 +58,7 @@ class Primitive:
         read = set().union(*(_positions_read(rules[i], 2 + self.arity) for i in self._floats))
         self._output_unread = 1 not in read
         self._unread = [i for i in range(self.arity) if i + 2 not in read]
+        self._nothing = (None,) * self.arity if len(self._unread) == self.arity else None  # where no input is read
         self._register()
         return self
 
@@ -68,46 +69,42 @@ class Primitive:
             raise ValueError(f"the name {self.name!r} is taken by a primitive of {other.fn.__module__}; choose another")
         REGISTRY[self.name] = self
 
-    def __call__(self, *args: Any) -> Tensor:
-        inputs, arrays, consts = self._arguments(args)
-        return self._recorded(_owned(self.fn(*arrays, *consts)), inputs, arrays, consts)
-
-    def known(self, out: Array, *args: Any) -> Tensor:
-        """The call whose result `out` is known already, for less than computing it: it is recorded all the same."""
-        return self._recorded(_owned(out), *self._arguments(args))
-
-    def _arguments(self, args: tuple[Any, ...]) -> tuple[Sequence[Tensor], list[Array], tuple[Any, ...]]:
-        """The tensors, their arrays, and the constants of one call, checked."""
-        inputs: Sequence[Any] = args[: self.arity]
+    def __call__(self, *args: Any, known: Array | None = None) -> Tensor:
+        """The result, recorded. known: the array that `fn` would give, where it is there already."""
+        arity = self.arity
+        inputs, consts = args, ()
+        if len(args) != arity:
+            if len(args) < arity or not self.rules:
+                raise self._misused(len(args))
+            inputs, consts = args[:arity], args[arity:]
+        arrays: list[Array] = []
+        sources: list[Node | None] = []
+        tracked = False
         for t in inputs:
             if type(t) is not Tensor:
-                inputs = _lift(self.name, inputs)
-                break
-        arrays = list(map(_array_of, inputs))
-        if len(arrays) != self.arity or not arrays:
-            raise self._misused(len(arrays))
-        _check(self.name, arrays, self._floats)
-        return inputs, arrays, args[self.arity :]
-
-    def _recorded(self, out: Array, inputs: Sequence[Tensor], arrays: list[Array], consts: tuple[Any, ...]) -> Tensor:
-        sources = tuple(map(_node_of, inputs))
-        if not any(sources):
+                return self(*_lift(self.name, inputs), *consts, known=known)
+            arrays.append(t.array)
+            sources.append(t.node)
+            tracked = tracked or t.node is not None
+        if not _alike(arrays):
+            _check(self.name, arrays, self._floats)
+        out = _owned(self.fn(*arrays, *consts) if known is None else known)
+        if not tracked:
             return wrap(out, None, _why(inputs))
         if not is_recording():
             return wrap(out, None, self._why_not)
-        return wrap(out, self._record(out, sources, arrays, consts))
-
-    def _record(self, out: Array, sources: Nodes, arrays: list[Array], consts: tuple[Any, ...]) -> Node:
         parents = _without(sources, self._constant) if self._constant else sources
-        kept = _without(arrays, self._unread)
-        return Node(out, self, sources, parents, kept, None if self._output_unread else out, consts)
+        kept = self._nothing or (_without(arrays, self._unread) if self._unread else arrays)
+        return wrap(out, Node(out, self, sources, parents, kept, None if self._output_unread else out, consts))
 
     def pull(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
         """Yield (parent, its cotangent) for every wanted parent of one recorded call."""
         y = None if node.out is None else wrap(node.out, node)
-        inputs = [None if a is None else wrap(a, s) for a, s in zip(node.arrays, node.sources, strict=True)]
+        inputs: Sequence[Tensor | None] = self._nothing or [
+            None if a is None else wrap(a, s) for a, s in zip(node.arrays, node.sources, strict=True)
+        ]
         for parent, rule in zip(node.parents, self.rules, strict=True):
-            if parent is not None and parent in wanted:
+            if parent in wanted:
                 yield parent, rule(g, y, *inputs, *node.consts)
 
     def _misused(self, given: int) -> Exception:
@@ -131,13 +128,13 @@ class VariadicPrimitive(Primitive):
         self._register()
         return self
 
-    def __call__(self, *args: Any) -> Tensor:
+    def __call__(self, *args: Any, known: Array | None = None) -> Tensor:
         tensors, *consts = args
         everywhere = range(len(tensors))
         inputs = _lift(self.name, tensors)
         arrays = list(map(_array_of, inputs))
         _check(self.name, arrays, everywhere)
-        out = _owned(self.fn(arrays, *consts))
+        out = _owned(self.fn(arrays, *consts) if known is None else known)
         sources = tuple(map(_node_of, inputs))
         if not any(sources):
             return wrap(out, None, _why(inputs))
@@ -172,7 +169,17 @@ def _without(items: Sequence[Any], unwanted: Sequence[int]) -> tuple[Any, ...]:
     return tuple(kept)
 
 
-def _check(name: str, arrays: list[Array], floats: Sequence[int]) -> None:
+def _alike(arrays: Sequence[Array]) -> bool:
+    """True if all are on one device and of one floating dtype, as nearly always: nothing more is to be checked."""
+    first = arrays[0]
+    module, dtype = type(first), first.dtype
+    for a in arrays:
+        if type(a) is not module or a.dtype is not dtype:
+            return False
+    return dtype.kind in "fc"
+
+
+def _check(name: str, arrays: Sequence[Array], floats: Sequence[int]) -> None:
     """One device for all arguments, and one floating dtype for the differentiable ones."""
     module = type(arrays[0])
     for a in arrays:
@@ -189,7 +196,7 @@ def _check(name: str, arrays: list[Array], floats: Sequence[int]) -> None:
             raise TypeError(_mismatch(name, i, arrays[i], first))
 
 
-def _apart(name: str, arrays: list[Array]) -> str:
+def _apart(name: str, arrays: Sequence[Array]) -> str:
     devices = ", ".join(f"argument {i} is on {device_of(a)}" for i, a in enumerate(arrays))
     return f"{name}: {devices}; move them to one device with .to(...)"
 
@@ -226,10 +233,11 @@ def _constant(name: str, i: int, value: Any, like: Array | None) -> Tensor:
 
 def _owned(out: Array) -> Array:
     """The result of a primitive, made read-only: a later write would silently corrupt derivatives."""
-    if isinstance(out, np.generic):
-        out = np.asarray(out)
     if type(out) is np.ndarray:
         out.setflags(False)  # type: ignore[call-arg]  # by position: half as long as by name
+    elif isinstance(out, np.generic):
+        out = np.asarray(out)
+        out.setflags(write=False)
     return out
 
 

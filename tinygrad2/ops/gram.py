@@ -23,7 +23,7 @@ gram = Primitive("gram", lambda w: kernels.product(w, w.T)).vjp(
 # Σ a ⊙ (a G) over the axes, kept; G is symmetric, and a G, the third argument, is known. The rule of `gram` takes only
 # the symmetric part of the cotangent of G, so each rule may use that G is symmetric.
 _quadratic = Primitive("quadratic", lambda a, gram, product, axes: (a * product).sum(axes, keepdims=True)).vjp(
-    lambda g, y, a, gram, product, axes: multiply(multiply(g, 2.0), linear.known(product, a, gram)),
+    lambda g, y, a, gram, product, axes: multiply(multiply(g, 2.0), linear(a, gram, known=product)),
     lambda g, y, a, gram, product, axes: _weighted(g, a),
 )
 
