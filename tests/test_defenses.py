@@ -1,4 +1,4 @@
-"""Defenses: what each trains on and does to the weights, written out in loops; and that a resumed run is the same run."""
+"""Defenses: what each trains on and does to the weights, written out in loops; a resumed run is the same run."""
 
 from __future__ import annotations
 

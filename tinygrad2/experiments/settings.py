@@ -217,7 +217,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "penalty.fit": ("mean", "sum"),
     "adversarial.attack": ATTACKS,
     "eval.mode": MODES,
-    "eval.attacks": ATTACKS,
+    "eval.attacks": [name for name, attack in ATTACKS.items() if "epsilon" in attack.options],
 }
 LEAST: dict[str, float] = {
     "seed": 0, "batch_size": 1, "log_every": 1, "checkpoint_every": 1,
