@@ -23,7 +23,10 @@ from tinygrad2.experiments.attack_options import kind_of
 from tinygrad2.experiments.attack_outcome import merged
 
 ROOT = Path(__file__).parents[1]
-TINY = ["data.name=digits", "data.n_train=200", "model.hidden=[12]", "reference.epochs=4", "defense.epochs=0"]
+TINY = [
+    *("data.name=digits", "data.n_train=200", "model.hidden=[12]", "model.input_scale=100"),
+    *("run.batch_size=10", "reference.epochs=10", "defense.epochs=0", "eval.n_curve=0"),
+]
 
 
 def train(out: Path, *sets: str) -> Path:
@@ -33,13 +36,22 @@ def train(out: Path, *sets: str) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tmp_path_factory.mktemp("attacked") / "run", "data.n_test=60")
+    out = train(tmp_path_factory.mktemp("attacked") / "run", "data.n_test=60")
+    subject = ex.from_run(out)
+    assert robust.accuracy(subject.chosen("final"), subject.dataset.x_test, subject.dataset.y_test) > 0.7
+    return out
 
 
 @pytest.fixture(scope="module")
 def unit_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pixels in [0, 1], not centred."""
-    return train(tmp_path_factory.mktemp("attacked") / "unit", "data.n_test=60", "data.pixels=unit")
+    return train(
+        tmp_path_factory.mktemp("attacked") / "unit",
+        "data.n_test=60",
+        "data.pixels=unit",
+        "model.input_scale=1",
+        "reference.lr=0.01",
+    )
 
 
 @pytest.fixture
@@ -161,10 +173,27 @@ def test_bad_options_are_one_line_and_leave_nothing(run: Path, tmp_path: Path, e
         (["deepfool", "--p", "0.5"], "p ≥ 1"),
         (["deepfool", "--p", "1", "--mode", "coded"], "l2 code"),
         (["deepfool", "--resume"], "holds no attack that was stopped"),
+        (["deepfool", "--probe", "9"], "probes have an l∞ size epsilon; deepfool has none"),
         (["deepfool", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     ):
         assert message in error(run, "--attack", *argv, "--out", out)
         assert not out.exists()
+
+
+def test_probes_tell_a_masked_network_from_an_honest_one(run: Path, tmp_path: Path, capsys: Any) -> None:
+    """Weights × 100 saturate the float32 softmax: with p - 1 for the gradient, the attack sees zeros."""
+    state = nn.load(run / "reference.npz")
+    nn.save(tmp_path / "masked.npz", state | {name: 100 * state[name] for name in ("fc2.weight", "fc2.bias")})
+    given = ["--model", "mlp", "--data", "digits", "--set", "model.hidden=[12]", "--set", "data.n_train=200"]
+    said = {}
+    for name, weights in (("honest", run / "reference.npz"), ("masked", tmp_path / "masked.npz")):
+        argv = ["attack", *given, "--weights", str(weights), "--n", "60", "--attack", "bim", "--epsilon", "25"]
+        assert main([*argv, "--saturating", "--box", "0", "255", "--probe", "60", "--out", str(tmp_path / name)]) == 0
+        said[name] = capsys.readouterr().out
+        assert re.search(r"probe square fools \d+\.\d\d %", said[name])
+    assert "warning" not in said["honest"]
+    assert "warning: the gradient is exactly zero" in said["masked"]
+    assert "warning: one step along the sign of the exact gradient fools more than the attack" in said["masked"]
 
 
 # a second process

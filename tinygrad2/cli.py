@@ -58,6 +58,7 @@ EXAMPLES = {
         examples:
           tinygrad2 attack runs/demo --attack deepfool --p inf
           tinygrad2 attack runs/demo --net reference --attack fgsm --epsilon 20 --box 0 255
+          tinygrad2 attack runs/demo --attack pgd --epsilon 20 --probe 200     does the gradient mislead the attack?
           tinygrad2 attack runs/demo --attack jsma --box 0 255 --resume        go on after Ctrl-C: the same bits
           tinygrad2 attack runs/demo --attack fgsm --epsilon 20 --from runs/other    black box: crafted on another net
           tinygrad2 attack --model lenet --weights lenet-reference.npz --data mnist --n 500 --attack deepfool
@@ -153,7 +154,7 @@ def evaluate(args: argparse.Namespace) -> None:
 def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
     options = {name: getattr(args, name) for name in ex.attack_options()}
-    plan = ex.Plan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size)
+    plan = ex.Plan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size, args.probe)
     subject = _subject(args)
     out = Path(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
     start = time.monotonic()
@@ -251,6 +252,7 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument(option.flag, dest=option.name, help=option.help, **FLAGS[option.kind])
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of the attack's random choices (default: 0)")
     p.add_argument("--batch-size", type=int, default=100, metavar="N", help="images at once (default: 100)")
+    p.add_argument("--probe", type=int, default=0, metavar="N", help="search the first N images for gradient masking")
     p.add_argument("--from", dest="source", metavar="RUN", help="craft on that run's network, test on this one")
     p.add_argument("--net", choices=("final", "reference"), default="final", help="which network of the run")
     p.add_argument("--out", metavar="DIR", help="folder to write to (default: attack-NAME in the run)")

@@ -26,6 +26,7 @@ MEANINGS = {
     "pairs": "change two pixels a step",
     "passes": "over the images, at most",
     "restarts": "walks, each from another point",
+    "samples": "of the noise, the best of which counts",
     "saturating": "let p - 1 round to 0 in the gradient, as usual float32 code does",
     "searches": "steps of the binary search for the hinge's weight",
     "share": "of the images to be fooled, after which it stops",
@@ -39,14 +40,20 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to every batch. options: keyword arguments of the attack; seed: of its random choices."""
+    """What is done to every batch. options: keyword arguments of the attack; seed: of its random choices.
+
+    probes: so many images, the first ones, are searched for signs of gradient masking; for l∞ attacks of a size epsilon
+    """
 
     attack: str
     options: Mapping[str, Any]
     seed: int = 0
     batch_size: int = 100
+    probes: int = 0
 
     def __post_init__(self) -> None:
+        if self.probes and not ("epsilon" in self.options and self.norm == "l∞"):
+            raise ValueError(f"probes have an l∞ size epsilon; {self} has none: leave out --probe")
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
 

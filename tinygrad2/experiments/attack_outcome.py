@@ -75,7 +75,7 @@ def _told(d: Diagnostic | None, crafted_on: str | None) -> list[str]:
     whose = f" of {crafted_on}" if crafted_on else ""
     zero = f"gradient exactly 0 for {100 * d.zero_gradients:.2f} % of the images classified correctly"
     lines = [f"diagnostic{whose}: {zero}; the cross-entropy changes by {d.loss_change:+.4g} on average"]
-    lines += [f"  {probe} fools {100 * share:.2f} %" for probe, share in d.probes.items()]
+    lines += [f"  probe {probe} fools {100 * share:.2f} %" for probe, share in d.probes.items()]
     return [*lines, *(f"  warning: {sentence}" for sentence in d.warnings)]
 
 

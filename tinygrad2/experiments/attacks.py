@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ from tinygrad2.experiments import attack_outcome, figures
 from tinygrad2.experiments.attack_options import Plan
 from tinygrad2.experiments.attack_outcome import RESULT, Outcome
 from tinygrad2.experiments.folder import ELSEWHERE, alone
-from tinygrad2.experiments.progress import Track
+from tinygrad2.experiments.progress import Track, say
 from tinygrad2.experiments.training import Interrupted, stop_requests
 from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic
+from tinygrad2.robust.attacks.diagnostic import diagnose
 from tinygrad2.robust.attacks.registry import find_attack
 from tinygrad2.robust.attacks.transfer import same_network
 
@@ -83,6 +84,8 @@ def attack(
                 done = sum(part.exists() for part in parts)
                 raise Interrupted(f"{done} of {len(parts)} batches are saved in {folder}; go on by adding --resume")
         outcome = _collect(net, dataset, plan, [nn.load(part) for part in parts], shift, name)
+        if plan.probes:
+            outcome = _probed(outcome, victim, x, shift)
         attack_outcome.write(outcome, net, dataset, folder)
         for part in parts:
             part.unlink()
@@ -135,6 +138,19 @@ def _collect(
     sizes = [len(part["norms"]) for part in parts]
     right = [int(part.sum()) for part in np.split(before == y, np.cumsum(sizes)[:-1])]
     return Outcome(plan, attack_outcome.units(dataset), name, arrays, attack_outcome.merged(notes, sizes, right))
+
+
+def _probed(outcome: Outcome, net: Layer, x: Array, shift: Array) -> Outcome:
+    """With what fools the first images without a gradient, or with a better one; the attack should beat it."""
+    plan, first = outcome.plan, slice(outcome.plan.probes)
+    say(f"probing {len(x[first])} images for gradient masking ...")
+    a = {name: values[first] for name, values in outcome.arrays.items()}
+    adversarial = a["adversarial"] + shift
+    fooled = a["after"] != a["labels"]
+    result = AttackResult(Tensor(adversarial), fooled, a["norms"], a["iterations"], outcome.diagnostic)
+    epsilon = max(plan.options["epsilon"], float(abs(adversarial - x[first]).max()))  # that and rounding
+    box = plan.options.get("box")
+    return replace(outcome, diagnostic=diagnose(net, x[first], a["labels"], result, epsilon, rng=plan.seed, box=box))
 
 
 def _diagnostic(note: Any) -> Diagnostic | None:
