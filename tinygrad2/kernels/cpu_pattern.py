@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad2.kernels.cpu import NDArray, _input, _numbers
 from tinygrad2.kernels.cpu_conv import each
 from tinygrad2.kernels.geometry import Geometry
-from tinygrad2.kernels.memory import empty
+from tinygrad2.kernels.memory import LINE, empty
 from tinygrad2.kernels.tiles import (
     MANY,
     RUN,
@@ -109,22 +109,28 @@ def _by_pixel(at, s, count, first, entries):  # type: ignore[no-untyped-def]
     first[0] = 0
 
 
+@helper
+def lined(a):  # type: ignore[no-untyped-def]
+    """`a` from its first number that begins a cache line: vectors that cross one are loaded twice."""
+    return a[-a.ctypes.data % LINE // a.itemsize :]
+
+
 @alone
 def _forward(x, w, at, y, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
-    """x: (K, M, C, H, W), w: (G, O, L), at: (M, O*P) -> y: (K, M, O*P), all flat; M counts the groups of all images."""
-    lead, images, channels, groups, outputs, passing, length, vector, row, area = sizes
+    """x: (K, M, C, H, W), w: (G, O, pitch), at: (M, O*P) -> y: (K, M, O*P), flat; M counts the groups of all images."""
+    lead, images, channels, groups, outputs, passing, length, pitch, vector, row, area = sizes
     plane, count, together = channels * geo[8] * geo[9], outputs * passing, min(lead, TOGETHER)
     high, wide = (1, MANY) if together < SIDE else (SIDE, SIDE)
-    image, patch = np.zeros(together * area, x.dtype), np.zeros((together + SIDE) * length, x.dtype)
+    image, patch = np.zeros(together * area, x.dtype), lined(np.zeros((together + SIDE) * pitch + LINE, x.dtype))
     first, entries = np.empty(geo[10] * geo[11] + 1, np.int64), np.empty(count, np.int64)
     steps, filters, dots = (
         np.arange(0, length, vector),
         np.empty(MANY, np.intp),
         np.empty(max(SIDE * SIDE, MANY), x.dtype),
     )
-    patches = np.arange(together + SIDE) * length
+    patches = np.arange(together + SIDE) * pitch
     for m in range(begin, end):
-        base = m % groups * outputs * length
+        base = m % groups * outputs * pitch
         _by_pixel(at, m * count, count, first, entries)
         for start in range(0, lead, TOGETHER):
             block = min(TOGETHER, lead - start)
@@ -135,11 +141,11 @@ def _forward(x, w, at, y, sizes, geo, begin, end):  # type: ignore[no-untyped-de
             for q in range(first.size - 1):
                 last = first[q + 1]
                 for k in range(block if first[q] < last else 0):
-                    _take(image, k * area, patch, k * length, q, channels, row, geo)
+                    _take(image, k * area, patch, k * pitch, q, channels, row, geo)
                 for e in range(first[q], last, wide):
                     some = min(wide, last - e)
                     for i in range(wide):
-                        filters[i] = entries[e + min(i, some - 1)] // passing * length
+                        filters[i] = entries[e + min(i, some - 1)] // passing * pitch
                     for k in range(0, block, high):
                         if high == 1:
                             dots_one(patch, 0, patches, k, steps, 0, w, base, filters, 0, steps, 0, dots, 0, steps.size)
@@ -155,19 +161,19 @@ def _forward(x, w, at, y, sizes, geo, begin, end):  # type: ignore[no-untyped-de
 
 @alone
 def _backward(g, w, at, x, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
-    """g: (K, M, O*P), w: (G, O, L), at: (M, O*P) -> x: (K, M, C, H, W), all flat: the adjoint of `_forward`."""
-    lead, images, channels, groups, outputs, passing, length, vector, row, area = sizes
+    """g: (K, M, O*P), w: (G, O, pitch), at: (M, O*P) -> x: (K, M, C, H, W), all flat: the adjoint of `_forward`."""
+    lead, images, channels, groups, outputs, passing, length, pitch, vector, row, area = sizes
     plane, count, together = channels * geo[8] * geo[9], outputs * passing, min(lead, TOGETHER)
     shares = lead >= SHARED // 2
-    image, patch = np.zeros(together * area, x.dtype), np.zeros((together + SHARED) * length, x.dtype)
+    image, patch = np.zeros(together * area, x.dtype), lined(np.zeros((together + SHARED) * pitch + LINE, x.dtype))
     first, entries = np.empty(geo[10] * geo[11] + 1, np.int64), np.empty(count, np.int64)
     filters, sources, to = np.empty(count, np.intp), np.zeros(together + SHARED, np.intp), np.arange(together + SHARED)
-    to *= length
+    to *= pitch
     for m in range(begin, end):
-        base = m % groups * outputs * length
+        base = m % groups * outputs * pitch
         _by_pixel(at, m * count, count, first, entries)
         for e in range(first[-1]):
-            filters[e] = entries[e] // passing * length
+            filters[e] = entries[e] // passing * pitch
         for start in range(0, lead, TOGETHER):
             block = min(TOGETHER, lead - start)
             image[: block * area] = 0
@@ -188,31 +194,31 @@ def _backward(g, w, at, x, sizes, geo, begin, end):  # type: ignore[no-untyped-d
                         for t in range(0, length, RUN * vector):
                             multiply_one(g, 0, sources, k, entries, e, w, base + t, filters, e, patch, t, to, k, depth)
                 for k in range(block):
-                    _put(patch, k * length, image, k * area, q, channels, row, geo)
+                    _put(patch, k * pitch, image, k * area, q, channels, row, geo)
             for k in range(block):
                 _channels_first(image, k * area, x, ((start + k) * images + m) * plane, channels, row, geo)
 
 
 @alone
 def _filters(x, g, at, w, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
-    """x: (K, M, C, H, W), g: (K, M, O*P), at: (M, O*P) -> w: (G, O, L), summed over images."""
-    lead, images, channels, groups, outputs, passing, length, vector, row, area = sizes
+    """x: (K, M, C, H, W), g: (K, M, O*P), at: (M, O*P) -> w: (G, O, pitch), summed over images."""
+    lead, images, channels, groups, outputs, passing, length, pitch, vector, row, area = sizes
     plane, count, pixels = channels * geo[8] * geo[9], outputs * passing, geo[10] * geo[11]
-    image, patches = np.zeros(area, x.dtype), np.zeros(pixels * length, x.dtype)
+    image, patches = np.zeros(area, x.dtype), lined(np.zeros(pixels * pitch + LINE, x.dtype))
     first, places, values = np.empty(outputs + 1, np.int64), np.empty(count, np.intp), np.empty(count, x.dtype)
-    numbers, to = np.arange(count), np.arange(groups * outputs) * length
+    numbers, to = np.arange(count), np.arange(groups * outputs) * pitch
     w[:] = 0
     for m in range(begin, end):
         for k in range(lead):
             _channels_last(x, (k * images + m) * plane, image, 0, channels, row, geo)
             for q in range(pixels):
-                _take(image, 0, patches, q * length, q, channels, row, geo)
+                _take(image, 0, patches, q * pitch, q, channels, row, geo)
             some = 0
             for o in range(outputs):
                 first[o] = some
                 for p in range(o * passing, (o + 1) * passing):
                     if at[m * count + p] >= 0:
-                        places[some] = at[m * count + p] * length
+                        places[some] = at[m * count + p] * pitch
                         values[some] = g[(k * images + m) * count + p]
                         some += 1
             first[outputs] = some
@@ -234,16 +240,19 @@ class _Problem:
         vector, lead, area = VECTOR_BYTES // dtype.itemsize, images // max(n, 1), math.prod(geo.padded) * channels
         self.taps = channels * math.prod(geo.kernel)
         self.length = -(-self.taps // (RUN * vector)) * RUN * vector  # filled up with zeros: no loop has a slow rest
+        self.pitch = self.length + vector  # a power of two would send the same part of all filters to one cache set
         self.at, self.geo = _flat(at), _numbers(geo)
         self.sizes = (
-            lead, n * geo.groups, channels, geo.groups, outputs, passing, self.length, vector, geo.padded[1], area,
+            lead, n * geo.groups, channels, geo.groups, outputs, passing,
+            self.length, self.pitch, vector, geo.padded[1], area,
         )  # fmt: skip
         self.each = functools.partial(each, n * geo.groups, lead * outputs * passing * self.length)
 
     def windows(self, w: NDArray) -> NDArray:
-        """w: (O, C, kh, kw) -> flat (O, L), each filter (kh, kw, C) and then zeros."""
-        out = np.zeros((w.shape[0], self.length), w.dtype)
-        out[:, : self.taps] = w.transpose(0, 2, 3, 1).reshape(w.shape[0], self.taps)
+        """w: (O, C, kh, kw) -> flat (O, pitch), each filter (kh, kw, C) and then zeros."""
+        size = w.shape[0] * self.pitch
+        out = lined(np.zeros(size + LINE, w.dtype))[:size]
+        out.reshape(-1, self.pitch)[:, : self.taps] = w.transpose(0, 2, 3, 1).reshape(w.shape[0], self.taps)
         return _flat(out)
 
 
@@ -271,11 +280,11 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray) -> NDArray
     x, g, sums = _flat(x), _flat(g), {}
 
     def work(begin: int, end: int) -> None:
-        sums[begin] = np.empty(outputs * p.length, x.dtype)
+        sums[begin] = np.empty(outputs * p.pitch, x.dtype)
         _filters(x, g, p.at, sums[begin], p.sizes, p.geo, begin, end)
 
-    total = np.zeros(outputs * p.length, x.dtype)
+    total = np.zeros(outputs * p.pitch, x.dtype)
     for begin in p.each(work):  # in a fixed order, whoever was first
         total += sums[begin]
-    w = total.reshape(outputs, p.length)[:, : p.taps].reshape(outputs, *geo.kernel, channels)
+    w = total.reshape(outputs, p.pitch)[:, : p.taps].reshape(outputs, *geo.kernel, channels)
     return np.ascontiguousarray(w.transpose(0, 3, 1, 2))

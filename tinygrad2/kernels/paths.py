@@ -50,8 +50,8 @@ class Pays(NamedTuple):
     share: float  # of the outputs let through, at most
 
 
-ALONE = Pays(window=128, image=1 << 17, share=0.3)
-SHARED = Pays(window=128, image=1 << 17, share=0.6)  # by K >= SHARING images, which meet the filters in the cache
+ALONE = Pays(window=128, image=1 << 16, share=0.3)
+SHARED = Pays(window=128, image=1 << 16, share=0.6)  # by K >= SHARING images, which meet the filters in the cache
 SHARING = 4
 
 

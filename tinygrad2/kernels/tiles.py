@@ -26,7 +26,7 @@ MANY_REGISTERS = any(_FEATURES.get(name) for name in ("avx512f", "neon"))  # 32 
 ROWS = 8 if MANY_REGISTERS else 4  # of a tile of `multiply_rows`, which is WIDTH vectors wide, or 1
 WIDTH = 3
 SHARED = 10 if MANY_REGISTERS else 5  # rows of `multiply_shared`, 2 vectors wide
-RUN = 4  # vectors in the only row of `multiply_one`
+RUN = 8  # vectors in the only row of `multiply_one`
 SIDE = 5 if MANY_REGISTERS else 3  # of the square tile `dots_square`
 MANY = 12  # columns of `dots_one`, which has one row
 
