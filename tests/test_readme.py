@@ -44,7 +44,7 @@ def test_the_commands_of_the_tour_run_one_after_the_other(tmp_path):
     pytest.importorskip("matplotlib", reason="the commands draw figures")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     tour = [c for c in commands() if c[0] == "tinygrad2"]
-    assert [c[1] for c in tour] == ["train", "evaluate", "attack", "info"]
+    assert [c[1] for c in tour] == ["train", "evaluate", "attack", "train", "compare", "list", "info"]
     for _, *arguments in tour:
         command = [sys.executable, "-m", "tinygrad2", *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
