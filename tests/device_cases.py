@@ -138,7 +138,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "max_pool2d": (lambda x: ops.max_pool2d(x, 3, 2, 1), Case((X,))),
     "mean": (lambda x: ops.mean(x, 1), ONE),
     "min": (lambda x: ops.min(x, 1, keepdims=True), ONE),
-    "minimum": (lambda a, b: ops.minimum(a, b), PAIR),
+    "minimum": (lambda a, b: ops.minimum(ops.minimum(a, b), 0.5), PAIR),
     "norm": (lambda x: ops.norm(x), ONE),
     "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), 0.5), ONE),
     "power": (lambda x, p: ops.power(x, p), Case((positive(2, 3), real(2, 3)))),

@@ -116,7 +116,7 @@ maximum = Primitive("maximum", lambda a, b: xp(a).maximum(a, b)).vjp(
 
 def minimum(a: Any, b: Any) -> Tensor:
     """The smaller of a and b; at a tie half the cotangent goes to each."""
-    return negative(maximum(negative(a), negative(b)))
+    return negative(maximum(-a, -b))  # a plain number stays one: it takes the other's dtype and device
 
 
 def clip(x: Any, lo: float, hi: float) -> Tensor:
