@@ -26,6 +26,9 @@ from tinygrad2.kernels.memory import empty
 
 NDArray: TypeAlias = np.ndarray[Any, Any]
 
+PRODUCT_ALONE_BELOW = 1 << 18  # multiplications: BLAS uses one thread of itself
+PRODUCT_SERIAL_BELOW = 1 << 24  # multiplications: less is done before a second thread has woken up
+PRODUCT_BLOCKS_PER_THREAD = 2  # fewer and larger blocks are packed less often; more forgive a lost core better
 SERIAL_BELOW = 1 << 16  # elements moved: less than this is done before a second thread has woken up
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}  # without "nnan" and "ninf": NaN and inf propagate
 
@@ -178,13 +181,28 @@ def _input(a: NDArray, *shape: int) -> NDArray:
 
 
 def product(a: NDArray, b: NDArray) -> NDArray:
-    """a: (M, K), b: (K, N) -> (M, N): one call, which BLAS shares between its threads.
+    """a: (M, K), b: (K, N) -> (M, N), in blocks along the longer axis of the result, each one thread's alone."""
+    work, threads = a.shape[0] * b.size, numba.get_num_threads()
+    if work < PRODUCT_ALONE_BELOW or threads == 1 or workers.busy():
+        return _product(a, b)
+    if work < PRODUCT_SERIAL_BELOW:
+        with workers.one_thread_per_product():
+            return _product(a, b)
+    out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    axis = int(out.shape[1] > out.shape[0])
+    length, count = out.shape[axis], PRODUCT_BLOCKS_PER_THREAD * threads
+    blocks = [slice(length * k // count, length * (k + 1) // count) for k in range(count)]
+    if axis:
+        workers.each(blocks, lambda block: _product(a, b[:, block], out[:, block]), threads)
+    else:
+        workers.each(blocks, lambda block: _product(a[block], b, out[block]), threads)
+    return out
 
-    BLAS fills its tiles with zeros, where inf * 0 raises a flag that belongs to no element of the result.
-    """
+
+def _product(a: NDArray, b: NDArray, out: NDArray | None = None) -> NDArray:
+    """a @ b. BLAS fills its tiles with zeros, where inf * 0 raises a flag that belongs to no element of the result."""
     with np.errstate(invalid="ignore"):
-        y: NDArray = np.matmul(a, b)
-    return y
+        return np.matmul(a, b, out=out)
 
 
 def _planes(a: NDArray) -> NDArray:

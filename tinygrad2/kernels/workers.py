@@ -48,7 +48,7 @@ def each(blocks: Sequence[Block], work: Callable[[Block], object], threads: int)
         finally:
             _this.busy = False
 
-    with _one_thread_per_product():
+    with one_thread_per_product():
         helpers = [_pool(os.getpid(), threads).submit(take) for _ in range(min(threads, len(blocks)) - 1)]
         try:
             take()
@@ -83,7 +83,7 @@ _inside, _before = 0, 1
 
 
 @contextmanager
-def _one_thread_per_product() -> Iterator[None]:
+def one_thread_per_product() -> Iterator[None]:
     """One BLAS thread for each product, while any caller is inside; only speed depends on it."""
     global _inside, _before
     if (blas := _openblas()) is None:
