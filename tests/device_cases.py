@@ -6,6 +6,7 @@ and derivatives up to the second order; the tests compare what they collect on t
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -329,6 +330,33 @@ def _fixed(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
     yield from net.named_tensors()
 
 
+def _trained(defense: robust.Defense) -> Callable[[Layer, Any, Any], Iterator[tuple[str, Any]]]:
+    """One step of the training loop: losses, gradients, what the defense does to the weights, what it keeps."""
+
+    def parts(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
+        made = copy.deepcopy(defense)
+        made.start(net, x, labels)
+        losses = made.losses(net, Tensor(x).to(_device(net)), labels, np.arange(len(labels)))
+        losses["loss"].backward()
+        yield from losses.items()
+        yield from ((f"gradient of {name}", p.grad) for name, p in net.named_parameters())
+        made.after_step(net)
+        yield from net.named_parameters()
+        yield from made.arrays().items()
+
+    return parts
+
+
+_SIGNS = lambda net, x, labels: robust.fgsm(net, x, labels, 0.1).adversarial
+DEFENSES = {
+    "none": robust.Defense(robust.Objective(robust.PENALTIES["logit_margin"], label_smoothing=0.1)),
+    "deep-defense": robust.DeepDefense(layers=["0"]),
+    "adversarial": robust.AdversarialTraining(_SIGNS, share=0.5),
+    "adversarial-fixed": robust.FixedAdversarialSet(append=False),
+    "parseval": robust.Parseval(),
+    "smooth-gradient": robust.SmoothGradient(noise=0.1),
+}
+
 # f(net, x, labels) as named results, x and labels on the host, the net where it is.
 ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "accuracy": lambda net, x, labels: [("accuracy", robust.accuracy(net, x, labels))],
@@ -343,6 +371,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "pixel_curve": lambda net, x, y: [("shares", robust.pixel_curve(net, x, y, box=(0.0, 1.0), theta=0.3, steps=9))],
     "deep_defense": _defended("corrected"),
     "deep_defense, as coded": _defended("coded"),
+    **{f"defense {name}": _trained(defense) for name, defense in DEFENSES.items()},
     "deepfool": _attacked(robust.deepfool),
     "deepfool, l1 in a box": _attacked(lambda net, x, y: robust.deepfool(net, x, y, p=1, box=(0.0, 1.0))),
     "deepfool, l3": _attacked(lambda net, x, y: robust.deepfool(net, x, y, p=3)),

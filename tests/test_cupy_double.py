@@ -36,7 +36,7 @@ from device_cases import (
 )
 
 import tinygrad2 as tg
-from tinygrad2 import nn, ops
+from tinygrad2 import nn, ops, robust
 from tinygrad2.kernels import Geometry, to_device, why_no_gpu, why_no_numba
 from tinygrad2.ops import families
 
@@ -167,6 +167,7 @@ def test_every_layer_has_a_case() -> None:
 
 def test_every_function_of_the_robust_room_has_a_case() -> None:
     assert attacks() <= set(ROBUST)
+    assert {f"defense {name}" for name in robust.DEFENSES} <= set(ROBUST)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -173,7 +173,7 @@ def test_the_fixed_set_is_made_once_by_the_first_network():
     x, objective = x.astype(np.float64), Recorder()
     expected = robust.deepfool(net, x, y, max_iter=50).adversarial.numpy()
     defense = robust.FixedAdversarialSet(objective)
-    defense.start(net, x, y, batch_size=7)
+    defense.start(net, x, y)
     net["fc"].weight.data = -net["fc"].weight.numpy()  # another network: the images stay
     index = np.array([3, 17, 4])
     defense.losses(net, Tensor(x[index]), y[index], index)

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -27,6 +23,7 @@ from tinygrad2.experiments.materials import build_net, load_data, load_weights
 from tinygrad2.experiments.phases import Phase, phases
 from tinygrad2.experiments.progress import Track, over_batches, say
 from tinygrad2.experiments.settings import Config
+from tinygrad2.experiments.stopping import stop_requests
 from tinygrad2.nn import Layer
 from tinygrad2.nn.rng import plain, rng_state, set_rng_state
 from tinygrad2.nn.schedules import plateau, settled, step
@@ -92,7 +89,8 @@ class _Training:
                 if self.state.phase == self.state.epoch == self.state.step == 0:
                     self._measure(phase)  # later phases start where the one before was measured
                 if phase.settings.epochs and self.state.epoch == self.state.step == 0:
-                    phase.defense.start(self.net, self.dataset.x_train[: self.n_train], self._labels())
+                    x, y = self.dataset.x_train[: self.n_train], self.dataset.y_train[: self.n_train]
+                    phase.defense.start(self.net, x, y, over_batches(f"{phase.name}: preparing"))
                 while self.state.epoch < phase.settings.epochs and not self._settled(phase):
                     self._epoch(phase)
                 name = "reference.npz" if phase.name == "reference" else "final.npz"
@@ -178,9 +176,6 @@ class _Training:
         """Whether an epoch is done after which the validation accuracy no longer moves."""
         tolerance = phase.settings.settle
         return tolerance is not None and not self.state.step and settled(self.state.validation, tolerance=tolerance)
-
-    def _labels(self) -> np.ndarray[Any, Any]:
-        return self.dataset.y_train[: self.n_train]
 
     def _check_finite(self, phase: Phase, x: Tensor, loss: float) -> None:
         gradients = {name: p.grad for name, p in self.net.named_parameters()}
@@ -276,30 +271,6 @@ def first_not_finite(net: Layer, x: Tensor, name: str = "") -> str:
                 return found
             x = child(x)
     return ""
-
-
-@contextmanager
-def stop_requests() -> Iterator[list[int]]:
-    """A list that Ctrl-C or SIGTERM puts its number into; a second one acts at once, as usual.
-
-    Only the main thread may watch for signals; elsewhere the list stays empty.
-    """
-    received: list[int] = []
-    usual: dict[int, Any] = {}
-
-    def note(number: int, frame: Any) -> None:
-        received.append(number)
-        signal.signal(number, usual[number])
-        say("stopping after this step ...")
-
-    try:
-        watched = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-        for asked in watched:
-            usual[asked] = signal.signal(asked, note)
-        yield received
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
 
 
 def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

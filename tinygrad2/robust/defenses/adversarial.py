@@ -14,8 +14,10 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.ops import concatenate
+from tinygrad2.robust.attack import accept
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.defenses.defense import Array, Defense, Losses, Objective, evaluating
+from tinygrad2.robust.metrics.table import Progress, in_batches
 
 Craft = Callable[[Layer, Tensor, Array], Tensor]  # craft(net, x, labels): adversarial images like x
 
@@ -72,12 +74,10 @@ class FixedAdversarialSet(AdversarialTraining):
         super().__init__(craft, objective, share=share, append=append, rng=rng)
         self.images: Array = np.empty(0)
 
-    def start(self, net: Layer, images: Array, labels: Array, batch_size: int = 100) -> None:
-        slices = [slice(i, i + batch_size) for i in range(0, len(images), batch_size)]
-        device = net.parameters()[0].device
+    def start(self, net: Layer, images: Array, labels: Array, progress: Progress | None = None) -> None:
         with evaluating(net):
-            made = [self.craft(net, Tensor(images[part]).to(device), labels[part]).numpy() for part in slices]
-        self.images = np.concatenate(made)
+            crafted = lambda part: self.craft(net, accept(net, images[part]), labels[part]).numpy()
+            self.images = in_batches(crafted, len(images), progress=progress)
 
     def perturbed(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Tensor:
         return Tensor(self.images[index]).to(x.device)

@@ -17,6 +17,7 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer, Trace
 from tinygrad2.ops import cross_entropy
 from tinygrad2.robust.defenses.masked import masked
+from tinygrad2.robust.metrics.table import Progress
 
 Array = np.ndarray[Any, Any]
 Losses = dict[str, Tensor]  # "loss" is minimised; its parts are logged
@@ -69,7 +70,7 @@ class Defense:
         self.objective = objective or Objective()
         self.rng = np.random.default_rng(rng)
 
-    def start(self, net: Layer, images: Array, labels: Array) -> None:
+    def start(self, net: Layer, images: Array, labels: Array, progress: Progress | None = None) -> None:
         """Called once before the first step. images: (M, ...), all that will be trained on; labels: (M,)."""
 
     def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:

@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.robust.defenses.defense import Array, Defense, Losses, Objective
+from tinygrad2.robust.metrics.table import Progress
 
 
 class SmoothGradient(Defense):
@@ -34,7 +35,7 @@ class SmoothGradient(Defense):
         self.rate, self.noise = rate, noise
         self.images: Array = np.empty(0)
 
-    def start(self, net: Layer, images: Array, labels: Array) -> None:
+    def start(self, net: Layer, images: Array, labels: Array, progress: Progress | None = None) -> None:
         self.images = images.copy()
 
     def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
