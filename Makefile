@@ -35,7 +35,7 @@ bench: .venv/.with-bench ## time and memory beside PyTorch, JAX, autograd, foolb
 lessons: ## build the lesson notebooks
 	@echo "There is no lesson yet, so there is nothing to build." >&2; exit 1
 
-oracle: .venv/.with-oracle .venv/.with-test ## compare with PyTorch (installs torch, a large download)
+oracle: .venv/.with-oracle .venv/.with-test ## compare with PyTorch and attack libraries (a large download)
 	$(TEST_THREADS) $(BIN)/python -m pytest -m oracle tests/oracle
 
 build: .venv/.with-core ## write the wheel to dist/
@@ -51,6 +51,13 @@ clean: ## remove .venv, dist and the caches of the tools
 
 .venv/.with-core: pyproject.toml .venv/.created
 	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# In this order: torch's exact version first; the last two would replace it if they brought their dependencies.
+.venv/.with-oracle: pyproject.toml .venv/.created
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[oracle]'
+	$(BIN)/python -m pip install --quiet --no-deps torchattacks==3.5.1 cleverhans==4.0.0
 	touch $@
 
 .venv/.with-%: pyproject.toml .venv/.created

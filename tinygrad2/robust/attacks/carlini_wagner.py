@@ -1,9 +1,10 @@
 """Carlini & Wagner's l2 attack (2017, section VI): the smallest perturbation that fools, found by gradient descent.
 
-    minimise  ‖δ‖² + c · relu(z_t - max_{j≠t} z_j + κ)   over w,   x + δ = lo + (hi - lo)(tanh w + 1)/2
+    minimise  ‖δ‖² + c · relu(z_t - max_{j≠t} z_j + κ)   over w,   δ = (hi - lo)/2 · (tanh w - tanh w₀)
 
-so that no pixel leaves its box. The constant c of each sample is sought: ten times more until one fools, then halving
-between what fools and what does not. The l∞ attack that the papers here name after them is `cw_linf`, in pgd.py.
+so that no pixel leaves its box. Theirs has x = lo + (hi - lo)(tanh w₀ + 1)/2, where a pixel at the end of the box is
+stuck, tanh being flat; here w₀ stays off the ends, and x + δ is clipped. The constant c of each sample is sought: ten
+times more until one fools, then halving between what fools and what does not. For l∞ see `cw_linf` in pgd.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tinygrad2.robust.attack import AttackResult, Box, accept, boxed, conclude, 
 from tinygrad2.robust.attacks.best import Best
 
 Array = np.ndarray[Any, Any]
-EDGE = 0.999999  # what atanh is given for a pixel at the end of its box, so that it can still move
+EDGE = 0.99  # the largest |tanh w₀|, where a pixel at the end of its box begins
 PROGRESS = 0.9999  # a sample's search ends when a tenth of the steps leaves more than this share of its objective
 
 
@@ -48,11 +49,14 @@ def cw_l2(
     with no_grad():
         origin = _leave(w, box)
 
+        def delta(w: Tensor) -> Tensor:
+            return _leave(w, box) - origin
+
         def parts(w: Tensor) -> Tensor:
             """‖δ‖², the hinge, and the lead of the wrong class, of each sample: (3, N)."""
-            y = _leave(w, box)
-            delta, lead = reshape((y - origin) * (1 / unit), (len(labels), -1)), margin(net(y), labels)
-            return stack([sum(delta * delta, 1), relu(kappa - lead), lead])
+            rows = reshape(delta(w) * (1 / unit), (len(labels), -1))
+            lead = margin(net(boxed(x + delta(w), box)), labels)
+            return stack([sum(rows * rows, 1), relu(kappa - lead), lead])
 
         lead = margin(start.logits, labels).numpy()
         wrong = (lead > 0) & (lead >= kappa)
@@ -60,7 +64,7 @@ def cw_l2(
         c, low, high = np.full(len(lead), constant), np.zeros(len(lead)), np.full(len(lead), np.inf)
         for k in range(searches):
             found = _descend(parts, w, c, steps, step_size)
-            best.offer(_leave(found.points, box), found.values, found.fooled, k * steps + found.steps)
+            best.offer(boxed(x + delta(found.points), box), found.values, found.fooled, k * steps + found.steps)
             low, high = np.where(found.fooled, low, c), np.where(found.fooled, c, high)
             c = np.where(np.isinf(high), 10 * c, (low + high) / 2)
     return conclude(net, x, best.points, labels, start, 2, best.steps)
@@ -88,7 +92,7 @@ def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: Array, steps: int,
 
 
 def _enter(x: Tensor, box: Box | None) -> Tensor:
-    """w of x + δ = x: atanh of the pixels, their box taken to [-1, 1]."""
+    """w₀: atanh of the pixels, their box taken to [-1, 1]; x itself without a box."""
     if box is None:
         return x
     y = clip((x - box[0]) * (2 / (box[1] - box[0])) - 1, -EDGE, EDGE)
@@ -96,8 +100,8 @@ def _enter(x: Tensor, box: Box | None) -> Tensor:
 
 
 def _leave(w: Tensor, box: Box | None) -> Tensor:
-    """The pixels x + δ of w."""
-    return w if box is None else boxed(box[0] + (tanh(w) + 1) * ((box[1] - box[0]) / 2), box)
+    """What δ is the change of."""
+    return w if box is None else tanh(w) * ((box[1] - box[0]) / 2)
 
 
 def _check_options(kappa: float, steps: int, step_size: float, searches: int, constant: float) -> None:
