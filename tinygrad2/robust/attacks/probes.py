@@ -94,8 +94,8 @@ def _moved(x: Tensor, signs: Array, epsilon: float, box: Box | None) -> Tensor:
 
 
 def _windows(rng: np.random.Generator, n: int, h: int, w: int, share: float) -> Flags:
-    """A square at random in each image, cut to its height, that covers this share of it. Result: (n, 1, h, w)."""
-    height = min(max(1, round(math.sqrt(share * h * w))), h)
+    """A square at random in each image that covers this share of it, or as long as it must be. Result: (n, 1, h, w)."""
+    height = min(max(round(math.sqrt(share * h * w)), math.ceil(share * h)), h)
     width = min(max(1, round(share * h * w / height)), w)
     top, left = (rng.integers(0, most + 1, (n, 1, 1, 1)) for most in (h - height, w - width))
     row, column = np.arange(h)[:, None] - top, np.arange(w) - left
