@@ -81,6 +81,17 @@ def test_a_reference_that_runs_share_counts_once(runs):
     assert found.rows["Reference"][0]["ρ₂"] == measured(runs["none", 0], "Reference")["rho2"]
 
 
+def test_references_from_files_are_one_row_whatever_their_paths(runs, tmp_path):
+    weights = [f"reference.weights='{(runs['none', s] / 'reference.npz').as_posix()}'" for s in (0, 1)]
+    made = [train(tmp_path / str(s), "none", w, f"run.seed={s}") for s, w in enumerate(weights)]
+    found = ex.compare(made)
+    assert {row: sorted(seeds) for row, seeds in found.rows.items()} == {"Reference": [0, 1], "no defense": [0, 1]}
+    assert found.rows["Reference"][1]["ρ₂"] == measured(runs["none", 1], "Reference")["rho2"]
+    other = train(tmp_path / "other", "jacobian_l1", weights[1])  # seed 0 again, but another network
+    with pytest.raises(ValueError, match="same settings, same seed 0"):
+        ex.compare([made[0], other])
+
+
 def test_paired_seeds_are_tested_against_the_first_row(runs):
     found = ex.compare([runs[d, s] for d in ("none", "jacobian_l1") for s in SEEDS])
     a, b = (np.array([found.rows[row][s]["ρ₂"] for s in SEEDS]) for row in ("Reference", "jacobian_l1"))
