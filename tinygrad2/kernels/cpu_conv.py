@@ -17,8 +17,9 @@ import numba
 import numpy as np
 
 from tinygrad2.kernels import workers
-from tinygrad2.kernels.cpu import NDArray, product
+from tinygrad2.kernels.cpu import NDArray
 from tinygrad2.kernels.geometry import Geometry
+from tinygrad2.kernels.linear import product
 from tinygrad2.kernels.memory import empty
 from tinygrad2.kernels.tiles import (
     ROWS,
@@ -34,7 +35,7 @@ from tinygrad2.kernels.tiles import (
 )
 
 BLOCKS_PER_THREAD = 4  # a thread that has lost its core holds up one block, and the others take the rest
-SERIAL_BELOW = 1 << 18  # multiplications: less than this is done before a second thread has woken up
+SERIAL_BELOW = 1 << 22  # multiplications: 0.05 ms, less than a second thread takes to wake up
 SUMMED_BYTES = 1 << 19  # of images whose filter gradients are summed in registers: they stay in the second-level cache
 
 
@@ -259,6 +260,11 @@ def _is_product(geo: Geometry, at: NDArray | None) -> bool:
     return at is None and geo.groups == 1 and geo.kernel == geo.input and geo.padded == geo.input
 
 
+def _product(a: NDArray, b: NDArray, *shape: int) -> NDArray:
+    y: NDArray = product(a, b)
+    return y.reshape(shape)
+
+
 def _matrix(a: NDArray) -> NDArray:
     return a.reshape(a.shape[0], math.prod(a.shape[1:]))
 
@@ -292,7 +298,7 @@ def each(images: int, work_per_image: int, work: Callable[[int, int], None]) -> 
 def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
     """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or (N, O, PH, PW) of the entries at."""
     if _is_product(geo, at):
-        return product(_matrix(x), _matrix(w).T).reshape(x.shape[0], w.shape[0], 1, 1)
+        return _product(_matrix(x), _matrix(w).T, x.shape[0], w.shape[0], 1, 1)
     (sizes, tap, lane), at, plane = _problem(geo, x.shape[1], w.shape[0], at, x.dtype)
     y = empty((x.shape[0], w.shape[0], *plane), x.dtype)
     x, w, to = flat(x), flat(w), y.reshape(y.size)
@@ -307,7 +313,7 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> 
 def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
     """g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW); w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
     if _is_product(geo, at):
-        return product(_matrix(g), _matrix(w)).reshape(g.shape[0], *w.shape[1:])
+        return _product(_matrix(g), _matrix(w), g.shape[0], *w.shape[1:])
     channels = w.shape[1] * geo.groups
     (sizes, tap, lane), at, _ = _problem(geo, channels, w.shape[0], at, g.dtype)
     x = empty((g.shape[0], channels, *geo.input), g.dtype)
@@ -324,7 +330,7 @@ def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = Non
 def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
     """x: (N, C, H, W), g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
     if _is_product(geo, at):
-        return product(_matrix(g).T, _matrix(x)).reshape(g.shape[1], *x.shape[1:])
+        return _product(_matrix(g).T, _matrix(x), g.shape[1], *x.shape[1:])
     images, shape = len(x), (g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
     (sizes, tap, lane), at, _ = _problem(geo, x.shape[1], g.shape[1], at, x.dtype)
     together = max(1, SUMMED_BYTES // (x.itemsize * (sizes.area + sizes.outputs * lane.size)))

@@ -85,7 +85,11 @@ class _Code:
         """One number in all lanes."""
         nothing = ir.Constant(self.vector, ir.Undefined)
         one = self.build.insert_element(nothing, self.build.load(pointer), _LANE(0))
-        return self.build.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_LANE, self.lanes), [0] * self.lanes))
+        return self.shuffle(one, nothing, [0] * self.lanes)
+
+    def shuffle(self, a: Any, b: Any, which: list[int]) -> Any:
+        """The numbers `which` of the lanes of a, and after them those of b."""
+        return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(_LANE, self.lanes), which))
 
     def add(self, a: Any, b: Any) -> Any:
         return self.build.fadd(a, b, flags=("contract",))
@@ -186,8 +190,36 @@ def _dots_tile(rows: int, columns: int) -> Any:
     return tile
 
 
+def _transpose_tile() -> Any:
+    """c[ic + j*below + i] = a[ia + i*down + j] for all i and j less than the numbers in a vector."""
+
+    @intrinsic
+    def tile(typing, a, ia, down, c, ic, below):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            code = _Code(context, builder, signature, arguments)
+            source, target = code.start(0), code.start(3)
+            lanes = range(code.lanes)
+            rows = [code.load(code.at(source, builder.mul(arguments[2], _INDEX(i)))) for i in lanes]
+            step = 1
+            while step < code.lanes:  # exchange blocks off the diagonal: of 2*2 numbers, then of 2*2 such blocks ...
+                upper = [code.lanes + (j ^ step) if j & step else j for j in lanes]
+                lower = [code.lanes + j if j & step else j ^ step for j in lanes]
+                for i in (i for i in lanes if not i & step):
+                    pair = rows[i], rows[i + step]
+                    rows[i], rows[i + step] = code.shuffle(*pair, upper), code.shuffle(*pair, lower)
+                step *= 2
+            for j in lanes:
+                code.store(rows[j], code.at(target, builder.mul(arguments[5], _INDEX(j))))
+            return context.get_dummy_value()
+
+        return types.void(a, types.intp, types.intp, c, types.intp, types.intp), generate
+
+    return tile
+
+
 multiply_rows, multiply_rows_1 = (_rows_tile(ROWS, width, accumulate=False) for width in (WIDTH, 1))
 add_rows, add_rows_1 = (_rows_tile(ROWS, width, accumulate=True) for width in (WIDTH, 1))
 multiply_shared = _rows_tile(SHARED, 2, accumulate=False)
 multiply_one, add_one = (_rows_tile(1, RUN, accumulate) for accumulate in (False, True))
 dots_square, dots_one = _dots_tile(SIDE, SIDE), _dots_tile(1, MANY)
+transpose = _transpose_tile()

@@ -66,16 +66,25 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    """How many threads the OpenBLAS in NumPy's wheel uses, and how to say so; None where NumPy has another BLAS."""
+def _openblas(name: str) -> Any:
+    """The function openblas_NAME of the library in NumPy's wheel; None where NumPy has another BLAS."""
     package = Path(np.__file__).parent
     for folder in (package.parent / "numpy.libs", package / ".dylibs"):
         for file in sorted(folder.glob("*openblas*")):
-            library: Any = ctypes.CDLL(str(file))
-            for name in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
-                if hasattr(library, name.format("set")) and hasattr(library, name.format("get")):
-                    return getattr(library, name.format("get")), getattr(library, name.format("set"))
+            library = ctypes.CDLL(str(file))
+            for spelling in ("scipy_openblas_{}64_", "openblas_{}64_", "openblas_{}"):
+                if hasattr(library, spelling.format(name)):
+                    return getattr(library, spelling.format(name))
     return None
+
+
+@functools.cache
+def blas_core() -> str:
+    """The processor whose vectors OpenBLAS uses here, for instance 'Haswell'; '' where NumPy has another BLAS."""
+    if (get := _openblas("get_corename")) is None:
+        return ""
+    get.restype = ctypes.c_char_p
+    return str(get().decode())
 
 
 _lock = threading.Lock()
@@ -86,10 +95,10 @@ _inside, _before = 0, 1
 def one_thread_per_product() -> Iterator[None]:
     """One BLAS thread for each product, while any caller is inside; only speed depends on it."""
     global _inside, _before
-    if (blas := _openblas()) is None:
+    get, put = _openblas("get_num_threads"), _openblas("set_num_threads")
+    if get is None or put is None:
         yield
         return
-    get, put = blas
     with _lock:
         if _inside == 0:
             _before = get()

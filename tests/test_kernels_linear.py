@@ -1,0 +1,108 @@
+"""Products of matrices: the formula for every size, stride and dtype; every number one sum in one order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import SEEDS
+
+from tinygrad2 import kernels
+from tinygrad2.kernels import paths, workers
+
+pytest.importorskip("numba", reason="without Numba every product is NumPy's own")
+from tinygrad2.kernels import cpu, cpu_product
+
+Array = np.ndarray[Any, Any]
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+LAYOUTS = {
+    "rows": lambda a: np.ascontiguousarray(a),
+    "columns": lambda a: np.asfortranarray(a),
+    "backwards": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
+    "every second": lambda a: np.repeat(np.repeat(a, 2, 0), 2, 1)[::2, ::2],
+}
+layouts = st.sampled_from(sorted(LAYOUTS))
+
+
+@st.composite
+def sizes(draw: st.DrawFn) -> tuple[int, int, int]:
+    """M, K, N: about those of a tile, where the last one is cut, and none at all."""
+    return draw(st.integers(0, 45)), draw(st.integers(0, 40)), draw(st.integers(0, 100))
+
+
+def formula(a: Array, b: Array) -> Array:
+    return np.einsum("mk,kn->mn", a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=150)
+@given(sizes=sizes(), left=layouts, right=layouts, seed=SEEDS)
+def test_tiles_multiply_matrices_of_all_sizes_and_strides(
+    dtype: Any, sizes: tuple[int, int, int], left: str, right: str, seed: int
+) -> None:
+    rng, (m, k, n) = np.random.default_rng(seed), sizes
+    a, b = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((m, k), (k, n)))
+    y = cpu_product.product(LAYOUTS[left](a), LAYOUTS[right](b))
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, formula(a, b))  # small integers: no sum is rounded
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(left=layouts, right=layouts, seed=SEEDS)
+def test_what_is_not_finite_stays_where_it_belongs(dtype: Any, left: str, right: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((25, 7), (7, 75)))
+    for matrix in a, b:
+        matrix[rng.integers(0, len(matrix), 2), rng.integers(0, matrix.shape[1], 2)] = rng.choice(
+            [np.nan, np.inf, -np.inf], 2
+        )
+    with np.errstate(invalid="ignore"):
+        expected = formula(a, b)
+    np.testing.assert_array_equal(cpu_product.product(LAYOUTS[left](a), LAYOUTS[right](b)), expected)
+
+
+def pair(dtype: Any, m: int = 203, k: int = 130, n: int = 209) -> tuple[Array, Array]:
+    """Large enough for several threads."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_neither_threads_nor_layouts_change_a_bit(dtype: Any, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = pair(dtype)
+    once = cpu_product.product(a, b)
+    for threads in 1, 2, 3:
+        monkeypatch.setattr("numba.get_num_threads", lambda threads=threads: threads)
+        for _ in range(5):
+            np.testing.assert_array_equal(cpu_product.product(LAYOUTS[layout](a), LAYOUTS[layout](b)), once)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_more_is_lost_than_k_roundings_lose(dtype: Any) -> None:
+    a, b = pair(dtype, k=2000)
+    exact = a.astype(np.longdouble) @ b.astype(np.longdouble)
+    bound = 2000 * np.finfo(dtype).eps * (abs(a).astype(float) @ abs(b).astype(float))
+    assert (abs(cpu_product.product(a, b) - exact) <= bound).all()
+
+
+def test_blas_keeps_what_it_does_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = pair(np.float32)
+    if not paths.compiled(a, b):
+        pytest.skip("the compiled kernels are turned off")
+    chosen = cpu_product if cpu_product.VECTOR_BYTES == 64 else cpu
+    for core, path in (("Haswell", chosen), ("Zen", chosen), ("SkylakeX", cpu), ("", cpu)):
+        monkeypatch.setattr(workers, "blas_core", lambda core=core: core)
+        assert paths.product_path(a, b) is path
+        assert paths.product_path(a[:10], b) is cpu  # small
+        np.testing.assert_allclose(kernels.product(a, b), a @ b, rtol=1e-4, atol=1e-4)
+
+
+def test_openblas_says_for_which_processor_it_works() -> None:
+    if workers._openblas("get_num_threads") is None:
+        assert workers.blas_core() == ""
+    else:
+        assert workers.blas_core().isalnum()

@@ -1,0 +1,100 @@
+"""Matrix products compiled for the CPU, for machines whose BLAS leaves half of every vector register empty.
+
+One idea: what the inner loop reads again and again is first copied to lie side by side, a panel of columns of b and,
+if a is transposed, the rows of a (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
+Every number of the result is one sum in the order of k, whoever computes it: threads do not change a bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad2.kernels import cpu
+from tinygrad2.kernels.cpu import NDArray
+from tinygrad2.kernels.cpu_conv import each, flat
+from tinygrad2.kernels.memory import empty
+from tinygrad2.kernels.tiles import SHARED, VECTOR_BYTES, alone, helper, multiply_shared, transpose
+
+
+@helper
+def _rows(a, along, first, last, depth):  # type: ignore[no-untyped-def]
+    """Rows first <= m < last of a, neighbours in a column side by side -> tiles (depth, SHARED) of rows."""
+    tiles = -(-(last - first) // SHARED)
+    packed = np.empty(tiles * depth * SHARED, a.dtype)
+    for k in range(depth):
+        for t in range(tiles):
+            s, z = k * along + min(first + t * SHARED, last - SHARED), (t * depth + k) * SHARED
+            for i in range(SHARED):
+                packed[np.uintp(z + i)] = a[np.uintp(s + i)]
+    return packed
+
+
+@helper
+def _columns(b, down, across, p, depth, panel, vector):  # type: ignore[no-untyped-def]
+    """Columns p to p + 2*vector of b -> panel: (depth, 2*vector)."""
+    wide = 2 * vector
+    if down == 1:
+        for j in range(0, wide, vector):
+            for k in range(0, depth - vector + 1, vector):
+                transpose(b, (p + j) * across + k, across, panel, k * wide + j, wide)
+        for k in range(depth - depth % vector, depth):
+            for j in range(wide):
+                panel[np.uintp(k * wide + j)] = b[np.uintp((p + j) * across + k)]
+    else:
+        for k in range(depth):
+            for j in range(wide):
+                panel[np.uintp(k * wide + j)] = b[np.uintp(k * down + p + j)]
+
+
+@alone
+def _multiply(a, a_steps, b, b_steps, c, sizes, rows, columns):  # type: ignore[no-untyped-def]
+    """c[m, p] = sum_k a[m, k]·b[k, p], all flat, for m in the range `rows` and p in the range `columns`.
+
+    The last tile is moved back to end with the matrix: what it shares with the tile before is written twice, alike.
+    """
+    (depth, width, vector), (first, last), wide = sizes, rows, 2 * sizes[2]
+    numbers, steps, panel = np.arange(last), np.arange(depth), np.empty(depth * wide, c.dtype)
+    to, across, side = numbers * width, steps * wide, np.arange(SHARED)
+    lefts, along, packed = numbers * a_steps[0], steps * SHARED, np.empty(0, c.dtype)
+    if a_steps[0] == 1:
+        packed = _rows(a, a_steps[1], first, last, depth)
+    for column in range(columns[0], columns[1], wide):
+        p = min(column, columns[1] - wide)
+        _columns(b, b_steps[0], b_steps[1], p, depth, panel, vector)
+        for t in range(-(-(last - first) // SHARED)):
+            r = min(first + t * SHARED, last - SHARED)
+            if packed.size:
+                z = t * depth * SHARED
+                multiply_shared(packed, z, side, 0, along, 0, panel, 0, across, 0, c, p, to, r, depth)
+            else:
+                multiply_shared(a, 0, lefts, r, steps, 0, panel, 0, across, 0, c, p, to, r, depth)
+
+
+def _steps(a: NDArray) -> tuple[NDArray, tuple[int, int]]:
+    """`a` flat, and how far apart in it are neighbours in a column, and in a row."""
+    if a.flags.f_contiguous and not a.flags.c_contiguous:
+        return flat(a.T), (1, a.shape[0])
+    return flat(a), (a.shape[1], 1)
+
+
+def product(a: NDArray, b: NDArray) -> NDArray:
+    """a: (M, K), b: (K, N) -> (M, N). What has no whole tile in it is left to BLAS."""
+    (rows, depth), columns, vector = a.shape, b.shape[1], VECTOR_BYTES // a.itemsize
+    wide = 2 * vector
+    if rows < SHARED or columns < wide:
+        return cpu.product(a, b)
+    y = empty((rows, columns), a.dtype)
+    c, sizes = y.reshape(y.size), (depth, columns, vector)
+    (a, a_steps), (b, b_steps) = _steps(a), _steps(b)
+
+    def some_rows(begin: int, end: int) -> None:
+        _multiply(a, a_steps, b, b_steps, c, sizes, (begin * SHARED, min(end * SHARED, rows)), (0, columns))
+
+    def some_columns(begin: int, end: int) -> None:
+        _multiply(a, a_steps, b, b_steps, c, sizes, (0, rows), (begin * wide, min(end * wide, columns)))
+
+    if a_steps[0] == 1:  # whose rows each block copies once
+        each(-(-rows // SHARED), SHARED * depth * columns, some_rows)
+    else:
+        each(-(-columns // wide), rows * depth * wide, some_columns)
+    return y
