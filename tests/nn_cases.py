@@ -60,6 +60,10 @@ CASES: dict[str, tuple[Callable[[Any], nn.Layer], Shape]] = {
         lambda d: nn.Sequential(conv=nn.Conv2d(4, 3, 2, padding=1, dtype=d), pool=nn.MaxPool2d(3, 2, 1)),
         IMAGES,
     ),
+    "Sequential of convolution and ReLU": (
+        lambda d: nn.Sequential(nn.Conv2d(4, 6, 2, groups=2, dtype=d), nn.ReLU()),
+        IMAGES,
+    ),
     "Sequential of convolution, ReLU and pool": (
         lambda d: nn.Sequential(nn.Conv2d(4, 6, 2, groups=2, dtype=d), nn.ReLU(), nn.MaxPool2d(2, 1)),
         IMAGES,

@@ -33,17 +33,30 @@ NOTHING = paths.Pays(window=1 << 60, image=0, share=0.0)
 
 @st.composite
 def patterns(draw: st.DrawFn) -> tuple[Convolution, tuple[int, ...], np.ndarray]:
-    """A convolution, how many of its leading axes share a pattern, and the pattern: some dropped, some named twice."""
+    """A convolution, its leading axes that share a pattern, and the pattern: a pool's positions or a ReLU's mask.
+
+    Some positions are dropped, some named twice.
+    """
     problem = draw(convolutions())
     images = problem.lead[draw(st.integers(0, len(problem.lead))) :]
-    window = draw(st.sampled_from([(1, 1), (2, 3), (0, 2), (4, 1)]))
+    window = draw(st.sampled_from([(1, 1), (2, 3), (0, 2), (4, 1), None]))
     rng = np.random.default_rng(draw(SEEDS))
-    at = rng.integers(-1, math.prod(problem.geo.output), (*images, problem.outputs, *window)).astype(np.int32)
+    if window is None:
+        at = rng.random((*images, problem.outputs, *problem.geo.output)) < 0.5
+    else:
+        at = rng.integers(-1, math.prod(problem.geo.output), (*images, problem.outputs, *window)).astype(np.int32)
     return problem, problem.lead[: len(problem.lead) - len(images)], scattered(rng, at)
+
+
+def positions(at: np.ndarray) -> np.ndarray:
+    if at.dtype == np.int32:
+        return at
+    return np.where(at, np.arange(math.prod(at.shape[-2:])).reshape(at.shape[-2:]), -1)
 
 
 def chosen(y: np.ndarray, at: np.ndarray) -> np.ndarray:
     """y[at], entry by entry. y: (..., O, OH, OW)."""
+    at = positions(at)
     found = np.zeros((*y.shape[:-2], *at.shape[-2:]), y.dtype)
     for place in np.ndindex(found.shape):
         position = at[place[len(place) - at.ndim :]]
@@ -134,7 +147,7 @@ def test_blocks_and_threads_do_not_change_the_result(dtype: Any, drawn: Any) -> 
 def test_what_is_dropped_is_ignored(limits: paths.Pays, drawn: Any) -> None:
     """A cotangent's nan where an entry is dropped reaches nothing; the result there is 0."""
     x, w, g = arrays(drawn, np.float64)
-    at = np.broadcast_to(drawn[2], g.shape)
+    at = np.broadcast_to(positions(drawn[2]), g.shape)
     poisoned = np.where(at < 0, np.nan, g)
     with limited(limits):
         y, *back = all_three(drawn, x, w, poisoned)
@@ -150,7 +163,7 @@ def test_what_is_dropped_is_ignored(limits: paths.Pays, drawn: Any) -> None:
 def test_nan_and_inf_reach_what_sees_them(limits: paths.Pays, poison: float, dtype: Any, drawn: Any, seed: int) -> None:
     problem, _, at = drawn
     x, w, g = (np.ones(a.shape, dtype) for a in arrays(drawn, dtype))
-    alive = np.flatnonzero(np.broadcast_to(at, g.shape) >= 0)
+    alive = np.flatnonzero(np.broadcast_to(positions(at), g.shape) >= 0)
     rng = np.random.default_rng(seed)
     with limited(limits):
         if alive.size and x.size and seed % 2:

@@ -29,6 +29,7 @@ import tinygrad2 as tg
 from tinygrad2 import kernels, nn
 from tinygrad2.autodiff.node import Node
 from tinygrad2.nn import reverse
+from tinygrad2.nn import trace as trace_module
 
 each_layer = pytest.mark.parametrize("name", CASES)
 
@@ -210,6 +211,39 @@ def test_in_random_networks_the_reverse_network_is_the_tapes_vjp(drawn: tuple[nn
     assert_close(rev(u), gradients(trace.output, [x], tg.Tensor(u))[0], 1e-9)
     assert_close(trace.jacobian(), tape_jacobian(trace, x), 1e-9)
     assert_close(np.vdot(u, rev.reverse()(v).numpy()), np.vdot(rev(u).numpy(), v), 1e-9)
+
+
+@pytest.mark.parametrize("pools", [[], [nn.MaxPool2d(2)]], ids=["ReLU", "ReLU and pool"])
+def test_large_cotangents_go_through_convolutions_in_blocks(pools: list[nn.Layer]) -> None:
+    """All K together through the last layers, few at a time where they are large; the results are the same."""
+    first, second = nn.Conv2d(1, 4, 3, rng=0, dtype=np.float64), nn.Conv2d(4, 5, 3, rng=1, dtype=np.float64)
+    size = 5 * (4 - 2 * len(pools)) ** 2
+    head = [nn.Flatten(), nn.Linear(size, 7, rng=2, dtype=np.float64)]
+    net = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), *pools, *head)
+    x = np.random.default_rng(0).standard_normal((3, 1, 8, 8))
+
+    def results() -> list[tg.Tensor]:
+        trace = net.trace(x)
+        j, norms, total = trace.jacobian(), trace.jacobian_norms(), trace.jacobian_norms(kept=0)
+        loss = tg.norm(j) + (norms * norms).sum() + total
+        return [j, norms, total, *gradients(loss, [*net.parameters()])]
+
+    def rows(kernel: str) -> list[int]:
+        """How many cotangents of three images the kernel met at once."""
+        met: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            original = getattr(kernels, kernel)
+            patch.setattr(kernels, kernel, lambda g, *rest: met.append(math.prod(g.shape[:-3])) or original(g, *rest))
+            net.trace(x).jacobian()
+        return met
+
+    whole = results()
+    assert rows("conv2d_input") == [7 * 3, 7 * 3]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trace_module, "BLOCK_BYTES", 2 * 3 * 4 * 6 * 6 * 8)  # two cotangents of the first convolution
+        assert rows("conv2d_input") == [3, 3, 6, 6, 6, 6, 6, 6]
+        for one, other in zip(results(), whole, strict=True):
+            assert_close(one, other, 1e-12)
 
 
 @few

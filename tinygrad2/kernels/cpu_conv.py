@@ -36,6 +36,7 @@ from tinygrad2.kernels.tiles import (
 
 BLOCKS_PER_THREAD = 4  # a thread that has lost its core holds up one block, and the others take the rest
 SERIAL_BELOW = 1 << 22  # multiplications: 0.05 ms, less than a second thread takes to wake up
+HELD_BYTES = 1 << 20  # of filter gradients that wait to be summed
 SUMMED_BYTES = 1 << 19  # of images whose filter gradients are summed in registers: they stay in the second-level cache
 
 
@@ -286,10 +287,13 @@ def _problem(
     return found, read_only(pattern), at.shape[2:]
 
 
-def each(images: int, work_per_image: int, work: Callable[[int, int], None]) -> list[int]:
-    """work(begin, end) for blocks of images, shared by threads; the numbers of the first image of each block."""
+def each(images: int, work_per_image: int, work: Callable[[int, int], None], held: int = 0) -> list[int]:
+    """work(begin, end) for blocks of images, shared by threads; the numbers of the first image of each block.
+
+    held: bytes that each block keeps for the end; with many there are as few blocks as threads.
+    """
     threads = numba.get_num_threads() if images * work_per_image >= SERIAL_BELOW else 1
-    count = min(images, BLOCKS_PER_THREAD * threads)
+    count = min(images, BLOCKS_PER_THREAD * threads if threads * held < HELD_BYTES else threads)
     blocks = [(images * k // count, images * (k + 1) // count) for k in range(count)]
     workers.each(blocks, lambda block: work(*block), threads)
     return [begin for begin, _ in blocks]
@@ -342,7 +346,8 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray | None = No
         _filters(x, g, at, sums[begin], tap, lane, sizes, together, begin, end)
 
     total = np.zeros(geo.groups * sizes.taps * columns, x.dtype)
-    for begin in each(images, math.prod(shape) * lane.size, work):  # in a fixed order, whoever was first
+    held = total.nbytes  # summed in a fixed order, whoever was first
+    for begin in each(images, math.prod(shape) * lane.size, work, held):
         total += sums[begin]
     w = total.reshape(geo.groups, sizes.taps, columns)[:, :, : sizes.outputs].swapaxes(1, 2)
     return np.ascontiguousarray(w).reshape(shape)

@@ -24,9 +24,9 @@ def _select(g, m, y):  # type: ignore[no-untyped-def]
             target[np.uintp(k * size + p)] = source[np.uintp(k * size + p)] if m[np.uintp(p)] else g.dtype.type(0)
 
 
-def masked(g: NDArray, m: NDArray) -> NDArray:
-    """g: (..., *m.shape) where m, 0 elsewhere."""
-    y = empty(g.shape, g.dtype)
+def masked(g: NDArray, m: NDArray, out: NDArray | None = None) -> NDArray:
+    """g: (..., *m.shape) where m, 0 elsewhere; in a new array, or in `out`, which may be g and is contiguous."""
+    y = empty(g.shape, g.dtype) if out is None else out
     if y.size:
         _select(_input(g, y.size // m.size, m.size), _input(m, m.size), y.reshape(-1, m.size))
     return y

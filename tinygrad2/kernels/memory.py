@@ -16,7 +16,7 @@ import numpy as np
 NDArray = np.ndarray[Any, Any]
 
 SMALLEST = 1 << 20  # bytes; the allocator reuses smaller ones itself
-MOST_IDLE = 1 << 29  # bytes kept though nobody uses them
+MOST_IDLE = 1 << 27  # bytes kept though nobody uses them
 MOST_WASTED = 1.25  # memory so many times too large will do
 LINE = 64  # bytes of a cache line, where arrays begin
 

@@ -66,7 +66,7 @@ class Pays(NamedTuple):
 
 ALONE = Pays(window=128, image=1 << 16, share=0.3)
 SHARED = Pays(window=128, image=1 << 16, share=0.6)  # by K >= SHARING images, which meet the filters in the cache
-SHARING = 4
+SHARING = 5
 
 
 def convolution_path(geo: Geometry, channels: int, images: int, at: Array | None, *arrays: Array) -> ModuleType:
@@ -76,14 +76,18 @@ def convolution_path(geo: Geometry, channels: int, images: int, at: Array | None
     """
     if not compiled(*arrays):
         return path(*arrays)
-    follows = at is not None and _pattern_pays(geo, channels, images // max(len(at), 1), at)
-    return importlib.import_module(f"tinygrad2.kernels.cpu_{'pattern' if follows else 'conv'}")
+    kind = "pattern" if follows(geo, channels, images, at, *arrays) else "conv"
+    return importlib.import_module(f"tinygrad2.kernels.cpu_{kind}")
 
 
-def _pattern_pays(geo: Geometry, channels: int, sharing: int, at: Array) -> bool:
-    pays = SHARED if sharing >= SHARING else ALONE
-    window, image = channels * math.prod(geo.kernel), channels * math.prod(geo.padded)
-    if window < pays.window or image > pays.image:
+def follows(geo: Geometry, channels: int, images: int, at: Array | None, *arrays: Array) -> bool:
+    """Whether a pattern of positions or bools should be followed, rather than everything computed."""
+    if at is None or not compiled(*arrays):
         return False
-    most = pays.share * at.shape[0] * at.shape[1] * math.prod(geo.output)
-    return at.size <= most or bool(np.count_nonzero(at >= 0) <= most)
+    pays = SHARED if images >= SHARING * len(at) else ALONE
+    window, image = channels * math.prod(geo.kernel), channels * math.prod(geo.padded)
+    pixels = math.prod(geo.output)
+    if window < pays.window or image > pays.image or pixels == 1:  # a single pixel is a product of matrices
+        return False
+    most = pays.share * at.shape[0] * at.shape[1] * pixels
+    return at.size <= most or bool(np.count_nonzero(at if at.dtype == np.bool_ else at >= 0) <= most)

@@ -1,7 +1,7 @@
-"""Conv2d → (ReLU →) MaxPool2d as one step of a Sequential: what the pool drops takes part in no backward pass.
+"""Conv2d → ReLU, → MaxPool2d or → both as one step of a Sequential: what they drop takes part in no backward pass.
 
-Forward, the layers give what they give alone. But what is recorded is the convolution at the entries that the pool and
-the ReLU let through, whose derivatives of every order are convolutions at these entries again.
+Forward, the layers give what they give alone. But the reverse of the convolution, and with a pool what is recorded too,
+is the convolution at the entries that are let through; its derivatives of every order are such convolutions again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tinygrad2.ops import families, mask, positive
 from tinygrad2.ops.functional import add_channels
 
 Named = tuple[str, Layer]
-PATTERNS: tuple[tuple[type[Layer], ...], ...] = ((Conv2d, MaxPool2d), (Conv2d, ReLU, MaxPool2d))
+PATTERNS: tuple[tuple[type[Layer], ...], ...] = ((Conv2d, MaxPool2d), (Conv2d, ReLU, MaxPool2d), (Conv2d, ReLU))
 
 
 def groups(layers: Sequence[Named]) -> Iterator[Sequence[Named]]:
@@ -31,6 +31,21 @@ def groups(layers: Sequence[Named]) -> Iterator[Sequence[Named]]:
 
 def apply(group: Sequence[Named], x: Tensor) -> tuple[Tensor, list[r.Step]]:
     """The output of one of PATTERNS and the steps of its layers. The convolution's does the work of all."""
+    return (_pooled if isinstance(group[-1][1], MaxPool2d) else _rectified)(group, x)
+
+
+def _rectified(group: Sequence[Named], x: Tensor) -> tuple[Tensor, list[r.Step]]:
+    (name, conv), (relu_name, relu) = group
+    with located(name, conv):
+        z, conv_reverse = conv.apply(x)
+    with located(relu_name, relu):
+        y, relu_reverse = relu.apply(z)
+    assert isinstance(conv_reverse, r.ReverseConv2d) and isinstance(relu_reverse, r.ReverseMask)
+    reverse = r.ReverseConv2dAt(conv_reverse.weight, relu_reverse.mask, conv_reverse.geometry)
+    return y, [r.Step(name, conv, z.shape, reverse), r.Step(relu_name, relu, y.shape, r.ReverseWithin(name))]
+
+
+def _pooled(group: Sequence[Named], x: Tensor) -> tuple[Tensor, list[r.Step]]:
     (name, conv), *others = group
     pool_name, pool = others[-1]
     assert isinstance(conv, Conv2d) and isinstance(pool, MaxPool2d)

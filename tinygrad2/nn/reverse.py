@@ -134,7 +134,7 @@ class ReverseConv2dAt(ReverseLayer):
     """Conv2d of which a pool and a ReLU let only some entries through ↔ transposed convolution of these entries."""
 
     weight: Tensor  # (O, C/groups, kh, kw)
-    at: Tensor  # (N, O, PH, PW), positions in the OH·OW plane, -1 for an entry that the ReLU drops
+    at: Tensor  # (N, O, PH, PW), positions in the OH·OW plane, -1 for an entry that the ReLU drops; or its mask
     geometry: Geometry
 
     def back(self, u: Tensor) -> Tensor:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels.backend import to_device
-from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseLinear, ReverseSequential
-from tinygrad2.ops import broadcast_to
+from tinygrad2.nn.reverse import (
+    Linearized,
+    ReverseConv2d,
+    ReverseConv2dAt,
+    ReverseLayer,
+    ReverseLinear,
+    ReverseSequential,
+    ReverseWithin,
+    Step,
+)
+from tinygrad2.ops import broadcast_to, concatenate
+
+BLOCK_BYTES = 3 << 24  # of the largest cotangents between convolutions: with more, only memory grows
 
 
 class Trace:
@@ -32,8 +44,8 @@ class Trace:
         With batch normalisation in train mode the samples are coupled, and row k is the gradient of the sum over the
         batch of output k.
         """
-        layer, u = self._rows()
-        return layer.back(u)
+        layer, blocks = _blocks(*self._rows())
+        return _joined([layer.back(u) for u in blocks])
 
     def jacobian_norms(self, kept: int = 2) -> Tensor:
         """‖∂z_k/∂x‖² of every output and sample, recorded: (K, N); with kept=0 their sum, ‖J‖_F², for still less work.
@@ -41,8 +53,8 @@ class Trace:
         Where the network begins with a wide Linear, its Gram matrix takes the place of the last product of `jacobian()`
         and of that product's derivatives: prefer this wherever only norms are needed.
         """
-        layer, u = self._rows()
-        return layer.squared_norms(u, kept)
+        layer, blocks = _blocks(*self._rows())
+        return _joined([layer.squared_norms(u, kept) for u in blocks], kept)
 
     def _rows(self) -> tuple[ReverseLayer, Tensor]:
         """The reverse network and K one-hot cotangents (K, N, *out), or what is left of it and what they became.
@@ -76,10 +88,16 @@ class ReverseNetwork:
         kept: only so many of these axes are kept, the squares are summed over the others.
         """
         u = self._checked(u)
-        return self.layer.squared_norms(u, u.ndim - len(self._given[1]) + 1 if kept is None else kept)
+        lead = u.ndim - len(self._given[1]) + 1 if kept is None else kept
+        layer, blocks = self._blocks(u)
+        return _joined([layer.squared_norms(u, lead) for u in blocks], lead)
 
     def __call__(self, u: Any) -> Tensor:
-        return self.layer.back(self._checked(u))
+        layer, blocks = self._blocks(self._checked(u))
+        return _joined([layer.back(u) for u in blocks])
+
+    def _blocks(self, u: Tensor) -> tuple[ReverseLayer, Sequence[Tensor]]:
+        return _blocks(self.layer, u) if u.ndim > len(self._given[1]) else (self.layer, [u])
 
     @property
     def _given(self) -> tuple[str, tuple[int, ...]]:
@@ -118,6 +136,49 @@ class ReverseNetwork:
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
         return "\n".join(lines)
+
+
+def _blocks(layer: ReverseLayer, u: Tensor) -> tuple[ReverseLayer, Sequence[Tensor]]:
+    """The cotangents (K, ...) in blocks, each small enough to stay in the cache, and the layers that they still go to.
+
+    All go together through the last layers, down to the first convolution that would make them too large.
+    """
+    steps = layer.steps if isinstance(layer, ReverseSequential) else ()
+    sizes = _sizes(steps)
+    count, limit = len(u), BLOCK_BYTES // u.dtype.itemsize
+    wide = [j for j in range(1, len(steps)) if count * sizes[j - 1] > limit and _convolves(steps[j].reverse)]
+    if not wide:
+        return layer, [u]
+    below = wide[-1] + 1
+    u = ReverseSequential(steps[below:]).back(u)
+    blocks = min(count, -(-count * max(sizes[: below - 1]) // limit))
+    some = [u[count * i // blocks : count * (i + 1) // blocks] for i in range(blocks)]
+    return ReverseSequential(steps[:below]), some
+
+
+def _convolves(layer: ReverseLayer) -> bool:
+    return isinstance(layer, ReverseConv2d | ReverseConv2dAt)
+
+
+def _sizes(steps: Sequence[Step]) -> list[int]:
+    """How many numbers each reverse layer takes; one that does nothing passes on what the layer before it takes."""
+    sizes: list[int] = []
+    for step in steps:
+        if isinstance(step.reverse, ReverseWithin):
+            sizes.append(sizes[-1])
+        else:
+            sizes.append(math.prod(step.reverse.at.shape if isinstance(step.reverse, ReverseConv2dAt) else step.shape))
+    return sizes
+
+
+def _joined(blocks: Sequence[Tensor], kept: int = 1) -> Tensor:
+    """The results of all blocks of cotangents side by side; their sum if none of the axes was kept."""
+    joined, *others = blocks
+    if kept and others:
+        return concatenate(blocks)
+    for block in others:
+        joined = joined + block
+    return joined
 
 
 def _shape(shape: tuple[int, ...]) -> str:
