@@ -12,6 +12,7 @@ from typing import Any
 
 from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
 from tinygrad2.autodiff.node import Node, is_recording, recording
+from tinygrad2.autodiff.primitive import owned
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.kernels.backend import freeze, xp
 
@@ -84,8 +85,9 @@ def sweep(outputs: Tensors, cotangents: Tensors, targets: Sequence[Node]) -> lis
     for node in order:
         g_node = pending.get(node) if node in keep else pending.pop(node, None)
         if g_node is not None and node.op is not None:
+            name = node.op.name
             for parent, c in node.op.pull(node, g_node, wanted):
-                _accumulate(pending, parent, c, node.op.name)
+                _accumulate(pending, parent, c, name)
     return [pending.get(node) for node in targets]
 
 
@@ -153,7 +155,14 @@ def _accumulate(pending: dict[Node, Tensor], node: Node, c: Tensor, source: str)
     if array.dtype is not node.dtype and array.dtype != node.dtype:
         raise GradientError(f"{source}: the rule returned a {c.dtype} cotangent for {node.dtype}, shape {node.shape}")
     before = pending.get(node)
-    pending[node] = c if before is None else algebra.add(before, c)
+    pending[node] = c if before is None else _sum(before, c)
+
+
+def _sum(a: Tensor, b: Tensor) -> Tensor:
+    """a + b; in a backward pass that is not recorded their arrays are enough, and that is most passes."""
+    if is_recording():
+        return algebra.add(a, b)
+    return wrap(owned(a.array + b.array), None, "a gradient taken without create_graph")
 
 
 def _connected(c: Tensor, origins: Tensors) -> Tensor:

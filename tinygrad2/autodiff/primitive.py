@@ -79,16 +79,22 @@ class Primitive:
             inputs, consts = args[:arity], args[arity:]
         arrays: list[Array] = []
         sources: list[Node | None] = []
-        tracked = False
+        tracked, kinds = False, 0
+        module: Any = None
+        dtype: Any = None
         for t in inputs:
             if type(t) is not Tensor:
                 return self(*_lift(self.name, inputs), *consts, known=known)
-            arrays.append(t.array)
-            sources.append(t.node)
-            tracked = tracked or t.node is not None
-        if not _alike(arrays):
+            a, node = t.array, t.node
+            arrays.append(a)
+            sources.append(node)
+            if node is not None:
+                tracked = True
+            if a.dtype is not dtype or type(a) is not module:
+                module, dtype, kinds = type(a), a.dtype, kinds + 1
+        if kinds != 1 or dtype.kind not in "fc":  # nearly always all are on one device and of one floating dtype
             _check(self.name, arrays, self._floats)
-        out = _owned(self.fn(*arrays, *consts) if known is None else known)
+        out = owned(self.fn(*arrays, *consts) if known is None else known)
         if not tracked:
             return wrap(out, None, _why(inputs))
         if not is_recording():
@@ -103,9 +109,10 @@ class Primitive:
         inputs: Sequence[Tensor | None] = self._nothing or [
             None if a is None else wrap(a, s) for a, s in zip(node.arrays, node.sources, strict=True)
         ]
-        for parent, rule in zip(node.parents, self.rules, strict=True):
+        rules, consts = self.rules, node.consts
+        for i, parent in enumerate(node.parents):
             if parent in wanted:
-                yield parent, rule(g, y, *inputs, *node.consts)
+                yield parent, rules[i](g, y, *inputs, *consts)
 
     def _misused(self, given: int) -> Exception:
         if not self.rules:
@@ -134,7 +141,7 @@ class VariadicPrimitive(Primitive):
         inputs = _lift(self.name, tensors)
         arrays = list(map(_array_of, inputs))
         _check(self.name, arrays, everywhere)
-        out = _owned(self.fn(arrays, *consts) if known is None else known)
+        out = owned(self.fn(arrays, *consts) if known is None else known)
         sources = tuple(map(_node_of, inputs))
         if not any(sources):
             return wrap(out, None, _why(inputs))
@@ -167,16 +174,6 @@ def _without(items: Sequence[Any], unwanted: Sequence[int]) -> tuple[Any, ...]:
     for i in unwanted:
         kept[i] = None
     return tuple(kept)
-
-
-def _alike(arrays: Sequence[Array]) -> bool:
-    """True if all are on one device and of one floating dtype, as nearly always: nothing more is to be checked."""
-    first = arrays[0]
-    module, dtype = type(first), first.dtype
-    for a in arrays:
-        if type(a) is not module or a.dtype is not dtype:
-            return False
-    return dtype.kind in "fc"
 
 
 def _check(name: str, arrays: Sequence[Array], floats: Sequence[int]) -> None:
@@ -228,10 +225,10 @@ def _constant(name: str, i: int, value: Any, like: Array | None) -> Tensor:
     if like is None or not isinstance(value, _NUMBERS) or value is True or value is False:
         return Tensor(value)
     number = np.asarray(value, like.dtype if like.dtype.kind in "fc" else None)
-    return wrap(_owned(number if type(like) is np.ndarray else to_device(number, device_of(like))), None)
+    return wrap(owned(number if type(like) is np.ndarray else to_device(number, device_of(like))), None)
 
 
-def _owned(out: Array) -> Array:
+def owned(out: Array) -> Array:
     """The result of a primitive, made read-only: a later write would silently corrupt derivatives."""
     if type(out) is np.ndarray:
         out.setflags(False)  # type: ignore[call-arg]  # by position: half as long as by name

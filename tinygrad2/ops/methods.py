@@ -19,7 +19,9 @@ _STRANGE = (str, dict, set, type(None))
 
 def _operand(f: Callable[..., Tensor]) -> Callable[..., Any]:
     """Let Python try the other operand's method where ours is no number, array or Tensor."""
-    return lambda self, other: NotImplemented if isinstance(other, _STRANGE) else f(self, other)
+    return lambda self, other: (
+        f(self, other) if type(other) is Tensor or not isinstance(other, _STRANGE) else NotImplemented
+    )
 
 
 # fmt: off
