@@ -104,12 +104,12 @@ def test_the_compiled_path_agrees_with_the_reference(name: str, dtype: Any, prob
 @given(problem=convolutions(), numbers=st.integers(1, 400))
 def test_blocks_and_threads_do_not_change_the_result(dtype: Any, problem: Convolution, numbers: int) -> None:
     """Few images summed at once, and two threads even for small work."""
-    from tinygrad2.kernels import cpu_conv
+    from tinygrad2.kernels import cpu_blocks, cpu_conv
 
     x, w, g = problem.arrays(dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu_conv, "SUMMED_BYTES", 8 * numbers)
-        patch.setattr(cpu_conv, "SERIAL_BELOW", 0)
+        patch.setattr(cpu_blocks, "SERIAL_BELOW", 0)
         blocked = conv2d(x, w, problem.geo), conv2d_input(g, w, problem.geo), conv2d_weight(x, g, problem.geo)
     x, w, g = (a.astype(np.int64) for a in (x, w, g))
     exact = conv2d(x, w, problem.geo), conv2d_input(g, w, problem.geo), conv2d_weight(x, g, problem.geo)

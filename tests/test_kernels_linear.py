@@ -14,7 +14,7 @@ from tinygrad2 import kernels
 from tinygrad2.kernels import paths, workers
 
 pytest.importorskip("numba", reason="without Numba every product is NumPy's own")
-from tinygrad2.kernels import cpu, cpu_product
+from tinygrad2.kernels import cpu_product
 
 Array = np.ndarray[Any, Any]
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -45,7 +45,7 @@ def test_tiles_multiply_matrices_of_all_sizes_and_strides(
 ) -> None:
     rng, (m, k, n) = np.random.default_rng(seed), sizes
     a, b = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((m, k), (k, n)))
-    y = cpu_product.product(LAYOUTS[left](a), LAYOUTS[right](b))
+    y = cpu_product.tiled(LAYOUTS[left](a), LAYOUTS[right](b))
     assert y.dtype == dtype
     np.testing.assert_array_equal(y, formula(a, b))  # small integers: no sum is rounded
 
@@ -61,7 +61,7 @@ def test_what_is_not_finite_stays_where_it_belongs(dtype: Any, left: str, right:
         )
     with np.errstate(invalid="ignore"):
         expected = formula(a, b)
-    np.testing.assert_array_equal(cpu_product.product(LAYOUTS[left](a), LAYOUTS[right](b)), expected)
+    np.testing.assert_array_equal(cpu_product.tiled(LAYOUTS[left](a), LAYOUTS[right](b)), expected)
 
 
 def pair(dtype: Any, m: int = 203, k: int = 130, n: int = 209) -> tuple[Array, Array]:
@@ -74,11 +74,11 @@ def pair(dtype: Any, m: int = 203, k: int = 130, n: int = 209) -> tuple[Array, A
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 def test_neither_threads_nor_layouts_change_a_bit(dtype: Any, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair(dtype)
-    once = cpu_product.product(a, b)
+    once = cpu_product.tiled(a, b)
     for threads in 1, 2, 3:
         monkeypatch.setattr("numba.get_num_threads", lambda threads=threads: threads)
         for _ in range(5):
-            np.testing.assert_array_equal(cpu_product.product(LAYOUTS[layout](a), LAYOUTS[layout](b)), once)
+            np.testing.assert_array_equal(cpu_product.tiled(LAYOUTS[layout](a), LAYOUTS[layout](b)), once)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -86,19 +86,26 @@ def test_no_more_is_lost_than_k_roundings_lose(dtype: Any) -> None:
     a, b = pair(dtype, k=2000)
     exact = a.astype(np.longdouble) @ b.astype(np.longdouble)
     bound = 2000 * np.finfo(dtype).eps * (abs(a).astype(float) @ abs(b).astype(float))
-    assert (abs(cpu_product.product(a, b) - exact) <= bound).all()
+    assert (abs(cpu_product.tiled(a, b) - exact) <= bound).all()
 
 
 def test_blas_keeps_what_it_does_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair(np.float32)
-    if not paths.compiled(a, b):
-        pytest.skip("the compiled kernels are turned off")
-    chosen = cpu_product if cpu_product.VECTOR_BYTES == 64 else cpu
-    for core, path in (("Haswell", chosen), ("Zen", chosen), ("SkylakeX", cpu), ("", cpu)):
+    tiled, by_tiles = cpu_product.tiled, []
+    monkeypatch.setattr(cpu_product, "tiled", lambda a, b: by_tiles.append(a.shape) or tiled(a, b))
+    for core in ("Haswell", "Zen", "SkylakeX", ""):
         monkeypatch.setattr(workers, "blas_core", lambda core=core: core)
-        assert paths.product_path(a, b) is path
-        assert paths.product_path(a[:10], b) is cpu  # small
-        np.testing.assert_allclose(kernels.product(a, b), a @ b, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(cpu_product.product(a, b), a @ b, rtol=1e-4, atol=1e-4)
+        cpu_product.product(a[:10], b)  # small
+    assert by_tiles == [a.shape] * (2 if cpu_product.VECTOR_BYTES == 64 else 0)
+
+
+def test_compiled_products_are_used_where_they_can_be() -> None:
+    a, b = pair(np.float32)
+    for x, y in ((a, b), (a + 0j, b + 0j)):
+        fast = "cpu_product" if paths.compiled(x, y) else "reference"
+        assert paths.product_path(x, y).__name__.endswith(fast)
+        np.testing.assert_allclose(kernels.product(x, y), x @ y, rtol=1e-4, atol=1e-4)
 
 
 def test_openblas_says_for_which_processor_it_works() -> None:

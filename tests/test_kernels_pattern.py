@@ -132,11 +132,11 @@ def test_the_choice_of_the_path_changes_no_more_than_rounding(dtype: Any, drawn:
 @given(drawn=patterns())
 def test_blocks_and_threads_do_not_change_the_result(dtype: Any, drawn: Any) -> None:
     """Integers are summed exactly, so the order of summation cannot hide a mistake."""
-    from tinygrad2.kernels import cpu_conv
+    from tinygrad2.kernels import cpu_blocks
 
     x, w, g = arrays(drawn, dtype)
     with limited(EVERYTHING), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu_conv, "SERIAL_BELOW", 0)
+        patch.setattr(cpu_blocks, "SERIAL_BELOW", 0)
         fast = all_three(drawn, x, w, g)
     for one, other in zip(fast, all_three(drawn, *(a.astype(np.int64) for a in (x, w, g))), strict=True):
         np.testing.assert_array_equal(one, other)

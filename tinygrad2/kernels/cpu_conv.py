@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from tinygrad2.kernels import workers
 from tinygrad2.kernels.cpu import NDArray
+from tinygrad2.kernels.cpu_blocks import each
+from tinygrad2.kernels.cpu_product import product
 from tinygrad2.kernels.geometry import Geometry
-from tinygrad2.kernels.linear import product
 from tinygrad2.kernels.memory import empty
 from tinygrad2.kernels.tiles import (
     ROWS,
@@ -28,15 +26,13 @@ from tinygrad2.kernels.tiles import (
     add_rows,
     add_rows_1,
     alone,
+    flat,
     helper,
     multiply_rows,
     multiply_rows_1,
     read_only,
 )
 
-BLOCKS_PER_THREAD = 4  # a thread that has lost its core holds up one block, and the others take the rest
-SERIAL_BELOW = 1 << 22  # multiplications: 0.05 ms, less than a second thread takes to wake up
-HELD_BYTES = 1 << 20  # of filter gradients that wait to be summed
 SUMMED_BYTES = 1 << 19  # of images whose filter gradients are summed in registers: they stay in the second-level cache
 
 
@@ -270,11 +266,6 @@ def _matrix(a: NDArray) -> NDArray:
     return a.reshape(a.shape[0], math.prod(a.shape[1:]))
 
 
-def flat(a: NDArray) -> NDArray:
-    """`a` as a flat, contiguous, read-only array."""
-    return read_only(np.ascontiguousarray(a).reshape(a.size))
-
-
 def _problem(
     geo: Geometry, channels: int, outputs: int, at: NDArray | None, dtype: np.dtype[Any]
 ) -> tuple[Layout, NDArray, tuple[int, ...]]:
@@ -285,18 +276,6 @@ def _problem(
         return found, np.empty((0, 0, 0), np.int32), geo.output
     pattern = np.ascontiguousarray(at).reshape(at.shape[0] * groups, outputs // groups, at.shape[2] * at.shape[3])
     return found, read_only(pattern), at.shape[2:]
-
-
-def each(images: int, work_per_image: int, work: Callable[[int, int], None], held: int = 0) -> list[int]:
-    """work(begin, end) for blocks of images, shared by threads; the numbers of the first image of each block.
-
-    held: bytes that each block keeps for the end; with many there are as few blocks as threads.
-    """
-    threads = numba.get_num_threads() if images * work_per_image >= SERIAL_BELOW else 1
-    count = min(images, BLOCKS_PER_THREAD * threads if threads * held < HELD_BYTES else threads)
-    blocks = [(images * k // count, images * (k + 1) // count) for k in range(count)]
-    workers.each(blocks, lambda block: work(*block), threads)
-    return [begin for begin, _ in blocks]
 
 
 def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:

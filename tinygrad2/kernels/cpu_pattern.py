@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.kernels.cpu import NDArray, _input, _numbers
-from tinygrad2.kernels.cpu_conv import each
+from tinygrad2.kernels.cpu_blocks import each
 from tinygrad2.kernels.geometry import Geometry
 from tinygrad2.kernels.memory import LINE, empty
 from tinygrad2.kernels.tiles import (

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad2.kernels import cpu
+from tinygrad2.kernels import cpu, workers
 from tinygrad2.kernels.cpu import NDArray
-from tinygrad2.kernels.cpu_conv import each, flat
+from tinygrad2.kernels.cpu_blocks import each
 from tinygrad2.kernels.memory import empty
-from tinygrad2.kernels.tiles import SHARED, VECTOR_BYTES, alone, helper, multiply_shared, transpose
+from tinygrad2.kernels.tiles import SHARED, VECTOR_BYTES, alone, flat, helper, multiply_shared, transpose
+
+NARROW = ("Haswell", "Zen")  # what OpenBLAS takes a processor for that it knows no vectors of 64 bytes of
+TILED_FROM = 1 << 19  # multiplications: less is done by BLAS while a compiled function takes up its arguments
 
 
 @helper
@@ -78,6 +81,15 @@ def _steps(a: NDArray) -> tuple[NDArray, tuple[int, int]]:
 
 
 def product(a: NDArray, b: NDArray) -> NDArray:
+    """a: (M, K), b: (K, N) -> (M, N). By BLAS, unless it leaves half of each vector register empty."""
+    return tiled(a, b) if _tiles_pay(a, b) else cpu.product(a, b)
+
+
+def _tiles_pay(a: NDArray, b: NDArray) -> bool:
+    return a.size * b.shape[1] >= TILED_FROM and VECTOR_BYTES == 64 and workers.blas_core() in NARROW
+
+
+def tiled(a: NDArray, b: NDArray) -> NDArray:
     """a: (M, K), b: (K, N) -> (M, N). What has no whole tile in it is left to BLAS."""
     (rows, depth), columns, vector = a.shape, b.shape[1], VECTOR_BYTES // a.itemsize
     wide = 2 * vector

@@ -2,7 +2,7 @@
 
 A row is a condition and the module that holds the functions; every module defines the same names, with the meaning of
 `reference.py`. Modules are imported on first use, so that importing the package does not import Numba. Whether a
-convolution follows the pattern of its outputs, and whether BLAS does a product, is decided by measured limits.
+convolution follows the pattern of its outputs is decided by a second table, of measured limits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad2.kernels import workers
 from tinygrad2.kernels.backend import Array, why_no_numba
 from tinygrad2.kernels.geometry import Geometry
 
@@ -43,17 +42,9 @@ def path(*arrays: Array) -> ModuleType:
     return importlib.import_module(next(module for accepts, module in PATHS if accepts(*arrays)))
 
 
-NARROW = ("Haswell", "Zen")  # what OpenBLAS takes a processor for that it knows no vectors of 64 bytes of
-TILED_FROM = 1 << 19  # multiplications: less is done by BLAS while a compiled function takes up its arguments
-
-
 def product_path(a: Array, b: Array) -> ModuleType:
-    """The module that should multiply these matrices: BLAS, unless it leaves half of each vector register empty."""
-    if a.size * b.shape[1] >= TILED_FROM and compiled(a, b) and workers.blas_core() in NARROW:
-        tiled = importlib.import_module("tinygrad2.kernels.cpu_product")
-        if tiled.VECTOR_BYTES == 64:
-            return tiled
-    return path(a, b)
+    """The module that should multiply these matrices."""
+    return importlib.import_module("tinygrad2.kernels.cpu_product") if compiled(a, b) else path(a, b)
 
 
 class Pays(NamedTuple):

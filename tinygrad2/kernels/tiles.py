@@ -14,6 +14,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -50,6 +51,11 @@ def read_only(a: NDArray) -> NDArray:
     view = a.view()
     view.flags.writeable = False
     return view
+
+
+def flat(a: NDArray) -> NDArray:
+    """`a` as a flat, contiguous, read-only array."""
+    return read_only(np.ascontiguousarray(a).reshape(a.size))
 
 
 class _Code:
