@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import SEEDS
 
 from tinygrad2 import kernels
-from tinygrad2.kernels import paths, workers
+from tinygrad2.kernels import workers
 
 pytest.importorskip("numba", reason="without Numba every product is NumPy's own")
 from tinygrad2.kernels import cpu_product
@@ -100,12 +100,60 @@ def test_blas_keeps_what_it_does_as_fast(monkeypatch: pytest.MonkeyPatch) -> Non
     assert by_tiles == [a.shape] * (2 if cpu_product.VECTOR_BYTES == 64 else 0)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=150)
+@given(
+    sharing=st.integers(1, 25),
+    samples=st.integers(0, 5),
+    k=st.integers(1, 40),
+    n=st.integers(32, 100),
+    seed=SEEDS,
+    layout=layouts,
+)
+def test_what_is_zero_for_all_cotangents_is_skipped(
+    dtype: Any, sharing: int, samples: int, k: int, n: int, seed: int, layout: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    dead = rng.random((samples, k)) < 0.7
+    a = np.where(dead, 0, rng.integers(-4, 5, (sharing, samples, k))).astype(dtype).reshape(-1, k)
+    b = rng.integers(-4, 5, (k, n)).astype(dtype)
+    found = cpu_product.live(a, LAYOUTS[layout](b), sharing)
+    if found is None:  # too many are left
+        assert np.count_nonzero(a.reshape(sharing, samples, k).any(0)) > 0
+    else:
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, formula(a, b))
+
+
+def test_products_of_ten_cotangents_behind_a_relu_skip_its_dead_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit what the whole product gives; not used where all units live, nor for few cotangents."""
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(cpu_product, "_tiles_pay", lambda a, b: True)  # on whatever machine this is
+    whole, by_tiles = cpu_product.tiled, []
+    monkeypatch.setattr(cpu_product, "tiled", lambda a, b: by_tiles.append(len(a)) or whole(a, b))
+    w = rng.standard_normal((128, 96), np.float32)
+    for sharing, share, tiled in ((10, 0.5, 0), (9, 0.5, 0), (10, 0.9, 1), (5, 0.5, 1), (1, 0.5, 1)):
+        u = rng.standard_normal((sharing, 50, 128), np.float32) * (rng.random((50, 128)) < share)
+        u = u.reshape(-1, 128)
+        by_tiles.clear()
+        found = cpu_product.product(u, w, sharing)
+        assert len(by_tiles) == tiled
+        np.testing.assert_array_equal(found, whole(u, w))
+
+
+def test_not_a_number_is_never_skipped() -> None:
+    u = np.zeros((10 * 4, 64), np.float32)
+    u[23, 7] = np.nan
+    found = cpu_product.live(u, np.ones((64, 64), np.float32), 10)
+    assert found is not None
+    assert np.flatnonzero(np.isnan(found).any(1)).tolist() == [23]
+
+
 def test_compiled_products_are_used_where_they_can_be() -> None:
     a, b = pair(np.float32)
     for x, y in ((a, b), (a + 0j, b + 0j)):
-        fast = "cpu_product" if paths.compiled(x, y) else "reference"
-        assert paths.product_path(x, y).__name__.endswith(fast)
-        np.testing.assert_allclose(kernels.product(x, y), x @ y, rtol=1e-4, atol=1e-4)
+        for sharing in 1, 7:
+            np.testing.assert_allclose(kernels.product(x, y, sharing), x @ y, rtol=1e-4, atol=1e-4)
 
 
 def test_openblas_says_for_which_processor_it_works() -> None:

@@ -16,6 +16,8 @@ from tinygrad2.kernels.memory import empty
 from tinygrad2.kernels.tiles import SHARED, VECTOR_BYTES, alone, flat, helper, multiply_shared, transpose
 
 NARROW = ("Haswell", "Zen")  # what OpenBLAS takes a processor for that it knows no vectors of 64 bytes of
+FILLED_FROM = 0.9  # of the rows of a tile: so many cotangents must share what is skipped
+LIVE_AT_MOST = 0.7  # of the numbers, or skipping the others costs more than it saves
 TILED_FROM = 1 << 19  # multiplications: less is done by BLAS while a compiled function takes up its arguments
 
 
@@ -73,6 +75,39 @@ def _multiply(a, a_steps, b, b_steps, c, sizes, rows, columns):  # type: ignore[
                 multiply_shared(a, 0, lefts, r, steps, 0, panel, 0, across, 0, c, p, to, r, depth)
 
 
+@alone
+def _find(a, sharing, samples, depth, at, counts):  # type: ignore[no-untyped-def]
+    """a: (K, N, O), flat -> at: (N, O), for each sample first those o where not all K are 0; and how many these are."""
+    for n in range(samples):
+        some = np.zeros(depth, np.bool_)
+        for k in range(sharing):
+            start = (k * samples + n) * depth
+            for o in range(depth):
+                some[np.uintp(o)] |= a[np.uintp(start + o)] != 0
+        count = 0
+        for o in range(depth):
+            at[n * depth + count] = o
+            count += some[o]
+        counts[n] = count
+
+
+@alone
+def _multiply_live(a, b, b_steps, c, lists, sizes, columns):  # type: ignore[no-untyped-def]
+    """c[m, p] = sum_o a[m, o]·b[o, p] over the live o of the sample of row m; tiles are of rows of one sample."""
+    (rows, at, counts), (depth, width, vector, many) = lists, sizes
+    wide = 2 * vector
+    panel, across = np.empty(depth * wide, c.dtype), np.empty(depth, np.intp)
+    lefts, to = rows * depth, rows * width
+    for column in range(columns[0], columns[1], wide):
+        p = min(column, columns[1] - wide)
+        _columns(b, b_steps[0], b_steps[1], p, depth, panel, vector)
+        for n in range(counts.size):
+            for j in range(counts[n]):
+                across[j] = at[n * depth + j] * wide
+            for r in range(n * many, (n + 1) * many, SHARED):
+                multiply_shared(a, 0, lefts, r, at, n * depth, panel, 0, across, 0, c, p, to, r, counts[n])
+
+
 def _steps(a: NDArray) -> tuple[NDArray, tuple[int, int]]:
     """`a` flat, and how far apart in it are neighbours in a column, and in a row."""
     if a.flags.f_contiguous and not a.flags.c_contiguous:
@@ -80,19 +115,57 @@ def _steps(a: NDArray) -> tuple[NDArray, tuple[int, int]]:
     return flat(a), (a.shape[1], 1)
 
 
-def product(a: NDArray, b: NDArray) -> NDArray:
+def product(a: NDArray, b: NDArray, sharing: int = 1) -> NDArray:
     """a: (M, K), b: (K, N) -> (M, N). By BLAS, unless it leaves half of each vector register empty."""
-    return tiled(a, b) if _tiles_pay(a, b) else cpu.product(a, b)
+    if not _tiles_pay(a, b):
+        return cpu.product(a, b)
+    y = live(a, b, sharing) if _filled(sharing) >= FILLED_FROM and b.shape[1] >= _wide(a) else None
+    return tiled(a, b) if y is None else y
 
 
 def _tiles_pay(a: NDArray, b: NDArray) -> bool:
     return a.size * b.shape[1] >= TILED_FROM and VECTOR_BYTES == 64 and workers.blas_core() in NARROW
 
 
+def _filled(sharing: int) -> float:
+    """The share of the rows of tiles that so many cotangents fill."""
+    return sharing / (-(-sharing // SHARED) * SHARED)
+
+
+def _wide(a: NDArray) -> int:
+    """The columns of a tile."""
+    return 2 * VECTOR_BYTES // a.itemsize
+
+
+def live(a: NDArray, b: NDArray, sharing: int) -> NDArray | None:
+    """a: (K*N, O), b: (O, I) -> (K*N, I), K = sharing, by only those o that are not 0 for all K cotangents of a sample.
+
+    None where these are so many that the whole product is faster.
+    """
+    samples, depth = a.shape[0] // sharing, a.shape[1]
+    at, counts = np.empty(samples * depth, np.intp), np.empty(samples, np.intp)
+    a_ = flat(a)
+    _find(a_, sharing, samples, depth, at, counts)
+    if counts.sum() > LIVE_AT_MOST * _filled(sharing) * samples * depth:
+        return None
+    columns, wide = b.shape[1], _wide(a)
+    y = empty((len(a), columns), a.dtype)
+    b_, b_steps = _steps(b)
+    rows = np.minimum(np.arange(-(-sharing // SHARED) * SHARED), sharing - 1)  # the last one fills up the last tile
+    numbers = (rows + 0 * np.arange(samples)[:, None]) * samples + np.arange(samples)[:, None]
+    c, lists, sizes = y.reshape(y.size), (numbers.ravel(), at, counts), (depth, columns, wide // 2, len(rows))
+
+    def some(begin: int, end: int) -> None:
+        _multiply_live(a_, b_, b_steps, c, lists, sizes, (begin * wide, min(end * wide, columns)))
+
+    each(-(-columns // wide), len(a) * depth * wide, some)
+    return y
+
+
 def tiled(a: NDArray, b: NDArray) -> NDArray:
     """a: (M, K), b: (K, N) -> (M, N). What has no whole tile in it is left to BLAS."""
-    (rows, depth), columns, vector = a.shape, b.shape[1], VECTOR_BYTES // a.itemsize
-    wide = 2 * vector
+    (rows, depth), columns, wide = a.shape, b.shape[1], _wide(a)
+    vector = wide // 2
     if rows < SHARED or columns < wide:
         return cpu.product(a, b)
     y = empty((rows, columns), a.dtype)

@@ -42,11 +42,6 @@ def path(*arrays: Array) -> ModuleType:
     return importlib.import_module(next(module for accepts, module in PATHS if accepts(*arrays)))
 
 
-def product_path(a: Array, b: Array) -> ModuleType:
-    """The module that should multiply these matrices."""
-    return importlib.import_module("tinygrad2.kernels.cpu_product") if compiled(a, b) else path(a, b)
-
-
 class Pays(NamedTuple):
     """Where following the pattern is faster than computing everything with one matrix product, as measured."""
 

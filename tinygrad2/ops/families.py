@@ -39,11 +39,16 @@ def _rows(a: Array) -> Array:
     return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
+def _each_times(a: Array, b: Array) -> Array:
+    """a: (..., N, O), b: (O, I) -> (..., N, I). What leads a sample's axes are cotangents, which share its masks."""
+    return kernels.product(_rows(a), b, math.prod(a.shape[:-2])).reshape(*a.shape[:-1], b.shape[1])
+
+
 # x: (..., I), w: (O, I), g: (..., O).   linear: x wᵀ;   linear_input: g w;   linear_weight: gᵀ x over all leading axes.
 linear, linear_input, linear_weight = trilinear(
     "linear{}",
-    lambda x, w: kernels.product(_rows(x), w.T).reshape(*x.shape[:-1], w.shape[0]),
-    lambda g, w: kernels.product(_rows(g), w).reshape(*g.shape[:-1], w.shape[1]),
+    lambda x, w: _each_times(x, w.T),
+    lambda g, w: _each_times(g, w),
     lambda x, g: kernels.product(_rows(g).T, _rows(x)),
 )
 
