@@ -16,7 +16,7 @@ from tinygrad2.kernels import Geometry
 from tinygrad2.nn import reverse as r
 from tinygrad2.nn.init import Rng, default_rng, fan_in_uniform, fans, parameter, uniform
 from tinygrad2.nn.layer import Applied, Layer
-from tinygrad2.ops import families, functional, leaky_relu, mask, mean, positive, relu, reshape, sigmoid, softmax, tanh
+from tinygrad2.ops import families, functional, leaky_relu, mask, mean, positive, reshape, sigmoid, softmax, tanh
 from tinygrad2.ops.elementwise import power
 from tinygrad2.ops.functional import Size
 
@@ -96,8 +96,8 @@ class ReLU(Layer):
     """max(x, 0); the derivative at 0 is 0."""
 
     def apply(self, x: Tensor) -> Applied:
-        y = relu(x)
-        return y, r.ReverseMask(positive(y))
+        alive = positive(x)
+        return mask(x, alive), r.ReverseMask(alive)
 
 
 class LeakyReLU(Layer):
