@@ -78,3 +78,22 @@ def data_file(data_folder: Path) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """`error("train", ...)`: the only line on stderr after a command that must fail with exit code 2."""
+    from tinygrad2.cli import main
+
+    monkeypatch.delenv("TINYGRAD2_DEBUG", raising=False)
+
+    def fail(*argv: object) -> str:
+        capsys.readouterr()
+        assert main([str(arg) for arg in argv]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        (line,) = err.splitlines()
+        assert line.startswith("tinygrad2: error: ")
+        return line.removeprefix("tinygrad2: error: ")
+
+    return fail

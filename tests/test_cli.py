@@ -40,23 +40,6 @@ def finished(tmp_path_factory):
     return out
 
 
-@pytest.fixture
-def error(capsys, monkeypatch):
-    """`error("train", ...)`: the only line on stderr after a command that must fail with exit code 2."""
-    monkeypatch.delenv("TINYGRAD2_DEBUG", raising=False)
-
-    def fail(*argv: object) -> str:
-        capsys.readouterr()
-        assert main([str(arg) for arg in argv]) == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        (line,) = err.splitlines()
-        assert line.startswith("tinygrad2: error: ")
-        return line.removeprefix("tinygrad2: error: ")
-
-    return fail
-
-
 # what the commands do
 
 

@@ -54,20 +54,6 @@ def unit_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.fixture
-def error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`error("--attack", ...)`: the only line on stderr after an attack that must fail with exit code 2."""
-    monkeypatch.delenv("TINYGRAD2_DEBUG", raising=False)
-
-    def fail(*argv: object) -> str:
-        capsys.readouterr()
-        assert main(["attack", *map(str, argv)]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        return line.removeprefix("tinygrad2: error: ")
-
-    return fail
-
-
 # Where an attack has no default, or a default that is too slow for a test.
 OPTIONS = {
     "epsilon": "20",
@@ -141,9 +127,11 @@ def test_unit_pixels_have_the_unit_box_and_a_black_box_is_another_network_for_th
     assert "images in pixels 0 to 1, clipped to the box of pixels 0 to 1" in capsys.readouterr().out
     adversarial = nn.load(tmp_path / "unit" / "adversarial.npz")["adversarial"]
     assert (adversarial.min(), adversarial.max()) == (0, 1)
-    message = error(run, "--attack", "fgsm", "--epsilon", "9", "--from", unit_run, "--out", tmp_path / "other")
+    message = error(
+        "attack", run, "--attack", "fgsm", "--epsilon", "9", "--from", unit_run, "--out", tmp_path / "other"
+    )
     assert "its images are prepared in another way" in message and "pixels in (0.0, 1.0)" in message
-    message = error(run, "--attack", "fgsm", "--epsilon", "9", "--from", run, "--out", tmp_path / "other")
+    message = error("attack", run, "--attack", "fgsm", "--epsilon", "9", "--from", run, "--out", tmp_path / "other")
     assert "is the network itself: that is a white-box attack, not transfer" in message
     assert not (tmp_path / "other").exists()
 
@@ -176,7 +164,7 @@ def test_bad_options_are_one_line_and_leave_nothing(run: Path, tmp_path: Path, e
         (["deepfool", "--probe", "9"], "probes have an l∞ size epsilon; deepfool has none"),
         (["deepfool", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     ):
-        assert message in error(run, "--attack", *argv, "--out", out)
+        assert message in error("attack", run, "--attack", *argv, "--out", out)
         assert not out.exists()
 
 
@@ -229,9 +217,9 @@ def test_an_interrupted_attack_with_random_starts_goes_on_bit_for_bit(tmp_path: 
         saved = len(list(out.glob("part-*.npz")))
         assert n <= saved < 150
         assert err.splitlines()[-1].endswith(f"{saved} of 150 batches are saved in {out}; go on by adding --resume")
-    assert "holds an attack that was stopped; go on with it by --resume" in error(run, *SLOW, "--out", out)
+    assert "holds an attack that was stopped; go on with it by --resume" in error("attack", run, *SLOW, "--out", out)
     changed = [*SLOW[:-1], "2"]
-    message = error(run, *changed, "--out", out, "--resume")
+    message = error("attack", run, *changed, "--out", out, "--resume")
     assert "holds another attack: options is" in message and "'restarts': 2} here" in message
     process = start(run, out, "--resume")
     _, err = process.communicate(timeout=120)
@@ -239,7 +227,7 @@ def test_an_interrupted_attack_with_random_starts_goes_on_bit_for_bit(tmp_path: 
     for name in ("adversarial.npz", "adversarial.png", "attack.json"):
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
     assert {p.name for p in out.iterdir()} == {p.name for p in whole.iterdir()}
-    assert "holds the result of an attack already" in error(run, *SLOW, "--out", out, "--resume")
+    assert "holds the result of an attack already" in error("attack", run, *SLOW, "--out", out, "--resume")
 
 
 def test_random_choices_depend_on_the_seed_and_the_batch_alone(run: Path, tmp_path: Path) -> None:

@@ -36,21 +36,6 @@ def runs(tmp_path_factory):
     return found | {"stronger": train(at / "stronger", "jacobian_l1", "penalty.lam=30", "run.log_every=7")}
 
 
-@pytest.fixture
-def error(capsys):
-    """`error(*runs)`: the only line on stderr of a comparison that must fail."""
-
-    def fail(*argv: object) -> str:
-        capsys.readouterr()
-        assert main([str(arg) for arg in argv]) == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        (line,) = err.splitlines()
-        return line
-
-    return fail
-
-
 def measured(run, title=None):
     rows = json.loads((run / "result.json").read_text(encoding="utf-8"))["rows"]
     return rows[title] if title else list(rows.values())[-1]

@@ -5,6 +5,7 @@ On the reference LeNet in float64, in float32 the others' cross-entropy gradient
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,14 +64,13 @@ class Problem(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def lenet(data_folder: Path) -> Problem:
-    if not (data_folder / "lenet-reference.npz").is_file():
-        pytest.skip("TINYGRAD2_DATA holds no lenet-reference.npz")
+def lenet(data_file: Callable[[str], Path]) -> Problem:
+    reference = data_file("lenet-reference.npz")
     digits = data.mnist()
     mean = data.centre(digits).mean
     assert mean is not None
     net = nn.models.lenet(dtype=np.float64)
-    weights = nn.load(data_folder / "lenet-reference.npz")
+    weights = nn.load(reference)
     net.load_state_dict({name: a.astype(np.float64) for name, a in weights.items()})
     twin = torch.nn.Sequential(TorchUnit(mean.astype(np.float64)), peer.twin(net)).eval()
     whole = nn.Sequential(unit=Unit(mean.astype(np.float64)), net=net)

@@ -5,6 +5,7 @@ An oracle that clips at every step is given a network whose box is far from the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +36,11 @@ class Problem(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def lenet(data_folder: Path) -> Problem:
-    if not (data_folder / "lenet-reference.npz").is_file():
-        pytest.skip("TINYGRAD2_DATA holds no lenet-reference.npz")
+def lenet(data_file: Callable[[str], Path]) -> Problem:
+    reference = data_file("lenet-reference.npz")
     digits = data.centre(data.mnist())
     net = nn.models.lenet(dtype=np.float64)
-    weights = nn.load(data_folder / "lenet-reference.npz")
+    weights = nn.load(reference)
     net.load_state_dict({name: a.astype(np.float64) for name, a in weights.items()})
     assert digits.mean is not None
     mean = digits.mean.astype(np.float64)

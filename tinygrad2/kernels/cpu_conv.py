@@ -89,18 +89,25 @@ def layout(geo: Geometry, channels: int, outputs: int, vector: int) -> Layout:
 
 
 @helper
+def _part(c, y, b, sizes):  # type: ignore[no-untyped-def]
+    """Every sw-th number of row y of an image: where they start in x and in the dealt image, and how many they are."""
+    i, plane = y + sizes.top, c * sizes.sh + (y + sizes.top) % sizes.sh
+    first = (b - sizes.left) % sizes.sw
+    a = (c * sizes.height + y) * sizes.width + first
+    j = (first + sizes.left) // sizes.sw
+    t = ((plane * sizes.sw + b) * sizes.tall + i // sizes.sh) * sizes.row + j
+    return a, t, -(-(sizes.width - first) // sizes.sw)
+
+
+@helper
 def _deal(x, s, image, sizes):  # type: ignore[no-untyped-def]
     """x: (C, H, W) from s -> the inside of image: (C, sh, sw, tall, row), whose border stays as it is."""
     for c in range(sizes.channels):
         for y in range(sizes.height):
-            i, plane = y + sizes.top, c * sizes.sh + (y + sizes.top) % sizes.sh
             for b in range(sizes.sw):
-                first = (b - sizes.left) % sizes.sw
-                a = s + (c * sizes.height + y) * sizes.width + first
-                j = (first + sizes.left) // sizes.sw
-                t = ((plane * sizes.sw + b) * sizes.tall + i // sizes.sh) * sizes.row + j
-                for k in range(-(-(sizes.width - first) // sizes.sw)):
-                    image[np.uintp(t + k)] = x[np.uintp(a + k * sizes.sw)]
+                a, t, count = _part(c, y, b, sizes)
+                for k in range(count):
+                    image[np.uintp(t + k)] = x[np.uintp(s + a + k * sizes.sw)]
 
 
 @helper
@@ -108,14 +115,10 @@ def _collect(image, x, s, sizes):  # type: ignore[no-untyped-def]
     """The adjoint of `_deal`: the inside of image -> x: (C, H, W) from s."""
     for c in range(sizes.channels):
         for y in range(sizes.height):
-            i, plane = y + sizes.top, c * sizes.sh + (y + sizes.top) % sizes.sh
             for b in range(sizes.sw):
-                first = (b - sizes.left) % sizes.sw
-                a = s + (c * sizes.height + y) * sizes.width + first
-                j = (first + sizes.left) // sizes.sw
-                t = ((plane * sizes.sw + b) * sizes.tall + i // sizes.sh) * sizes.row + j
-                for k in range(-(-(sizes.width - first) // sizes.sw)):
-                    x[np.uintp(a + k * sizes.sw)] = image[np.uintp(t + k)]
+                a, t, count = _part(c, y, b, sizes)
+                for k in range(count):
+                    x[np.uintp(s + a + k * sizes.sw)] = image[np.uintp(t + k)]
 
 
 @helper

@@ -22,7 +22,7 @@ from tinygrad2.nn.reverse import (
 )
 from tinygrad2.ops import broadcast_to, concatenate
 
-BLOCK_BYTES = 3 << 24  # of the largest cotangents between convolutions: with more, only memory grows
+BLOCK_BYTES = 3 << 24  # of the largest cotangents between convolutions; small blocks are slower, large ones need memory
 
 
 class Trace:
@@ -139,7 +139,7 @@ class ReverseNetwork:
 
 
 def _blocks(layer: ReverseLayer, u: Tensor) -> tuple[ReverseLayer, Sequence[Tensor]]:
-    """The cotangents (K, ...) in blocks, each small enough to stay in the cache, and the layers that they still go to.
+    """The layers that the cotangents (K, ...) still go to, and these cotangents in blocks of at most BLOCK_BYTES.
 
     All go together through the last layers, down to the first convolution that would make them too large.
     """
