@@ -26,7 +26,8 @@ from tinygrad2.experiments.attack_options import Plan
 from tinygrad2.experiments.attack_outcome import RESULT, Outcome
 from tinygrad2.experiments.folder import ELSEWHERE, alone
 from tinygrad2.experiments.progress import Track, say
-from tinygrad2.experiments.training import Interrupted, stop_requests
+from tinygrad2.experiments.stopping import stop_requests
+from tinygrad2.experiments.training import Interrupted
 from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic

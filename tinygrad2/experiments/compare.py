@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad2 import nn
-from tinygrad2.experiments import figures
-from tinygrad2.experiments.config import label, to_values
+from tinygrad2.experiments import figures, subject
+from tinygrad2.experiments.config import to_values
 from tinygrad2.experiments.folder import Folder, make_folder
 from tinygrad2.robust.metrics.statistics import mean_sd, wilcoxon
 
@@ -146,11 +146,10 @@ def read(path: str | os.PathLike[str]) -> list[Result]:
     if "reference.weights" in settings:
         settings["reference.weights"] = "a file"  # of another run, another one for each seed
     before = {k: v for k, v in settings.items() if k.partition(".")[0] in (*UNTIL_REFERENCE, "eval")}
-    name = {"none": "no defense"}.get(label(config), label(config))
     return [
         Result("Reference", before, config.run.seed, _measured(row), str(path))
         if title == "Reference"
-        else Result(name, settings, config.run.seed, _measured(row), str(path))
+        else Result(subject.title(config), settings, config.run.seed, _measured(row), str(path))
         for title, row in rows.items()
     ]
 

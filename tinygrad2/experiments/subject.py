@@ -19,13 +19,18 @@ from tinygrad2.nn import Layer
 TITLES = {"deep-defense": "Deep Defense", "none": "no defense"}
 
 
+def title(config: Config) -> str:
+    """What the defended network of a run is called in tables."""
+    return TITLES.get(label(config), label(config))
+
+
 def networks(config: Config) -> dict[str, str]:
     """The networks that a run leaves, by their titles, in the order of the table."""
     r, found = config.reference, {}
     if r.epochs or r.weights is not None or not config.defense.epochs:
         found["Reference"] = "reference.npz"
     if config.defense.epochs:
-        found[TITLES.get(label(config), label(config))] = "final.npz"
+        found[title(config)] = "final.npz"
     return found
 
 

@@ -155,21 +155,26 @@ def _step(trace: Trace, source: Integers, goal: Integers, geometry: _Geometry) -
     """The smallest move of each sample onto a boundary of the linearised net. Result: (n, *in)."""
     free = goal == ANY
     k = np.where(free, _nearest(trace, source, geometry), goal) if free.any() else goal
-    f, w, length = _boundary(trace, _differences(trace, k, source), geometry)
+    f, w, length = _boundary(trace, differences(trace, k, source), geometry)
     return reshape(ratio(f, length) * lp.steepest(w, length, geometry.q), trace.input.shape)
 
 
 def _nearest(trace: Trace, source: Integers, geometry: _Geometry) -> Integers:
     """The class whose linearised boundary is nearest, for each sample: argmin |⟨u, z⟩| / ‖Jᵀu‖_q, without its own."""
-    others = np.arange(trace.output.shape[1] - 1)[:, None]
-    others = others + (others >= source)  # (K-1, n): all classes but the sample's own, in order
+    k = others(trace, source)
     with no_grad():
-        f, _, length = (t.numpy() for t in _boundary(trace, _differences(trace, others, source), geometry))
+        f, _, length = (t.numpy() for t in _boundary(trace, differences(trace, k, source), geometry))
     distance = np.divide(f, length, out=np.full_like(length, np.inf), where=length > 0)[..., 0]
-    return others[distance.argmin(0), np.arange(len(source))]
+    return k[distance.argmin(0), np.arange(len(source))]
 
 
-def _differences(trace: Trace, k: Integers, source: Integers) -> Tensor:
+def others(trace: Trace, source: Integers) -> Integers:
+    """All classes but each sample's own, in order. source: (n,); result: (K-1, n)."""
+    k = np.arange(trace.output.shape[1] - 1)[:, None]
+    return k + (k >= source)
+
+
+def differences(trace: Trace, k: Integers, source: Integers) -> Tensor:
     """u = e_k - e_source. k: (..., n); result: (..., n, K)."""
     one_hot = np.eye(trace.output.shape[1], dtype=trace.output.dtype)
     return Tensor(one_hot[k] - one_hot[source]).to(trace.output.device)

@@ -14,11 +14,12 @@ from math import sqrt
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer, Trace
 from tinygrad2.ops import abs, sum
 from tinygrad2.ops.reduce import root
 from tinygrad2.robust.attack import accept, argmax
+from tinygrad2.robust.attacks.deepfool import differences, others
 from tinygrad2.robust.metrics.table import Array, Progress, in_batches
 from tinygrad2.robust.penalties.jacobian import NORMS
 from tinygrad2.robust.penalties.reduction import pick
@@ -71,10 +72,7 @@ def _over(net: Layer, x: Array, f: Callable[[Trace], Array], batch_size: int, pr
 def _margins(trace: Trace) -> Array:
     """The fields of MarginBound, as columns. Result: (n, 3)."""
     z, predicted = trace.output, argmax(trace.output)
-    k = np.arange(z.shape[1] - 1)[:, None]
-    k = k + (k >= predicted)  # (K-1, n): all classes but the predicted one
-    one_hot = np.eye(z.shape[1], dtype=z.dtype)
-    u = Tensor(one_hot[k] - one_hot[predicted]).to(z.device)
+    u = differences(trace, others(trace, predicted), predicted)
     f, w = abs(sum(z * u, -1)).numpy(), root(trace.reverse().squared_norms(u)).numpy()
     frobenius = root(sum(trace.jacobian_norms(), 0)).numpy()
     return np.stack([f.min(0), frobenius, _divide(f, w).min(0)], 1)
