@@ -24,6 +24,7 @@ from benchmarks.growth import growth
 from benchmarks.overhead import overhead
 from benchmarks.rows import DISAGREES, row, start
 from benchmarks.worker import missing
+from tinygrad2.experiments.stopping import stop_requests
 
 STEPS = ("cross-entropy", "input gradient", "l1", "logit margin", "jacobian", "deep defense", "deepfool")
 PARTS = ("steps", "growth", "overhead")
@@ -109,16 +110,19 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"missing peer: {name} ({lack})", file=sys.stderr)
 
     def save() -> None:
-        report["load_after"] = setting.load()
-        tables.write(options.output, report)
+        with stop_requests() as stop:  # Ctrl-C amid the files, or amid what draws them, could end in any error
+            report["load_after"] = setting.load()
+            tables.write(options.output, report)
+        if stop:
+            raise KeyboardInterrupt
 
     try:
         for part in options.parts:
             {"steps": steps, "growth": growth, "overhead": overhead}[part](report, options, save)
+        save()
     except KeyboardInterrupt:
         print(f"stopped; {options.output} has the finished rows, --resume goes on", file=sys.stderr)
         return 130
-    save()
     print(f"load {report['environment']['load']} before, {report['load_after']} after; written to {options.output}")
     return int(any(DISAGREES in reason for *_, reason in tables.left_out(report)))
 

@@ -119,7 +119,7 @@ def test_ctrl_c_keeps_the_finished_rows(tmp_path):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "--resume goes on" in errors
     kept = json.loads((tmp_path / "out.json").read_text())["steps"]["model_c"]
     assert 1 <= len(kept) < 6
