@@ -23,7 +23,7 @@ PACKAGE = Path(tg.__file__).parent
 
 
 def calls() -> dict[str, Callable[[], Any]]:
-    """The calls that are walked: conv-relu-pool-flatten-fc forward, backward from its cross-entropy, and its exact Jacobian."""
+    """The calls that are walked: conv-relu-pool-flatten-fc forward, backward from cross-entropy, and the Jacobian."""
     net = nn.Sequential(
         conv=nn.Conv2d(1, 4, 3, rng=0),
         relu=nn.ReLU(),
@@ -38,7 +38,7 @@ def calls() -> dict[str, Callable[[], Any]]:
 
 
 def walk(call: Callable[[], Any]) -> list[tuple[Path, str]]:
-    """The package's functions that `call` enters, in order, each with its file. Generators count at every resumption."""
+    """The package's functions that `call` enters, in order, each with its file. A generator counts each time."""
     entered: list[tuple[Path, str]] = []
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
