@@ -30,13 +30,13 @@ FAST_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 class Convolution(Protocol):
     """The convolution family. Images have one leading axis, K*N, and the pattern's N: K images share each pattern."""
 
-    def conv2d(self, x: Array, w: Array, geo: Geometry, pattern: Any) -> Array:
+    def conv2d(self, x: Array, w: Array, geo: Geometry, pattern: Pattern | None) -> Array:
         """x: (K*N, C, H, W), w: (O, C/groups, kh, kw) -> (K*N, O, OH, OW), or the wanted (K*N, O, PH, PW)."""
 
-    def conv2d_input(self, g: Array, w: Array, geo: Geometry, pattern: Any) -> Array:
+    def conv2d_input(self, g: Array, w: Array, geo: Geometry, pattern: Pattern | None) -> Array:
         """g: like the result of conv2d, w: (O, C/groups, kh, kw) -> (K*N, C, H, W)."""
 
-    def conv2d_weight(self, x: Array, g: Array, geo: Geometry, pattern: Any) -> Array:
+    def conv2d_weight(self, x: Array, g: Array, geo: Geometry, pattern: Pattern | None) -> Array:
         """x: (K*N, C, H, W), g: like the result of conv2d -> (O, C/groups, kh, kw)."""
 
 

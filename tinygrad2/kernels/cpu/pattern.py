@@ -302,9 +302,15 @@ def _windows(w: NDArray, sizes: Sizes) -> NDArray:
     return flat(out)
 
 
-def conv2d(x: NDArray, w: NDArray, geo: Geometry, pattern: Pattern) -> NDArray:
+def _positions(pattern: Pattern | None) -> NDArray:
+    """at: (N, O, PH, PW) int32."""
+    assert pattern is not None, "without a pattern conv.py is chosen"
+    return pattern.positions()  # type: ignore[no-any-return]
+
+
+def conv2d(x: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None) -> NDArray:
     """x: (K*N, C, H, W), w: (O, C/groups, kh, kw), pattern: (N, O, PH, PW) -> (K*N, O, PH, PW)."""
-    at = pattern.positions()
+    at = _positions(pattern)
     sizes = _sizes(len(x), w.shape[1], at.shape, geo, x.itemsize)
     y = empty((len(x), *at.shape[1:]), x.dtype)
     arrays = flat(x), _windows(w, sizes), flat(at), y.reshape(y.size), sizes, numbers(geo)
@@ -312,9 +318,9 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, pattern: Pattern) -> NDArray:
     return y
 
 
-def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, pattern: Pattern) -> NDArray:
+def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None) -> NDArray:
     """g: (K*N, O, PH, PW), w: (O, C/groups, kh, kw), pattern: (N, O, PH, PW) -> (K*N, C, H, W)."""
-    at = pattern.positions()
+    at = _positions(pattern)
     sizes = _sizes(len(g), w.shape[1], at.shape, geo, g.itemsize)
     x = empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
     arrays = flat(g), _windows(w, sizes), flat(at), x.reshape(x.size), sizes, numbers(geo)
@@ -322,9 +328,9 @@ def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, pattern: Pattern) -> NDA
     return x
 
 
-def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, pattern: Pattern) -> NDArray:
+def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, pattern: Pattern | None) -> NDArray:
     """x: (K*N, C, H, W), g: (K*N, O, PH, PW), pattern: (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
-    at = pattern.positions()
+    at = _positions(pattern)
     channels = x.shape[1] // geo.groups
     sizes = _sizes(len(x), channels, at.shape, geo, x.itemsize)
     total = np.zeros(at.shape[1] * sizes.pitch, x.dtype)
