@@ -73,7 +73,7 @@ def pooled(group: Sequence[Named], x: Tensor) -> tuple[Tensor, Step]:
     if alive is not None:
         at = families.let_through(at, alive)
         value = mask(value, alive)
-    y = add_channels(families.conv2d_at(x, conv.weight, at, whole.geometry, known=value.array), conv.bias)
+    y = add_channels(families.conv2d_at.record(value.array, x, conv.weight, at, whole.geometry), conv.bias)
     if alive is not None:
         y = mask(y, alive)
     after = [Place(relu_name, relu, z.shape) for relu_name, relu in between]
