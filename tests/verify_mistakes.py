@@ -24,7 +24,7 @@ class Mistake(NamedTuple):
     exercise: str
     what: str
     name: str
-    rule: Callable[..., Any] | str
+    rule: Callable[..., Any]
 
 
 def right(name: str) -> Callable[..., Any]:
@@ -171,7 +171,7 @@ MISTAKES = [
     Mistake("sigmoid", "wrong sign", "sign", lambda g, x: -g * sigmoid(x) * (1 - sigmoid(x))),
     Mistake("sigmoid", "g ignored", "ignores-cotangent", lambda g, x: sigmoid(x) * (1 - sigmoid(x))),
     Mistake("sigmoid", "g squared", "nonlinear", lambda g, x: g * g * sigmoid(x) * (1 - sigmoid(x))),
-    Mistake("sigmoid", "text: y squared", "missing-factor", "g * sigmoid(x)**2 * (1 - sigmoid(x))"),
+    Mistake("sigmoid", "y squared", "missing-factor", lambda g, x: g * sigmoid(x) ** 2 * (1 - sigmoid(x))),
     # tanh
     Mistake("tanh", "1 - y in place of 1 - y²", "missing-factor", lambda g, x: g * (1 - np.tanh(x))),
     Mistake("tanh", "1 + y²", "sign", lambda g, x: g * (1 + np.tanh(x) ** 2)),
@@ -191,7 +191,7 @@ MISTAKES = [
     Mistake("linear.dw", "mean over the batch", "factor", lambda g, x, w, b: g.T @ x / len(x)),
     Mistake("linear.dw", "g ignored", "ignores-cotangent", lambda g, x, w, b: np.ones_like(g).T @ x),
     Mistake("linear.dw", "not summed over the batch", "unsummed", lambda g, x, w, b: g[:, :, None] * x[:, None, :]),
-    Mistake("linear.dw", "text: indices exchanged", "transpose", "einsum('no,ni->io', g, x)"),
+    Mistake("linear.dw", "indices exchanged", "transpose", lambda g, x, w, b: np.einsum("no,ni->io", g, x)),
     Mistake("linear.db", "not summed", "unsummed", lambda g, x, w, b: 1 * g),
     Mistake("linear.db", "mean", "factor", lambda g, x, w, b: g.mean(0)),
     Mistake("linear.db", "summed over the wrong axis", "transpose", lambda g, x, w, b: g.sum(1)),

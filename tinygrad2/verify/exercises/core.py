@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad2.verify.check import jacobian_problem, run, turned
-from tinygrad2.verify.formula import as_rule
-from tinygrad2.verify.gathering import declared
 from tinygrad2.verify.problem import Point, Problem, Tally, Terms, make_point
 from tinygrad2.verify.report import Report
 from tinygrad2.verify.space import Array, Space, WithCotangent
@@ -59,9 +57,8 @@ class Exercise:
         """What f calls its inputs."""
         return list(inspect.signature(self.f).parameters)[: len(self.space.inputs_axes)]
 
-    @declared
     def check(
-        self, rule: Callable[..., Any] | str, order: int = 1, seed: int = 0, vjp: Callable[..., Any] | None = None
+        self, rule: Callable[..., Any], order: int = 1, seed: int = 0, vjp: Callable[..., Any] | None = None
     ) -> Report:
         """Check a rule for this exercise; the report never raises.
 
@@ -80,7 +77,7 @@ class Exercise:
                 report.mistakes = first.mistakes
         return report
 
-    def problem(self, rule: Callable[..., Any] | str, order: int = 1) -> Problem:
+    def problem(self, rule: Callable[..., Any], order: int = 1) -> Problem:
         """The rule as a problem of the one form that the ladder knows."""
         if order not in (1, 2):
             raise ValueError(f"order must be 1 or 2, got {order}")
@@ -91,19 +88,17 @@ class Exercise:
             return replace(problem, terms=self.terms, saved=self.saved, remarks=self.remarks)
         if self.kind == "double" or order == 2:
             return self._double(rule)
-        return self._first_order(as_rule(rule, [*self.names, *self.space.params]) if isinstance(rule, str) else rule)
+        return self._first_order(rule)
 
     def _first_order(self, rule: Callable[..., Any]) -> Problem:
         wrt = tuple(self.names.index(name) for name in self.wrt)
         extras = {} if self.kind == "double" else {"terms": self.terms, "saved": self.saved, "remarks": self.remarks}
         return Problem(self.name, self.f, rule, self.space, self.names, wrt, **extras)  # type: ignore[arg-type]
 
-    def _double(self, rule: Callable[..., Any] | str) -> Problem:
+    def _double(self, rule: Callable[..., Any]) -> Problem:
         """The double backward as the rule of (inputs, g) ↦ the right first-order rule."""
         first = self.first if self.first is not None else self.solution
         names = [*self.names, "g"]
-        if isinstance(rule, str):
-            rule = as_rule(rule, ["u", *self.names, *self.space.params])
         inputs = self.space.inputs(self.space.draw(np.random.default_rng(0)))
         wrt = tuple(i for i, a in enumerate(inputs) if a.dtype.kind == "f")
         extras = {"terms": self.terms, "saved": self.saved, "remarks": self.remarks} if self.kind == "double" else {}
