@@ -1,6 +1,6 @@
 """The explicit reverse network: for every layer a reverse layer that shares its weights, masks, indices and geometry.
 
-At a point x a layer is a linear map J. Its reverse layer computes Jᵀu (`back`) and Jv (`forth`), since the reverse of
+At a point x a layer is a linear map J. Its reverse layer computes Jᵀu (`vjp`) and Jv (`jvp`), since the reverse of
 the reverse is the linearised forward pass. The fields of a reverse layer are what it shares. Cotangents may carry
 leading axes (K, N, ...); what is shared has the axes (N, ...) and is never copied over K. This is Deep Defense (Yan et
 al. 2018), section 3.3 and figure 1, made general.
@@ -35,23 +35,21 @@ class Row(NamedTuple):
 class ReverseLayer:
     """The transposed Jacobian of one layer at one point, as a layer: `rev(u)` is Jᵀu, and `rev.reverse()(v)` is Jv."""
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         """Jᵀu. u: (..., N, *out), with any leading axes; result: (..., N, *in)."""
-        raise NotImplementedError(
-            f"{type(self).__name__} must define back(u), its product with the transposed Jacobian"
-        )
+        raise NotImplementedError(f"{type(self).__name__} must define vjp(u), its product with the transposed Jacobian")
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         """Jv. v: (..., N, *in), with any leading axes; result: (..., N, *out)."""
-        raise NotImplementedError(f"{type(self).__name__} must define forth(v), its product with the Jacobian")
+        raise NotImplementedError(f"{type(self).__name__} must define jvp(v), its product with the Jacobian")
 
     def squared_norms(self, u: Tensor, lead: int) -> Tensor:
         """‖Jᵀu‖² over all but the first `lead` axes of u, which is (..., N, *out)."""
-        w = self.back(u)
+        w = self.vjp(u)
         return sum_squares(w, tuple(range(lead, w.ndim)))
 
     def __call__(self, u: Tensor) -> Tensor:
-        return self.back(u)
+        return self.vjp(u)
 
     def reverse(self) -> ReverseLayer:
         """The reverse of the reverse: the layer linearised at the point, v ↦ Jv."""
@@ -69,10 +67,10 @@ class ReverseLayer:
 
 
 class Symmetric(ReverseLayer):
-    """A reverse layer whose Jacobian is symmetric, so that forth is back."""
+    """A reverse layer whose Jacobian is symmetric, so that jvp is vjp."""
 
-    def forth(self, v: Tensor) -> Tensor:
-        return self.back(v)
+    def jvp(self, v: Tensor) -> Tensor:
+        return self.vjp(v)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,11 +79,11 @@ class Linearized(ReverseLayer):
 
     of: ReverseLayer
 
-    def back(self, u: Tensor) -> Tensor:
-        return self.of.forth(u)
+    def vjp(self, u: Tensor) -> Tensor:
+        return self.of.jvp(u)
 
-    def forth(self, v: Tensor) -> Tensor:
-        return self.of.back(v)
+    def jvp(self, v: Tensor) -> Tensor:
+        return self.of.vjp(v)
 
     def reverse(self) -> ReverseLayer:
         return self.of
@@ -95,7 +93,7 @@ class Linearized(ReverseLayer):
 class ReverseIdentity(Symmetric):
     """Identity ↔ itself."""
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return u
 
 
@@ -105,13 +103,13 @@ class ReverseLinear(ReverseLayer):
 
     weight: Tensor  # (O, I)
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return families.linear_input(u, self.weight)
 
     def squared_norms(self, u: Tensor, lead: int) -> Tensor:
         return gram.squared_norms(u, self.weight, lead)
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         return families.linear(v, self.weight)
 
 
@@ -122,10 +120,10 @@ class ReverseConv2d(ReverseLayer):
     weight: Tensor  # (O, C/groups, kh, kw)
     geometry: Geometry
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return families.conv2d_input(u, self.weight, self.geometry)
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         return families.conv2d(v, self.weight, self.geometry)
 
 
@@ -137,10 +135,10 @@ class ReverseConv2dAt(ReverseLayer):
     at: Tensor  # (N, O, PH, PW), positions in the OH·OW plane, -1 for an entry that the ReLU drops; or its mask
     geometry: Geometry
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return families.conv2d_input_at(u, self.weight, self.at, self.geometry)
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         return families.conv2d_at(v, self.weight, self.at, self.geometry)
 
 
@@ -150,7 +148,7 @@ class ReverseWithin(Symmetric):
 
     convolution: str  # its name
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return u
 
     def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
@@ -163,7 +161,7 @@ class ReverseMask(Symmetric):
 
     mask: Tensor  # (N, ...), bool or weights
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return mask(u, self.mask)
 
 
@@ -174,7 +172,7 @@ class ReverseSlope(Symmetric):
     positive: Tensor  # (N, C, ...) bool
     slope: Tensor  # broadcasts against (N, C, ...)
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return mask(u, self.positive) + mask(u, logical_not(self.positive)) * self.slope
 
 
@@ -184,7 +182,7 @@ class ReverseSigmoid(Symmetric):
 
     output: Tensor
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return u * (self.output * (1.0 - self.output))
 
 
@@ -194,7 +192,7 @@ class ReverseTanh(Symmetric):
 
     output: Tensor
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return u * (1.0 - self.output * self.output)
 
 
@@ -204,7 +202,7 @@ class ReverseSoftmax(Symmetric):
 
     output: Tensor
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return self.output * (u - sum(u * self.output, -1, keepdims=True))
 
 
@@ -215,10 +213,10 @@ class ReverseMaxPool2d(ReverseLayer):
     indices: Tensor  # (N, C, OH, OW), positions in the H·W plane
     size: tuple[int, int]
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return families.pool_scatter(u, self.indices, self.size)
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         return families.pool_gather(v, self.indices, self.size)
 
 
@@ -228,10 +226,10 @@ class ReverseAvgPool2d(ReverseLayer):
 
     geometry: Geometry
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return families.avg_unpool(u, self.geometry)
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         return families.avg_pool(v, self.geometry)
 
 
@@ -241,11 +239,11 @@ class ReverseGlobalAvgPool(ReverseLayer):
 
     size: tuple[int, int]
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         h, w = self.size
         return reshape(u * (1.0 / (h * w)), (*u.shape, 1, 1)).broadcast_to((*u.shape, h, w))
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         return mean(v, (-2, -1))
 
 
@@ -255,10 +253,10 @@ class ReverseFlatten(ReverseLayer):
 
     shape: tuple[int, ...]  # of one sample
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return reshape(u, (*u.shape[:-1], *self.shape))
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         return reshape(v, (*v.shape[: v.ndim - len(self.shape)], math.prod(self.shape)))
 
 
@@ -268,7 +266,7 @@ class ReverseScale(Symmetric):
 
     scale: Tensor  # (C,) with the trailing axes of the image
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         return u * self.scale
 
 
@@ -284,7 +282,7 @@ class ReverseBatchNorm(Symmetric):
     inverse_std: Tensor  # s: (1, C, 1, ...)
     weight: Tensor  # γ: (C, 1, ...)
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         over = (-2,) if self.normal.ndim == 2 else (-4, -2, -1)
         along = mean(u * self.normal, over, keepdims=True)
         return self.weight * self.inverse_std * (u - mean(u, over, keepdims=True) - self.normal * along)
@@ -305,11 +303,11 @@ class ReverseLocalResponseNorm(ReverseLayer):
         curve = self.input * power(self.denominator, -self.beta - 1) * (2 * self.alpha * self.beta / self.size)
         return power(self.denominator, -self.beta), curve, window, Geometry.of(self.input.shape[-2:], 1)
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         scale, curve, window, geometry = self._terms()
         return u * scale - self.input * families.conv2d_input(u * curve, window, geometry)
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         scale, curve, window, geometry = self._terms()
         return v * scale - curve * families.conv2d(v * self.input, window, geometry)
 
@@ -333,9 +331,9 @@ class ReverseSequential(ReverseLayer):
 
     steps: tuple[Step, ...]
 
-    def back(self, u: Tensor) -> Tensor:
+    def vjp(self, u: Tensor) -> Tensor:
         for step in reversed(self.steps):
-            u = step.reverse.back(u)
+            u = step.reverse.vjp(u)
         return u
 
     def squared_norms(self, u: Tensor, lead: int) -> Tensor:
@@ -345,11 +343,11 @@ class ReverseSequential(ReverseLayer):
         if not steps:
             return sum_squares(u, tuple(range(lead, u.ndim)))
         first, *after = steps
-        return first.reverse.squared_norms(ReverseSequential(tuple(after)).back(u), lead)
+        return first.reverse.squared_norms(ReverseSequential(tuple(after)).vjp(u), lead)
 
-    def forth(self, v: Tensor) -> Tensor:
+    def jvp(self, v: Tensor) -> Tensor:
         for step in self.steps:
-            v = step.reverse.forth(v)
+            v = step.reverse.jvp(v)
         return v
 
     def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
@@ -364,11 +362,11 @@ class ReverseResidual(ReverseLayer):
     body: Step
     shortcut: Step
 
-    def back(self, u: Tensor) -> Tensor:
-        return self.body.reverse.back(u) + self.shortcut.reverse.back(u)
+    def vjp(self, u: Tensor) -> Tensor:
+        return self.body.reverse.vjp(u) + self.shortcut.reverse.vjp(u)
 
-    def forth(self, v: Tensor) -> Tensor:
-        return self.body.reverse.forth(v) + self.shortcut.reverse.forth(v)
+    def jvp(self, v: Tensor) -> Tensor:
+        return self.body.reverse.jvp(v) + self.shortcut.reverse.jvp(v)
 
     def rows(self, name: str, layer: str, shape: tuple[int, ...]) -> Iterator[Row]:
         yield from self.body.rows(name)

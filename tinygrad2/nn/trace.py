@@ -45,16 +45,16 @@ class Trace:
         batch of output k.
         """
         layer, blocks = _blocks(*self._rows())
-        return _joined([layer.back(u) for u in blocks])
+        return _joined([layer.vjp(u) for u in blocks])
 
-    def jacobian_norms(self, kept: int = 2) -> Tensor:
-        """‖∂z_k/∂x‖² of every output and sample, recorded: (K, N); with kept=0 their sum, ‖J‖_F², for still less work.
+    def jacobian_norms(self, lead: int = 2) -> Tensor:
+        """‖∂z_k/∂x‖² of every output and sample, recorded: (K, N); with lead=0 their sum, ‖J‖_F², for still less work.
 
         Where the network begins with a wide Linear, its Gram matrix takes the place of the last product of `jacobian()`
         and of that product's derivatives: prefer this wherever only norms are needed.
         """
         layer, blocks = _blocks(*self._rows())
-        return _joined([layer.squared_norms(u, kept) for u in blocks], kept)
+        return _joined([layer.squared_norms(u, lead) for u in blocks], lead)
 
     def _rows(self) -> tuple[ReverseLayer, Tensor]:
         """The reverse network and K one-hot cotangents (K, N, *out), or what is left of it and what they became.
@@ -66,7 +66,7 @@ class Trace:
         u = Tensor(to_device(np.eye(k, dtype=self.output.dtype).reshape(k, 1, *out), self.output.device))
         if isinstance(layer, ReverseSequential) and layer.steps and isinstance(layer.steps[-1].reverse, ReverseLinear):
             *first, last = layer.steps
-            layer, u = ReverseSequential(tuple(first)), last.reverse.back(u)
+            layer, u = ReverseSequential(tuple(first)), last.reverse.vjp(u)
         return layer, broadcast_to(u, (k, n, *u.shape[2:]))
 
 
@@ -82,19 +82,19 @@ class ReverseNetwork:
         self._input_shape = input_shape
         self._output = output
 
-    def squared_norms(self, u: Any, kept: int | None = None) -> Tensor:
+    def squared_norms(self, u: Any, lead: int | None = None) -> Tensor:
         """‖Jᵀu‖² of each sample, recorded; at most the work of `self(u)`. u: (..., N, *out); result: (..., N).
 
-        kept: only so many of these axes are kept, the squares are summed over the others.
+        lead: only so many of these axes are kept, the squares are summed over the others.
         """
         u = self._checked(u)
-        lead = u.ndim - len(self._given[1]) + 1 if kept is None else kept
+        lead = u.ndim - len(self._given[1]) + 1 if lead is None else lead
         layer, blocks = self._blocks(u)
         return _joined([layer.squared_norms(u, lead) for u in blocks], lead)
 
     def __call__(self, u: Any) -> Tensor:
         layer, blocks = self._blocks(self._checked(u))
-        return _joined([layer.back(u) for u in blocks])
+        return _joined([layer.vjp(u) for u in blocks])
 
     def _blocks(self, u: Tensor) -> tuple[ReverseLayer, Sequence[Tensor]]:
         return _blocks(self.layer, u) if u.ndim > len(self._given[1]) else (self.layer, [u])
@@ -150,7 +150,7 @@ def _blocks(layer: ReverseLayer, u: Tensor) -> tuple[ReverseLayer, Sequence[Tens
     if not wide:
         return layer, [u]
     below = wide[-1] + 1
-    u = ReverseSequential(steps[below:]).back(u)
+    u = ReverseSequential(steps[below:]).vjp(u)
     blocks = min(count, -(-count * max(sizes[: below - 1]) // limit))
     some = [u[count * i // blocks : count * (i + 1) // blocks] for i in range(blocks)]
     return ReverseSequential(steps[:below]), some
@@ -171,10 +171,10 @@ def _sizes(steps: Sequence[Step]) -> list[int]:
     return sizes
 
 
-def _joined(blocks: Sequence[Tensor], kept: int = 1) -> Tensor:
+def _joined(blocks: Sequence[Tensor], lead: int = 1) -> Tensor:
     """The results of all blocks of cotangents side by side; their sum if none of the axes was kept."""
     joined, *others = blocks
-    if kept and others:
+    if lead and others:
         return concatenate(blocks)
     for block in others:
         joined = joined + block

@@ -145,7 +145,7 @@ class _LayerCheck:
 
     def backward(self, *values: Any) -> Tensor:
         """The reverse layer: (x, *parameters) ↦ Jᵀu for a fixed u."""
-        result: Tensor = self._apply(values)[1].back(Tensor(self.u))
+        result: Tensor = self._apply(values)[1].vjp(Tensor(self.u))
         return result
 
     def margin(self) -> float:
@@ -158,7 +158,7 @@ class _LayerCheck:
         """How far the reverse layer is from the tape's own product, relative to the largest entry."""
         x = Tensor(self.values[0], requires_grad=True)
         y, reverse = self._apply([x, *self.values[1:]])
-        mine = reverse.back(Tensor(self.u)).numpy()
+        mine = reverse.vjp(Tensor(self.u)).numpy()
         if not y.requires_grad:
             return float(np.abs(mine).max(initial=0.0))
         (tape,) = autograd.grad(y, x, Tensor(self.u))
@@ -200,7 +200,7 @@ class _LayerCheck:
         try:
             return check_vjp(
                 lambda x: self._apply([x, *rest])[0],
-                lambda g, x: self._apply([x, *rest])[1].back(g if isinstance(g, Tensor) else Tensor(g)),
+                lambda g, x: self._apply([x, *rest])[1].vjp(g if isinstance(g, Tensor) else Tensor(g)),
                 self.values[0],
                 name=name,
                 order=2,
@@ -287,7 +287,7 @@ def _dtypes_kept(net: Any, x: Tensor) -> Iterator[tuple[str, bool]]:
     """For every layer, whether output and reverse have the dtype of its input."""
     for name, layer, seen in list(_inputs(net, x)):
         y, reverse = layer.apply(seen)
-        back = reverse.back(Tensor(to_numpy(y.array) * 0 + y.dtype.type(1)).to(y.device))
+        back = reverse.vjp(Tensor(to_numpy(y.array) * 0 + y.dtype.type(1)).to(y.device))
         yield name, seen.dtype.kind != "f" or (y.dtype == seen.dtype and back.dtype == seen.dtype)
 
 

@@ -20,10 +20,10 @@ OUTPUTS = {
     "softmax": lambda trace: trace.reverse()(Softmax().trace(trace.output).jacobian()),
 }
 
-# Their squared norms, without J where the net begins with a wide Linear: (K, N), or with kept=0 the sum.
+# Their squared norms, without J where the net begins with a wide Linear: (K, N), or with lead=0 the sum.
 NORMS = {
-    "logits": lambda trace, kept: trace.jacobian_norms(kept),
-    "softmax": lambda trace, kept: trace.reverse().squared_norms(Softmax().trace(trace.output).jacobian(), kept),
+    "logits": lambda trace, lead: trace.jacobian_norms(lead),
+    "softmax": lambda trace, lead: trace.reverse().squared_norms(Softmax().trace(trace.output).jacobian(), lead),
 }
 
 # Which axes of the squared norms (K, N) are needed, and the penalty that they make for a batch of n.
@@ -67,8 +67,8 @@ def jacobian_frobenius(trace: Trace, *, on: str = "logits", reduction: str = "ro
     on: of "logits" z or of "softmax"(z).
     """
     classes(trace)
-    kept, of = pick(FROBENIUS, reduction, "reduction")
-    return of(pick(NORMS, on, "output")(trace, kept), len(trace.output))
+    lead, of = pick(FROBENIUS, reduction, "reduction")
+    return of(pick(NORMS, on, "output")(trace, lead), len(trace.output))
 
 
 def last_layer(net: object) -> object:

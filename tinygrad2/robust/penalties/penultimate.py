@@ -28,9 +28,9 @@ def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
         raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net!r}")
     n, m = trace.output.shape[0], last.weight.shape[1]
     one_hot = np.broadcast_to(np.eye(m, dtype=trace.output.dtype)[:, None], (m, n, m))
-    kept, of = pick(FROBENIUS, reduction, "reduction")
+    lead, of = pick(FROBENIUS, reduction, "reduction")
     body = ReverseSequential(steps[:-1])
-    return of(body.squared_norms(Tensor(one_hot).to(trace.output.device), kept), n)
+    return of(body.squared_norms(Tensor(one_hot).to(trace.output.device), lead), n)
 
 
 def fix_last_layer(net: Layer, rng: Rng = None) -> None:

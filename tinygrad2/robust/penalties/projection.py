@@ -29,8 +29,8 @@ def projected_frobenius(trace: Trace, *, projections: int = 1, rng: Rng = None, 
     n, k = classes(trace)
     u = default_rng(rng).standard_normal((projections, n, k))
     u = (u / np.linalg.norm(u, axis=-1, keepdims=True)).astype(trace.output.dtype)
-    kept, of = pick(FROBENIUS, reduction, "reduction")
-    return of(trace.reverse().squared_norms(u, kept) * (k / projections), n)  # in place of those of J
+    lead, of = pick(FROBENIUS, reduction, "reduction")
+    return of(trace.reverse().squared_norms(u, lead) * (k / projections), n)  # in place of those of J
 
 
 def projection_variance(trace: Trace, *, projections: int = 1) -> np.ndarray[Any, Any]:
