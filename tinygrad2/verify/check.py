@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.verify.diagnosis import Diagnosis, diagnose
+from tinygrad2.verify.diagnosis import diagnose
 from tinygrad2.verify.gradcheck import gradcheck
 from tinygrad2.verify.ladder import AGAIN, RUNGS, Finding, climb
+from tinygrad2.verify.mistakes.hypothesis import Diagnosis
 from tinygrad2.verify.problem import Point, Problem, Tally, make_point
 from tinygrad2.verify.report import Report, by_configuration, describe
 from tinygrad2.verify.shrink import smallest

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.check import jacobian_problem, run, turned
 from tinygrad2.verify.problem import Point, Problem, Tally, Terms, make_point
 from tinygrad2.verify.report import Report
-from tinygrad2.verify.space import Array, Space, WithCotangent
+from tinygrad2.verify.space import Space, WithCotangent
 
 REGISTRY: dict[str, Exercise] = {}
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises import elementwise as e
 from tinygrad2.verify.exercises import linear as l
 from tinygrad2.verify.exercises import normal as n
 from tinygrad2.verify.exercises import windows as w
 from tinygrad2.verify.exercises.core import REGISTRY, Exercise, register, total
-from tinygrad2.verify.space import Array, Space
+from tinygrad2.verify.space import Space
 
 
 def _sum(terms: Any) -> tuple[Any, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises.core import Exercise, register
-from tinygrad2.verify.space import Array, Space
+from tinygrad2.verify.space import Space
 
 SPACE = Space("n d")
 SLOPE = 0.1

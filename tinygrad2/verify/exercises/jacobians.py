@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises.core import Exercise, register
 from tinygrad2.verify.exercises.normal import EPS
-from tinygrad2.verify.space import Array, Space
+from tinygrad2.verify.space import Space
 
 
 def softmax(z: Array) -> Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises.core import Exercise, parts, register
-from tinygrad2.verify.space import Array, Space, integers
+from tinygrad2.verify.space import Space, integers
 
 
 def linear(x: Array, w: Array, b: Array) -> Array:

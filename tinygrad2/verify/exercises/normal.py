@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises.core import Exercise, parts, register, total
-from tinygrad2.verify.space import Array, Space, integers
+from tinygrad2.verify.space import Space, integers
 
 ROWS = Space("n k", sizes={"k": (2, 5)})
 EPS = 1e-3

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises.core import Exercise, parts, register
-from tinygrad2.verify.space import Array, Sizes, Space
+from tinygrad2.verify.space import Sizes, Space
 
 
 def pad(x: Array, p: int) -> Array:
