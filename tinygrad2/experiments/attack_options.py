@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any, NamedTuple
 
-from tinygrad2.experiments.config import nearest
+from tinygrad2.nn.layer import nearest
 from tinygrad2.robust.attacks.registry import ATTACKS, find_attack
 
 # From how a parameter is annotated to what a command line can hold; others, such as a second network, are left out.

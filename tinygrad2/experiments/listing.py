@@ -13,10 +13,11 @@ from tinygrad2.data import LOADERS
 from tinygrad2.data.cifar10 import FILE as CIFAR10
 from tinygrad2.data.mnist import FILES
 from tinygrad2.data.speech import FILE as SPEECH
-from tinygrad2.experiments.config import about, nearest, recipes
+from tinygrad2.experiments.config import FIELDS, recipe_summary, recipes
 from tinygrad2.experiments.report import versions
 from tinygrad2.kernels import why_no_gpu, why_no_numba
 from tinygrad2.nn import OPTIMIZERS, schedules
+from tinygrad2.nn.layer import nearest
 from tinygrad2.nn.models import MODELS
 from tinygrad2.robust import DEFENSES, PENALTIES, metrics
 from tinygrad2.robust.attacks.deepfool import MODES
@@ -59,7 +60,8 @@ def kinds() -> dict[str, Mapping[str, str]]:
         "optimizers": _summaries(OPTIMIZERS),
         "schedules": {f.__name__: _first_line(f) for f in (schedules.step, schedules.plateau, schedules.settled)},
         "data sets": _summaries(LOADERS),
-        "recipes": {name: about(name) for name in recipes()},
+        "recipes": {name: recipe_summary(name) for name in recipes()},
+        "settings": {key: field.summary for key, field in FIELDS.items()},
     }
 
 

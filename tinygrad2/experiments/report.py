@@ -18,7 +18,7 @@ from tinygrad2.experiments import figures
 from tinygrad2.experiments.config import label, to_values
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.progress import over_batches, say
-from tinygrad2.experiments.settings import Config, Eval
+from tinygrad2.experiments.settings import Config, EvalSettings
 from tinygrad2.experiments.trained import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
@@ -41,7 +41,7 @@ class Table:
 
     epsilon_ref: float | None
     n: int
-    settings: Eval
+    settings: EvalSettings
     rows: dict[str, Robustness]
     motionless: dict[str, float]
     under: dict[str, dict[str, dict[float, float]]]
@@ -116,7 +116,7 @@ class Table:
         ]
 
 
-def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
+def table(nets: Mapping[str, Layer], dataset: Dataset, settings: EvalSettings) -> Table:
     """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
     x, y = dataset.x_test[: settings.n], dataset.y_test[: settings.n]
     largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels
@@ -142,7 +142,7 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     return Table(epsilon_ref, len(dataset.x_test), settings, rows, motionless, under, largest)
 
 
-def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, box: Any) -> float:
+def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: EvalSettings, box: Any) -> float:
     """The share of fgs's images that its network still classifies as labelled, attacked at the l∞ size epsilon."""
     if name == "fgsm":
         return fgs.accuracy(epsilon)
