@@ -39,8 +39,10 @@ def cifar10() -> Dataset:
         for split, count in COUNTS.items()
     }
     contents = read_zip(path, [*names["train"], *names["test"]], SHA256, LONGEST)
-    train, test = contents[: len(names["train"])], contents[len(names["train"]) :]
-    x_train, x_test = _decode(reader, path, names["train"], train), _decode(reader, path, names["test"], test)
+    train = contents[: len(names["train"])]
+    test = contents[len(names["train"]) :]
+    x_train = _decode(reader, path, names["train"], train)
+    x_test = _decode(reader, path, names["test"], test)
     y_train, y_test = (np.arange(len(x), dtype=np.int64) % len(CLASSES) for x in (x_train, x_test))
     return Dataset("cifar10", x_train, y_train, x_test, y_test, CLASSES, box=(0.0, 255.0))
 

@@ -38,7 +38,8 @@ def digits(upsample: int | None = None, seed: int = 0) -> Dataset:
     if side != 8:
         enlarge = _interpolation(8, side)
         x = enlarge @ x @ enlarge.T
-    x, y = x[:, None].astype(np.float32), scans.target.astype(np.int64)
+    x = x[:, None].astype(np.float32)
+    y = scans.target.astype(np.int64)
     train, test = _stratified_split(y, N_TEST, seed)
     return Dataset("digits", x[train], y[train], x[test], y[test], tuple("0123456789"), box=(0.0, 255.0))
 

@@ -48,7 +48,8 @@ CHOSEN = {"hidden": "hidden widths", "input_scale": "input scale", "dropout": "d
 
 def build_net(config: Config, dataset: Dataset) -> Layer:
     """The network of the experiment with its first values, on its device; checked with one image."""
-    m, accepted = config.model, inspect.signature(MODELS[config.model.name]).parameters
+    m = config.model
+    accepted = inspect.signature(MODELS[config.model.name]).parameters
     shape = dataset.x_train.shape[1:]
     wanted = {"in_features": math.prod(shape), "in_channels": shape[0], "classes": len(dataset.classes)}
     options: dict[str, Any] = {name: value for name, value in wanted.items() if name in accepted}

@@ -87,7 +87,8 @@ class Comparison:
 
     def _means(self, row: str) -> Iterable[str]:
         for column in self.columns:
-            values, digits = self.values(row, column), 2 if column.endswith("%") else 4
+            values = self.values(row, column)
+            digits = 2 if column.endswith("%") else 4
             if not values:
                 yield "—"
             elif len(values) == 1:
@@ -166,7 +167,8 @@ def _check_measured_alike(results: Sequence[Result]) -> None:
     keys = [k for k in first.settings if k in MEASURING or (k.startswith("eval.") and k not in INCIDENTAL)]
     for other in others:
         for key in keys:
-            a, b = first.settings.get(key), other.settings.get(key)
+            a = first.settings.get(key)
+            b = other.settings.get(key)
             if a != b:
                 raise ValueError(
                     f"{first.path} and {other.path} were measured in different ways: {key} is {a} there and {b} here"

@@ -105,7 +105,8 @@ def defended(name: str) -> list[str]:
 
 def label(config: Config) -> str:
     """The defense in one word, as `defended` takes it."""
-    d, p = config.defense.name, config.penalty.name
+    d = config.defense.name
+    p = config.penalty.name
     return d if p == "none" else p if d == "none" else f"{d}+{p}"
 
 
@@ -125,7 +126,8 @@ def to_toml(config: Config) -> str:
 
 def difference(a: Config, b: Config) -> str:
     """The first setting in which the two differ, in words; empty if there is none."""
-    left, right = to_values(a), to_values(b)
+    left = to_values(a)
+    right = to_values(b)
     keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
     return f"{keys[0]} is {left.get(keys[0])} there and {right.get(keys[0])} here" if keys else ""
 
@@ -166,7 +168,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _parse_set(assignment: str) -> dict[str, Any]:
     """{"a.b": 1} from "a.b=1"; the value is TOML, and a bare word is a string."""
     key, equals, text = assignment.partition("=")
-    key, text = key.strip(), text.strip()
+    key = key.strip()
+    text = text.strip()
     if not equals or not key or not text:
         raise ValueError(f"--set expects section.name=value, such as --set defense.lam=10; got {assignment!r}")
     try:

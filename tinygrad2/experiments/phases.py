@@ -90,7 +90,8 @@ def _deep_defense(config: Config, common: dict[str, Any], box: Box) -> Defense:
 
 
 def _adversarial(config: Config, common: dict[str, Any], box: Box) -> Defense:
-    a, attack = config.adversarial, ATTACKS[config.adversarial.attack]
+    a = config.adversarial
+    attack = ATTACKS[config.adversarial.attack]
     options = chosen(a, ("steps", "step_size", "max_iter"), attack.options, "adversarial", a.attack)
     known = {"epsilon": a.epsilon, "box": box, "rng": common["rng"]}
     options |= {name: value for name, value in known.items() if name in attack.options}

@@ -118,12 +118,14 @@ class Table:
 
 def table(nets: Mapping[str, Layer], dataset: Dataset, settings: EvalSettings) -> Table:
     """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
-    x, y = dataset.x_test[: settings.n], dataset.y_test[: settings.n]
+    x = dataset.x_test[: settings.n]
+    y = dataset.y_test[: settings.n]
     largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels
     fgs = {n: robust.FGS(net.eval(), x, y, box=dataset.box, saturating=settings.saturating) for n, net in nets.items()}
     found = float("inf") if settings.epsilons else list(fgs.values())[-1].epsilon_ref(largest)
     epsilon_ref = found if found < float("inf") else None
-    rows, under = {}, {}
+    rows = {}
+    under = {}
     for name, net in nets.items():
         progress = over_batches(f"rho2 of {name}")
         ratios = robust.rho(
@@ -157,18 +159,24 @@ def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: EvalSet
     return 1.0 - float(fooled.mean())
 
 
-def finish(config: Config, out: str | os.PathLike[str], seconds: Mapping[str, float]) -> Table:
-    """Measure the networks of a trained run, and write result.json and, where they can be drawn, the figures."""
-    folder, subject = Folder(out), from_run(out)
-    measured = table(subject.nets, subject.dataset, config.eval)
+def finish(
+    config: Config, out: str | os.PathLike[str], seconds: Mapping[str, float], dataset: Dataset | None = None
+) -> Table:
+    """Measure the networks of a trained run, and write result.json and, where they can be drawn, the figures.
+
+    seconds: wall time of each phase. dataset: the run's images, where they are loaded already.
+    """
+    folder = Folder(out)
+    trained = from_run(out, dataset=dataset)
+    measured = table(trained.nets, trained.dataset, config.eval)
     folder.write_json("result.json", result(config, measured, seconds))
     try:
         figures.require()
     except ModuleNotFoundError as reason:
         say(f"no figures: {reason}")
         return measured
-    figures.curves(folder.metrics(), list(subject.nets)[-1], folder / "curves.png")
-    figures.perturbations(subject.nets, subject.dataset, folder / "perturbations.png", config.eval.mode)
+    figures.curves(folder.metrics(), list(trained.nets)[-1], folder / "curves.png")
+    figures.perturbations(trained.nets, trained.dataset, folder / "perturbations.png", config.eval.mode)
     return measured
 
 

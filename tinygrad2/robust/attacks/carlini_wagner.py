@@ -43,8 +43,10 @@ def cw_l2(
     _check_options(kappa, steps, step_size, searches, constant)
     x = accept(net, x, box)
     start = value_and_gradient(net, x, lambda z: -relu(kappa - margin(z, labels)))
-    labels, best = check_labels(labels, *start.logits.shape), Best(x)
-    w, unit = _enter(x, box), 1.0 if box is None else box[1] - box[0]
+    labels = check_labels(labels, *start.logits.shape)
+    best = Best(x)
+    w = _enter(x, box)
+    unit = 1.0 if box is None else box[1] - box[0]
     with no_grad():
         origin = _leave(w, box)
 
@@ -60,18 +62,23 @@ def cw_l2(
         lead = margin(start.logits, labels).numpy()
         wrong = (lead > 0) & (lead >= kappa)
         best.offer(x, np.where(wrong, 0, -np.inf), wrong, 0)
-        c, low, high = np.full(len(lead), constant), np.zeros(len(lead)), np.full(len(lead), np.inf)
+        c = np.full(len(lead), constant)
+        low = np.zeros(len(lead))
+        high = np.full(len(lead), np.inf)
         for k in range(searches):
             found = _descend(parts, w, c, steps, step_size)
             best.offer(boxed(x + delta(found.points), box), found.values, found.fooled, k * steps + found.steps)
-            low, high = np.where(found.fooled, low, c), np.where(found.fooled, c, high)
+            low = np.where(found.fooled, low, c)
+            high = np.where(found.fooled, c, high)
             c = np.where(np.isinf(high), 10 * c, (low + high) / 2)
     return conclude(net, x, best.points, labels, start, 2, best.steps)
 
 
 def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: np.ndarray, steps: int, step_size: float) -> Best:
     """Adam from w down ‖δ‖² + c·hinge: each sample's nearest point that fools with the lead asked for. c: (N,)."""
-    found, going, before = Best(w), np.ones(len(c), bool), np.full(len(c), np.inf)
+    found = Best(w)
+    going = np.ones(len(c), bool)
+    before = np.full(len(c), np.inf)
     weights = Tensor(np.stack([np.ones_like(c), c, np.zeros_like(c)]).astype(w.dtype)).to(w.device)
     w = Tensor(w.array, requires_grad=True)
     adam = Adam([w], step_size)

@@ -68,8 +68,12 @@ def walk(
     if labels is not None:
         labels = check_labels(labels, *logits.shape)
         goal = np.where(source == labels, ANY, labels)
-    fooled, iterations = np.zeros(len(source), bool), np.zeros(len(source), np.int64)
-    at, start, r = np.arange(len(source)), x, None  # of the samples that still move; so are source and goal from here
+    fooled = np.zeros(len(source), bool)
+    iterations = np.zeros(len(source), np.int64)
+    # From here on at, start, r, source and goal are those of the samples that still move.
+    at = np.arange(len(source))
+    start = x
+    r = None
     ended: list[tuple[Integers, Tensor, Tensor]] = []
     for i in range(1, max_iter + 1):
         step = _step(trace, source, goal, geometry)
@@ -83,7 +87,11 @@ def walk(
         stop = reached | (i == max_iter)
         if stop.any():
             ended.append((at[stop], r[stop], there[stop]))
-            at, source, goal, start, r = at[~stop], source[~stop], goal[~stop], start[~stop], r[~stop]
+            at = at[~stop]
+            source = source[~stop]
+            goal = goal[~stop]
+            start = start[~stop]
+            r = r[~stop]
         if not at.size:
             break
         trace = net.trace(start + r)
@@ -121,7 +129,9 @@ def deepfool(
         norms = lengths(found.delta, p)  # 0 where there was no gradient to follow
         diagnostic = observed(found.logits, found.reached, labels, norms == 0)
         adversarial = boxed(x + found.delta, box)
-        return AttackResult(adversarial, found.fooled | (classes != labels), norms, found.iterations, diagnostic)
+        return AttackResult(
+            adversarial, found.fooled | (classes != labels), norms, found.iterations, diagnostic, lp.name(p)
+        )
 
 
 def _check_options(mode: str, max_iter: int, overshoot: float, p: float) -> None:
@@ -165,7 +175,8 @@ def _nearest(trace: Trace, source: Integers, geometry: _Geometry) -> Integers:
     with no_grad():
         f, _, length = (t.numpy() for t in _boundary(trace, differences(trace, k, source), geometry))
     distance = np.divide(f, length, out=np.full_like(length, np.inf), where=length > 0)[..., 0]
-    return k[distance.argmin(0), np.arange(len(source))]
+    nearest: Integers = k[distance.argmin(0), np.arange(len(source))]
+    return nearest
 
 
 def others(trace: Trace, source: Integers) -> Integers:

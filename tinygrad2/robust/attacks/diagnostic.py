@@ -95,4 +95,5 @@ def stronger(probe: Flags, attack: Flags) -> bool:
     """Whether the probe fools more, by the sign test over the images that only one of the two fools. Both: (N,)."""
     only = int((probe & ~attack).sum())
     n = only + int((attack & ~probe).sum())
-    return sum(math.comb(n, k) for k in range(only, n + 1)) < CHANCE * 2**n
+    outcomes = sum(math.comb(n, k) for k in range(only, n + 1))
+    return bool(outcomes < CHANCE * 2**n)

@@ -78,7 +78,8 @@ class Ascent:
         """The best of several walks up the objective, each from another start(x)."""
         x = accept(net, x, self.box)
         origin = value_and_gradient(net, x, objective)
-        labels, best = check_labels(labels, *origin.logits.shape), Best(x)
+        labels = check_labels(labels, *origin.logits.shape)
+        best = Best(x)
         with no_grad():
             for _ in range(restarts):
                 y = start(x)
@@ -96,7 +97,8 @@ class Ascent:
         return boxed(x + reshape(rows, x.shape), self.box)
 
     def _step(self, g: Tensor) -> Tensor:
-        rows, q = reshape(g, (g.shape[0], -1)), lp.dual(self.p)
+        rows = reshape(g, (g.shape[0], -1))
+        q = lp.dual(self.p)
         return reshape(lp.steepest(rows, lp.length(rows, q), q), g.shape) * self.length
 
     def _warnings(self) -> tuple[str, ...]:
@@ -134,7 +136,8 @@ def pgd(
     """
     if restarts < 1:
         raise ValueError(f"restarts is a number of starting points and must be at least 1, got {restarts}")
-    ascent, rng = Ascent(epsilon, p, steps, step_size, box, keep), np.random.default_rng(rng)
+    ascent = Ascent(epsilon, p, steps, step_size, box, keep)
+    rng = np.random.default_rng(rng)
 
     def start(x: Tensor) -> Tensor:
         noise = (epsilon * uniform(rng, x.shape, p)).astype(x.dtype)
@@ -164,5 +167,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.nd
     """
     if p == np.inf:
         return rng.uniform(-1, 1, shape)
-    g, radius = rng.standard_normal(shape).reshape(shape[0], -1), rng.random((shape[0], 1))
-    return (g / np.linalg.norm(g, axis=1, keepdims=True) * radius ** (1 / g.shape[1])).reshape(shape)
+    g = rng.standard_normal(shape).reshape(shape[0], -1)
+    radius = rng.random((shape[0], 1))
+    points: np.ndarray = g / np.linalg.norm(g, axis=1, keepdims=True) * radius ** (1 / g.shape[1])
+    return points.reshape(shape)

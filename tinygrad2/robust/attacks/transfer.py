@@ -80,6 +80,7 @@ def _right(net: Layer, x: Images, labels: np.ndarray) -> int:
 
 def same_network(a: Layer, b: Layer) -> bool:
     """Whether the two compute one function because they are built alike and hold equal parameters."""
-    left, right = a.state_dict(), b.state_dict()
+    left = a.state_dict()
+    right = b.state_dict()
     equal = left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
     return a is b or (repr(a) == repr(b) and equal)

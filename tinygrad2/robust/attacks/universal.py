@@ -26,7 +26,7 @@ from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 BATCH = 250
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class UniversalResult(AttackResult):
     """The images moved by v, v itself, and how many were fooled on the way."""
 
@@ -60,12 +60,14 @@ def universal(
         raise ValueError(
             f"universal: share must be in (0, 1], passes at least 1, and epsilon finite and > 0; got {given}"
         )
-    x, rng = accept(net, x, box), np.random.default_rng(rng)
+    x = accept(net, x, box)
+    rng = np.random.default_rng(rng)
     with no_grad():
         start = _logits(net, x)
         before = argmax(start)
         labels = before if labels is None else check_labels(labels, *start.shape)
-        v, rates = x[:1] * 0.0, list[float]()
+        v = x[:1] * 0.0
+        rates = list[float]()
         lp.project(reshape(v, (1, -1)), p, epsilon)  # raises for a p without projection, before the work
         while len(rates) < passes and (not rates or rates[-1] < share):
             order = rng.permutation(len(before))
@@ -78,10 +80,13 @@ def universal(
             adversarial = boxed(x + v, box)
             end = _logits(net, adversarial)
             rates.append(float((argmax(end) != before).mean()))
-        norms, success = lengths(adversarial - x, p), argmax(end) != labels
+        norms = lengths(adversarial - x, p)
+        success = argmax(end) != labels
         diagnostic = observed(start, end, labels, _flat(net, x, labels))
     taken = np.full(len(before), len(rates))
-    return UniversalResult(adversarial, success, norms, taken, diagnostic, perturbation=v, rates=tuple(rates))
+    return UniversalResult(
+        adversarial, success, norms, taken, diagnostic, lp.name(p), perturbation=v, rates=tuple(rates)
+    )
 
 
 def _logits(net: Layer, x: Tensor) -> Tensor:

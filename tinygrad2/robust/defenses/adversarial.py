@@ -42,7 +42,9 @@ class AdversarialTraining(Defense):
         super().__init__(objective, rng)
         if not 0 < share <= 1:
             raise ValueError(f"share: expected the attacked share of a batch, above 0 and at most 1, got {share}")
-        self.craft, self.share, self.append = craft, share, append
+        self.craft = craft
+        self.share = share
+        self.append = append
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
         n = len(labels)

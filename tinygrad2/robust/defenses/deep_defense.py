@@ -46,7 +46,8 @@ def deep_defense(
     ‖x‖ is a constant. mode: see `walk`. Batch normalisation is meant to be frozen (net.eval()) while this loss is used.
     """
     x = accept(net, x)
-    n, size = x.shape[0], sizes(x)
+    n = x.shape[0]
+    size = sizes(x)
     found = walk(net, x, labels, mode, max_iter, overshoot)
     correct = argmax(found.logits) == check_labels(labels, *found.logits.shape)
     rho = norm(reshape(found.delta, (n, -1)), 1) / size
@@ -64,11 +65,13 @@ class DeepDefense(Defense):
     def __init__(self, layers: Collection[str] | None = None, **options: Any) -> None:
         """layers: those that the regulariser's gradient reaches (figure 4), all if None; options of `deep_defense`."""
         super().__init__()
-        self.layers, self.options = layers, options
+        self.layers = layers
+        self.options = options
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
         found = deep_defense(net, x, labels, **self.options)
-        fit, regularizer = found.cross_entropy, found.regularizer
+        fit = found.cross_entropy
+        regularizer = found.regularizer
         return {
             "loss": total_loss(net, fit, regularizer, self.layers),
             "cross_entropy": fit,

@@ -44,7 +44,8 @@ class Objective:
         if self.penalty is None:
             return {"loss": self.fit(net(x), labels)}
         trace = net.trace(x)
-        fit, regularizer = self.fit(trace.output, labels), self.penalty(trace, labels) * self.lam
+        fit = self.fit(trace.output, labels)
+        regularizer = self.penalty(trace, labels) * self.lam
         return {
             "loss": total_loss(net, fit, regularizer, self.layers),
             "cross_entropy": fit,
@@ -53,7 +54,8 @@ class Objective:
 
     def fit(self, logits: Tensor, labels: Labels) -> Tensor:
         """The cross-entropy against the smoothed labels. logits: (N, K)."""
-        s, k = self.label_smoothing, logits.shape[1]
+        s = self.label_smoothing
+        k = logits.shape[1]
         s *= (
             k / (k - 1) if self.smoothing_over == "others" else 1
         )  # 1 - s + s/K is then 1 minus the s that was asked for

@@ -30,7 +30,8 @@ class Parseval(Defense):
         rng: Rng = 0,
     ) -> None:
         super().__init__(objective, rng)
-        self.beta, self.share = beta, share
+        self.beta = beta
+        self.share = share
 
     def after_step(self, net: Layer) -> None:
         for w in net.parameters():

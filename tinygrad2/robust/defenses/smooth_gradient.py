@@ -33,14 +33,16 @@ class SmoothGradient(Defense):
         rng: Rng = 0,
     ) -> None:
         super().__init__(objective, rng)
-        self.rate, self.noise = rate, noise
+        self.rate = rate
+        self.noise = noise
         self.images: np.ndarray = np.empty(0)
 
     def start(self, net: Layer, images: np.ndarray, labels: np.ndarray, progress: Progress | None = None) -> None:
         self.images = images.copy()
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
-        self.visited, self.x = index, Tensor(Tensor(self.images[index]).to(x.device), requires_grad=True)
+        self.visited = index
+        self.x = Tensor(Tensor(self.images[index]).to(x.device), requires_grad=True)
         return self.objective(net, self.x, labels)
 
     def after_step(self, net: Layer) -> None:

@@ -40,7 +40,8 @@ def accuracy(net: Layer, x: np.ndarray, labels: np.ndarray, batch_size: int = 25
 
     def right(part: slice) -> np.ndarray:
         logits = net(accept(net, x[part]))
-        return argmax(logits) == check_labels(labels[part], *logits.shape)
+        correct: np.ndarray = argmax(logits) == check_labels(labels[part], *logits.shape)
+        return correct
 
     with no_grad():
         return float(in_batches(right, len(x), batch_size).mean())

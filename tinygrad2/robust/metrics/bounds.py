@@ -73,13 +73,16 @@ def _over(
 
 def _margins(trace: Trace) -> np.ndarray:
     """The fields of MarginBound, as columns. Result: (n, 3)."""
-    z, predicted = trace.output, argmax(trace.output)
+    z = trace.output
+    predicted = argmax(trace.output)
     u = differences(trace, others(trace, predicted), predicted)
-    f, w = abs(sum(z * u, -1)).numpy(), root(trace.reverse().squared_norms(u)).numpy()
+    f = abs(sum(z * u, -1)).numpy()
+    w = root(trace.reverse().squared_norms(u)).numpy()
     frobenius = root(sum(trace.jacobian_norms(), 0)).numpy()
     return np.stack([f.min(0), frobenius, _divide(f, w).min(0)], 1)
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a/b for a, b ≥ 0; where b is 0, infinity, but 0 for 0/0: on the boundary already."""
-    return np.divide(a, b, out=np.where(a > 0, np.inf, 0).astype(a.dtype), where=b > 0)
+    quotient: np.ndarray = np.divide(a, b, out=np.where(a > 0, np.inf, 0).astype(a.dtype), where=b > 0)
+    return quotient

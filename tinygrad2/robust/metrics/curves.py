@@ -37,7 +37,8 @@ def accuracy_curve(
         results = (attack(net, x[part], labels[part], **{strength: s}, **options) for s in strengths)
         return np.stack([~r.success for r in results], 1)
 
-    return in_batches(standing, len(x), batch_size, progress).mean(0)
+    curve: np.ndarray = in_batches(standing, len(x), batch_size, progress).mean(0)
+    return curve
 
 
 def pixel_curve(
@@ -63,4 +64,5 @@ def pixel_curve(
         found = jsma(net, x[part], labels[part], box=box, steps=steps, **options)
         return ~found.success[:, None] | (taken < found.iterations[:, None])
 
-    return in_batches(standing, len(x), batch_size, progress).mean(0)
+    curve: np.ndarray = in_batches(standing, len(x), batch_size, progress).mean(0)
+    return curve

@@ -33,7 +33,11 @@ class FGS:
         progress: Progress | None = None,
     ) -> None:
         check_paired(x, labels)
-        self.net, self.x, self.labels, self.box, self.batch_size = net, x, labels, box, batch_size
+        self.net = net
+        self.x = x
+        self.labels = labels
+        self.box = box
+        self.batch_size = batch_size
         self.directions = in_batches(
             lambda part: sign_direction(net, accept(net, x[part]), labels[part], saturating).numpy(),
             len(x),

@@ -29,6 +29,7 @@ def rho(
     def ratios(part: slice) -> np.ndarray:
         images = accept(net, x[part])
         divisors = sizes(images, p).numpy()
-        return deepfool(net, images, p=p, mode=mode, max_iter=max_iter).norms / divisors
+        relative: np.ndarray = deepfool(net, images, p=p, mode=mode, max_iter=max_iter).norms / divisors
+        return relative
 
     return in_batches(ratios, len(x), batch_size, progress)

@@ -5,6 +5,8 @@ Drucker & LeCun 1992; Ross & Doshi-Velez 2018; logit-gradient regularisation (Yu
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, grad
@@ -16,7 +18,7 @@ from tinygrad2.robust.penalties.reduction import classes, flat, pick
 from tinygrad2.robust.types import Labels
 
 # The factor of Σ_i ‖∇CE_i‖² for a batch of n.
-FACTORS = {
+FACTORS: dict[str, Callable[[int], float]] = {
     "mean": lambda n: 1.0 / n,
     "sum": lambda n: 1.0,
     "drucker-lecun": lambda n: 1.0 / (2 * n),

@@ -6,6 +6,8 @@ regularisation (Jakubovitz & Giryes 2018, equations 5 and 6).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
@@ -15,19 +17,19 @@ from tinygrad2.ops.reduce import root
 from tinygrad2.robust.penalties.reduction import ENTRIES, classes, flat, pick
 
 # Softmax is a layer of its own here: the rows of its Jacobian are the cotangents of the logits.
-OUTPUTS = {
+OUTPUTS: dict[str, Callable[[Trace], Tensor]] = {
     "logits": lambda trace: trace.jacobian(),
     "softmax": lambda trace: trace.reverse()(Softmax().trace(trace.output).jacobian()),
 }
 
 # Their squared norms, without J where the net begins with a wide Linear: (K, N), or with lead=0 the sum.
-NORMS = {
+NORMS: dict[str, Callable[[Trace, int], Tensor]] = {
     "logits": lambda trace, lead: trace.jacobian_norms(lead),
     "softmax": lambda trace, lead: trace.reverse().squared_norms(Softmax().trace(trace.output).jacobian(), lead),
 }
 
 # Which axes of the squared norms (K, N) are needed, and the penalty that they make for a batch of n.
-FROBENIUS = {
+FROBENIUS: dict[str, tuple[int, Callable[[Tensor, int], Tensor]]] = {
     "root": (0, lambda squares, n: root(squares)),
     "mean": (2, lambda squares, n: mean(root(sum(squares, 0)))),
     "squares": (0, lambda squares, n: squares * (1.0 / n)),

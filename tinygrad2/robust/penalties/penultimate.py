@@ -26,7 +26,8 @@ def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
     last = steps[-1].layer if steps else None
     if not isinstance(last, Linear):
         raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net!r}")
-    n, m = trace.output.shape[0], last.weight.shape[1]
+    n = trace.output.shape[0]
+    m = last.weight.shape[1]
     one_hot = np.broadcast_to(np.eye(m, dtype=trace.output.dtype)[:, None], (m, n, m))
     lead, of = pick(FROBENIUS, reduction, "reduction")
     body = ReverseSequential(steps[:-1])

@@ -40,5 +40,6 @@ def projection_variance(trace: Trace, *, projections: int = 1) -> np.ndarray:
     with no_grad():
         j = transpose(flat(trace, trace.jacobian()), (1, 0, 2))  # (N, K, D)
         gram = matmul(j, swapaxes(j, 1, 2))
-        fourth, square = sum(gram * gram, (1, 2)), sum(j * j, (1, 2))
+        fourth = sum(gram * gram, (1, 2))
+        square = sum(j * j, (1, 2))
         return ((fourth * k - square * square) * (2.0 / (projections * (k + 2)))).numpy()
