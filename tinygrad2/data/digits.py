@@ -18,11 +18,14 @@ N_TEST = 360  # of 1,797: a fifth
 
 
 def digits(upsample: int | None = None, seed: int = 0) -> Dataset:
-    """The digits, 1,437 training and 360 test images (N, 1, 8, 8), pixels in [0, 255].
+    """The digits that come with scikit-learn, 1,437 training and 360 test images (N, 1, 8, 8), pixels in [0, 255].
 
     upsample: side length of the bilinearly enlarged images, at least 8: 28 gives (N, 1, 28, 28) like MNIST
     seed: of the split, which keeps the proportions of the classes
-    Raises ModuleNotFoundError without scikit-learn.
+    Raises ModuleNotFoundError without scikit-learn, ValueError for too small a side.
+
+    >>> data.digits().x_test.shape
+    (360, 1, 8, 8)
     """
     side = 8 if upsample is None else operator.index(upsample)
     if side < 8:

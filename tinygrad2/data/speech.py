@@ -37,7 +37,7 @@ def speech() -> Dataset:
     """Spoken digits, 2,700 training and 300 test recordings (N, 1, 98, 40): frames of 10 ms by 40 MFCC; no box.
 
     Each recording is cut, or filled up with silence, to one second. Digits and speakers take turns, so that the first
-    n of either half have each alike. Raises FileNotFoundError, ValueError for a damaged file.
+    n of either half have each alike. Raises FileNotFoundError, and ValueError for a damaged file.
     """
     path = find("speech", FILE, "github.com/Jakobovski/free-spoken-digit-dataset, with its recordings/ and LICENSE.txt")
     names = [f"recordings/{d}_{who}_{i}.wav" for i, who, d in product(range(TAKES), SPEAKERS, range(10))]
@@ -50,10 +50,15 @@ def speech() -> Dataset:
 
 
 def mfcc(samples: np.ndarray) -> np.ndarray:
-    """Mel-frequency cepstral coefficients (N, T, 40), float64, of samples (N, S) in [-1, 1] at 8 kHz; T = S/80 - 2.
+    """Mel-frequency cepstral coefficients of speech.
+
+    samples: (N, S), in [-1, 1], at 8 kHz; result: (N, T, 40), float64, T = S/80 - 2
 
     The orthonormal cosine transform of the log energies of 40 triangular filters, even on the mel scale, of Hann
     windows of 30 ms every 10 ms. Source: Davis & Mermelstein 1980. Raises ValueError for less than one window.
+
+    >>> data.mfcc(np.zeros((1, 8000))).shape
+    (1, 98, 40)
     """
     if samples.ndim != 2 or samples.shape[1] < WINDOW:
         raise ValueError(f"mfcc: expected samples (N, S) with S of at least {WINDOW}, got shape {samples.shape}")

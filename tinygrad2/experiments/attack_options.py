@@ -15,9 +15,11 @@ from tinygrad2.robust.attacks.registry import ATTACKS, MEANINGS, find_attack
 
 @dataclass(frozen=True)
 class AttackPlan:
-    """What is done to every batch. options: keyword arguments of the attack; seed: of its random choices.
+    """What is done to every batch of an attack.
 
-    probes: so many images, the first ones, are searched for signs of gradient masking; for l∞ attacks of a size epsilon
+    attack: its name; options: its keyword arguments
+    seed: of its random choices; batch_size: images at once
+    probes: the first n images are searched for signs of gradient masking; for l∞ attacks of a size epsilon alone
     """
 
     attack: str
@@ -62,7 +64,7 @@ class Option(NamedTuple):
 
 
 def attack_options() -> dict[str, Option]:
-    """Every option of every attack, by name."""
+    """Every option of every attack that a command line can hold, by name."""
     found: dict[str, Option] = {}
     for attack, known in ATTACKS.items():
         for name, parameter in known.options.items():
@@ -82,7 +84,7 @@ def kind_of(parameter: Parameter) -> type[Any] | None:
 
 
 def choose(attack: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given options, not None, if the attack takes them and has all that it needs. Raises ValueError."""
+    """The given options that are not None. Raises ValueError unless the attack takes them and has all that it needs."""
     find_attack(attack)
     options = {name: option for name, option in attack_options().items() if attack in option.takers}
     chosen = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items() if v is not None}

@@ -58,8 +58,9 @@ def attack(
 ) -> AttackReport:
     """Attack every test image, a batch at a time, and write what was found to the folder `out`.
 
-    source: the name of another network to craft on, and the network; the images are then tested on `net`.
-    resume: go on with an attack that was stopped. Raises Interrupted after Ctrl-C, when the batch is done and saved.
+    source: the name of another network to craft on, and the network; the images are then tested on `net`
+    resume: go on with an attack that was stopped
+    Raises Interrupted after Ctrl-C, when the batch is done and saved.
     """
     figures.require()
     figures.one_of_each({"": net.eval()}, dataset)  # raises now if none will be there to show

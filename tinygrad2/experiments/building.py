@@ -33,7 +33,10 @@ PIXELS = {"centred": data.centre, "unit": unit, "whitened": data.whiten}
 
 
 def load_data(config: Config) -> Dataset:
-    """The images of the experiment, as `pixels` says. Raises ValueError for an option that the data set has not."""
+    """The images of the experiment, prepared as its settings say.
+
+    Raises ValueError or TypeError for a setting that the data set does not have.
+    """
     d = config.data
     options = {} if d.upsample is None else {"upsample": d.upsample}
     dataset = PIXELS[d.pixels](data.load(d.name, **options).subset(d.n_train, d.n_test))

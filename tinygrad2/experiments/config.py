@@ -59,7 +59,11 @@ def override(config: Config, sets: Iterable[str]) -> Config:
 def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = None, sets: Iterable[str] = ()) -> Config:
     """The defaults, overridden by a recipe, then by a TOML file, then by assignments such as "defense.lam=10".
 
-    Raises ValueError or TypeError that name the key, and FileNotFoundError.
+    Raises ValueError or TypeError that names the setting, and FileNotFoundError.
+
+    >>> from tinygrad2 import experiments
+    >>> experiments.resolve("demo", sets=["defense.c=3"]).defense.c
+    3.0
     """
     values: dict[str, Any] = {}
     if recipe is not None:
@@ -104,7 +108,12 @@ def defended(name: str) -> list[str]:
 
 
 def label(config: Config) -> str:
-    """The defense in one word, as `defended` takes it."""
+    """The defense in one word, as `defended` takes it.
+
+    >>> from tinygrad2 import experiments
+    >>> experiments.label(experiments.resolve("demo"))
+    'deep-defense'
+    """
     d = config.defense.name
     p = config.penalty.name
     return d if p == "none" else p if d == "none" else f"{d}+{p}"

@@ -27,7 +27,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 
 def info() -> str:
-    """The answer to "what do I have, and what can I call it"."""
+    """Versions, devices, threads, data sets, and every name that commands take, as text."""
     rows = {
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items() if name != "cores"),
         "GPU": why_no_gpu() or "works",
@@ -66,7 +66,10 @@ def kinds() -> dict[str, Mapping[str, str]]:
 
 
 def listing(kind: str | None = None) -> str:
-    """All kinds, or one, name by name. Raises ValueError for an unknown kind, with the nearest."""
+    """All that can be named, or one kind of it, each with one line of explanation, as text.
+
+    kind: such as "attacks" or "settings". Raises ValueError for an unknown kind, with the nearest.
+    """
     found = kinds()
     if kind is not None and kind not in found:
         raise ValueError(f"unknown kind {kind!r}{nearest(kind, found)}; known: {', '.join(found)}")

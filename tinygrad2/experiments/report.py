@@ -31,12 +31,14 @@ PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-lear
 
 @dataclass(frozen=True)
 class Table:
-    """One row for each network, all on the same n images or the first of them.
+    """One row for each network, all on the same n images or the first of them. Print it.
 
     epsilon_ref: of the last network, in the units of the images; None if no ε up to `largest` fools half of them, or if
         sizes are given instead: then `fgs` is empty in every row
-    motionless: of each network, the share of images that FGS cannot move, for the gradient is 0 in every pixel
-    under: network → attack → ε → accuracy, where sizes are given
+    n: number of test images
+    motionless: for each network, the share of the images that FGS cannot move, because the gradient is 0 in every pixel
+    under: network → attack → ε → accuracy in [0, 1], where sizes are given
+    largest: the largest size of a pixel
     """
 
     epsilon_ref: float | None
@@ -117,7 +119,10 @@ class Table:
 
 
 def table(nets: Mapping[str, Layer], dataset: Dataset, settings: EvalSettings) -> Table:
-    """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
+    """How robust the networks are, one row for each.
+
+    nets: title → network; ε_ref is that of the last one (in the paper: the defended network)
+    """
     x = dataset.x_test[: settings.n]
     y = dataset.y_test[: settings.n]
     largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels

@@ -70,7 +70,11 @@ def from_run(
 def from_weights(
     model: str, weights: str, data: str, sets: Iterable[str] = (), n: int | None = None
 ) -> TrainedNetworks:
-    """A network with weights from a file, measured on the test images (the first n) of a data set."""
+    """A network with weights from a file, measured on the test images (the first n) of a data set.
+
+    model, data: as in the settings model.name and data.name; sets: assignments over the default settings
+    Raises FileNotFoundError, and ValueError for weights that do not fit.
+    """
     chosen = [f'model.name="{model}"', f'data.name="{data}"']
     return _load(_first(resolve(sets=[*chosen, *sets]), n), {model: weights})
 

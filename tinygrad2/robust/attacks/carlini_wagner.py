@@ -34,10 +34,19 @@ def cw_l2(
 ) -> AttackResult:
     """The smallest l2 perturbation that gradient descent finds, until a wrong class leads by kappa.
 
-    x: (N, ...). searches: for the constant c, beginning with `constant`; steps, step_size: Adam's in each of them.
-    box: distances are counted in its size, so that no option depends on the units of the pixels. Without a box there is
-    no tanh, and step_size is in the units of x. Norms are l2, in the units of x; iterations are the steps after which
-    the result was found. A sample that is never fooled is returned as it was.
+    x: (N, ...); labels: (N,)
+    kappa: lead in units of the logits
+    steps, step_size: of Adam, in each search
+    searches: for the weight c of the hinge, which begins with `constant`
+    box: lowest and highest pixel. Distances are counted in the size of the box, so that no option depends on the units
+        of the pixels. Without a box there is no tanh, and step_size is in the units of x.
+
+    Norms are l2, in the units of x; iterations are the steps after which the result was found. A sample that is never
+    fooled is returned as it was. Source: Carlini & Wagner 2017, section VI.
+
+    >>> x = np.array([[2.0, 1.0]])  # the logits are the pixels, so the boundary is 1/√2 away
+    >>> robust.cw_l2(nn.Flatten(), x, [0], steps=100, step_size=0.1, constant=1.0).norms.round(2)
+    array([0.71])
     """
     # fmt: on
     _check_options(kappa, steps, step_size, searches, constant)

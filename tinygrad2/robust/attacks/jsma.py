@@ -34,13 +34,19 @@ def jsma(
     targets: int | Integers | None = None,
     softmax: bool = False,
 ) -> AttackResult:
-    """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes. x: (N, ...).
+    """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes.
 
-    box: needed, a pixel at its end is left out. theta: added to a pixel, negative to darken; default the whole box.
-    steps: at most; gamma: instead of steps, the share of the pixels that may change (0.145 in the paper's experiments).
-    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do.
-    softmax: derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it underflows
-    for a confident net. Norms are l0: entries changed. A sample without a valid pixel stops.
+    x: (N, ...); labels: (N,)
+    box: lowest and highest pixel; a pixel at its end is left out
+    theta: added to a pixel, negative to darken; by default the size of the box
+    steps: at most
+    gamma: share of the pixels that may change, instead of steps (0.145 in the paper's experiments)
+    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do
+    softmax: take derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it
+        underflows for a confident net.
+
+    Norms are l0: the number of entries changed. A sample without a valid pixel stops.
+    Source: Papernot et al. 2016, section III.
     """
     x = accept(net, x, box)
     theta = float(box[1] - box[0] if theta is None else theta)

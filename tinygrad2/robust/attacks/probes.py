@@ -37,7 +37,15 @@ def random_noise(
 ) -> AttackResult:
     """The best of several x ± epsilon with random signs: a probe that knows nothing of the net.
 
-    x: (N, ...), epsilon in its units; norms are l∞, iterations count the samples until the best (see `Best`).
+    x: (N, ...); labels: (N,)
+    epsilon: l∞ size, in the units of x
+    samples: random samples for each image; rng: a seed or a generator
+    box: lowest and highest pixel; the result is clipped to it if it is given
+
+    Norms are l∞; iterations count the samples until the best one.
+
+    >>> robust.random_noise(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
+    array([ True])
     """
     # fmt: on
     _check(epsilon, "samples", samples)
@@ -60,8 +68,16 @@ def square(
 ) -> AttackResult:
     """Random squares of ± epsilon, kept where they raise the margin of a wrong class: needs logits, no gradient.
 
-    x: (N, C, H, W), starting from vertical stripes, or (N, D), an image of one row; epsilon in its units. A sample that
-    is fooled stays as it is. Norms are l∞, iterations the steps until then.
+    x: (N, C, H, W), starting from vertical stripes, or (N, D), which is taken for an image of one row; labels: (N,)
+    epsilon: l∞ size, in the units of x
+    steps: queries of the net, at most; a sample that is fooled stays as it is. rng: a seed or a generator
+    box: lowest and highest pixel; the result is clipped to it if it is given
+
+    Norms are l∞; iterations are the queries until a sample was fooled.
+    Source: Andriushchenko et al. 2020, algorithms 1 and 2.
+
+    >>> robust.square(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
+    array([ True])
     """
     # fmt: on
     _check(epsilon, "steps", steps)
