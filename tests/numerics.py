@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import REGISTRY, Tensor, zero
-from tinygrad2.autodiff.engine import algebra, pull
+from tinygrad2.autodiff.engine import algebra, vector_jacobian_product
 from tinygrad2.autodiff.node import Node
 from tinygrad2.autodiff.tensor import wrap
 from tinygrad2.kernels.backend import freeze
@@ -58,7 +58,7 @@ def backward_of(f: Function) -> Function:
 
 
 def _pulled(f: Function, xs: Sequence[Tensor], g: Tensor, create_graph: bool) -> list[Tensor]:
-    results = pull([f(*xs)], [g], xs, create_graph, allow_unused=True)
+    results = vector_jacobian_product([f(*xs)], [g], xs, create_graph, allow_unused=True)
     return [wrap(freeze(np.zeros_like(x.array)), None) if c is None else c for x, c in zip(xs, results, strict=True)]
 
 

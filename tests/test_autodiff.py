@@ -84,10 +84,10 @@ def test_vjp_and_jvp_are_transposes() -> None:
 
 
 def test_the_linear_map_of_linearize_is_the_jacobian() -> None:
-    y, push = tg.linearize(network, X)
-    columns = np.stack([push(e).array for e in np.eye(3)], 1)
+    y, jvp = tg.linearize(network, X)
+    columns = np.stack([jvp(e).array for e in np.eye(3)], 1)
     np.testing.assert_allclose(columns, tg.jacobian(network)(X).array)
-    np.testing.assert_allclose(push(2 * V).array, 2 * push(V).array)
+    np.testing.assert_allclose(jvp(2 * V).array, 2 * jvp(V).array)
     assert y.shape == (2,)
 
 
@@ -364,7 +364,7 @@ def test_a_primitive_without_rules_cannot_be_used() -> None:
     with pytest.raises(NoRule, match="'half' has no rules"):
         Primitive("half", lambda x: x / 2)(leaf(1.0))
     with pytest.raises(NoRule, match="half: register one rule per tensor argument"):
-        Primitive("half", lambda x: x / 2).vjp()
+        Primitive("half", lambda x: x / 2).defvjp()
 
 
 def test_the_kinds_of_no_gradient_are_gradient_errors() -> None:
@@ -373,13 +373,13 @@ def test_the_kinds_of_no_gradient_are_gradient_errors() -> None:
 
 def test_a_primitive_does_not_take_the_name_of_another_room() -> None:
     with pytest.raises(ValueError, match="'add' is taken"):
-        Primitive("add", lambda x: x).vjp(lambda g, y, x: g)
+        Primitive("add", lambda x: x).defvjp(lambda g, y, x: g)
 
 
 # What a rule may return.
 def bad_rule(rule: Callable[..., Any]) -> Callable[[Any], Tensor]:
     name = f"bad rule {len(REGISTRY)}"
-    f = Primitive(name, lambda x: x * 2).vjp(rule)
+    f = Primitive(name, lambda x: x * 2).defvjp(rule)
     del REGISTRY[name]
     return f
 
@@ -612,9 +612,10 @@ def test_a_rule_may_be_any_callable() -> None:
         def cube(self, g: Tensor, y: Tensor, x: Tensor) -> Tensor:
             return 3.0 * g * x * x
 
-    f = Primitive("cube by method", lambda x: x**3).vjp(Rules().cube)
+    f = Primitive("cube by method", lambda x: x**3).defvjp(Rules().cube)
     check_derivatives(f, [X], RNG)
-    check_derivatives(Primitive("cube by star", lambda x: x**3).vjp(lambda g, *args: 3.0 * g * args[1] ** 2), [X], RNG)
+    f = Primitive("cube by star", lambda x: x**3).defvjp(lambda g, *args: 3.0 * g * args[1] ** 2)
+    check_derivatives(f, [X], RNG)
 
 
 def test_a_custom_rule_may_lie() -> None:
@@ -662,9 +663,9 @@ def test_misused_transforms_say_what_is_wrong() -> None:
         tg.jacobian(cubic, 3)(X)
     with pytest.raises(TypeError, match="must return one Tensor, got tuple"):
         tg.grad(lambda x: (x, x))(X)
-    for push in (tg.jvp, tg.hvp):
+    for product in (tg.jvp, tg.hvp):
         with pytest.raises(ValueError, match=r"the shapes of the primals, \[\(3,\)\]; got \[\(2,\)\]"):
-            push(cubic, [X], [np.ones(2)])
+            product(cubic, [X], [np.ones(2)])
     with pytest.raises(ValueError, match="grad: exp must return a scalar"):
         tg.grad(tg.exp)(X)
     with pytest.raises(TypeError, match="the input must be a Tensor, got ndarray"):

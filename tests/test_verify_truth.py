@@ -97,7 +97,7 @@ def test_a_wrong_entry_is_named_with_both_values() -> None:
 def test_a_rule_that_detaches_is_right_in_first_and_wrong_in_second_order() -> None:
     from tinygrad2.autodiff import REGISTRY, Primitive
 
-    forgetful = Primitive("forgetful_square", lambda x: x * x).vjp(lambda g, y, x: g * (x.detach() * 2.0))
+    forgetful = Primitive("forgetful_square", lambda x: x * x).defvjp(lambda g, y, x: g * (x.detach() * 2.0))
     try:
         assert gradcheck(lambda x: forgetful(x), X)
         assert not gradgradcheck(lambda x: forgetful(x), X)

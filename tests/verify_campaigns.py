@@ -189,10 +189,10 @@ def caught(name: str, i: int, mutation: str) -> bool | None:
         return new
 
     try:
-        Primitive.vjp(p, *rules[:i], mutated, *rules[i + 1 :])
+        Primitive.defvjp(p, *rules[:i], mutated, *rules[i + 1 :])
         rejected = not verify_primitive(p, *case.arrays, constants=case.constants).ok
     finally:
-        Primitive.vjp(p, *rules)
+        Primitive.defvjp(p, *rules)
     return rejected if rejected or any(changed) else None
 
 

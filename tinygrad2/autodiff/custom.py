@@ -32,7 +32,7 @@ class custom_vjp:
 
     def defvjp(self, *rules: Rule) -> custom_vjp:
         """Register one rule per tensor argument."""
-        self._primitive.vjp(*rules)
+        self._primitive.defvjp(*rules)
         return self
 
     def __call__(self, *args: Any) -> Tensor:
@@ -73,7 +73,7 @@ def checkpoint(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class _Again:
-    """The operation of a checkpointed call: run it once more, recorded, and pull the cotangent back through that."""
+    """The operation of a checkpointed call: run it once more, recorded, and pass the cotangent back through that."""
 
     name = "checkpoint"
 
@@ -81,7 +81,7 @@ class _Again:
         self.again = again
         self.expected = expected
 
-    def pull(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
+    def vjp(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
         with recording(True):
             y = self.again()
         if not xp(y.array).array_equal(y.array, self.expected, equal_nan=True):

@@ -1,4 +1,4 @@
-"""The backward pass: walk the tape from the outputs to the targets and let every recorded call pull its cotangent back.
+"""The backward pass: walk the tape from the outputs to the targets and let every recorded call pass its cotangent back.
 
 The engine knows no primitive by name: the few operations that cotangents need come from the floor above, as `algebra`.
 It, not the rules, sums cotangents over broadcast axes, accumulates them, and holds each to its input's shape and dtype.
@@ -48,7 +48,7 @@ def reachable(roots: Sequence[Node], edges: str = "parents") -> list[Node]:
     return sorted(seen, key=_by_id, reverse=True)
 
 
-def pull(
+def vector_jacobian_product(
     outputs: Tensors, cotangents: Tensors, targets: Tensors, create_graph: bool, allow_unused: bool = False
 ) -> list[Tensor | None]:
     """The sum over outputs of Jᵀ·cotangent, for each target: the vector-Jacobian product everything else is built from.
@@ -86,7 +86,7 @@ def sweep(outputs: Tensors, cotangents: Tensors, targets: Sequence[Node]) -> lis
         g_node = pending.get(node) if node in keep else pending.pop(node, None)
         if g_node is not None and node.op is not None:
             name = node.op.name
-            for parent, c in node.op.pull(node, g_node, wanted):
+            for parent, c in node.op.vjp(node, g_node, wanted):
                 _accumulate(pending, parent, c, name)
     return [pending.get(node) for node in targets]
 
@@ -100,7 +100,8 @@ def backward(self: Tensor, grad: Any = None, create_graph: bool = False) -> None
     if self.node is None:
         raise NotRecorded(_why_no_history([self]))
     leaves = [leaf for node in reachable([self.node]) if node.leaf and (leaf := node.leaf()) is not None]
-    for leaf, g in zip(leaves, pull([self], [seed(self, grad)], leaves, create_graph), strict=True):
+    gradients = vector_jacobian_product([self], [seed(self, grad)], leaves, create_graph)
+    for leaf, g in zip(leaves, gradients, strict=True):
         assert g is not None
         leaf.grad = g if leaf.grad is None else algebra.add(leaf.grad, g)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad2.autodiff.engine import pull, seed
+from tinygrad2.autodiff.engine import seed, vector_jacobian_product
 from tinygrad2.autodiff.tensor import Tensor
 
 Some = Tensor | Sequence[Tensor]
@@ -27,4 +27,5 @@ def grad(
     gs = [None] * len(ys) if grad_outputs is None else list(grad_outputs) if several else [grad_outputs]
     if len(gs) != len(ys):
         raise ValueError(f"grad_outputs: expected one cotangent for each of the {len(ys)} outputs, got {len(gs)}")
-    return tuple(pull(ys, [seed(y, g) for y, g in zip(ys, gs, strict=True)], xs, create_graph, allow_unused))
+    cotangents = [seed(y, g) for y, g in zip(ys, gs, strict=True)]
+    return tuple(vector_jacobian_product(ys, cotangents, xs, create_graph, allow_unused))

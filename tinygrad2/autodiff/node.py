@@ -25,7 +25,7 @@ class Recorded(Protocol):
 
     name: str
 
-    def pull(self, node: Node, g: Cotangent, wanted: set[Node]) -> Iterator[tuple[Node, Cotangent]]: ...
+    def vjp(self, node: Node, g: Cotangent, wanted: set[Node]) -> Iterator[tuple[Node, Cotangent]]: ...
 
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)

@@ -36,7 +36,7 @@ def zero(*_: Any) -> Tensor:
 class Primitive:
     """A plain array function `fn(*arrays, *constants) -> array` that differentiation knows.
 
-    `vjp(rule, ...)` registers a rule per tensor argument, `rule(g, y, *inputs, *constants) -> cotangent`; what comes
+    `defvjp(rule, ...)` registers a rule per tensor argument, `rule(g, y, *inputs, *constants) -> cotangent`; what comes
     after them are constants. A cotangent may be larger than its input by broadcasting: the engine sums it.
     """
 
@@ -47,7 +47,7 @@ class Primitive:
         self.arity = -1
         self._why_not = f"computed under no_grad (by {name})"
 
-    def vjp(self, *rules: Rule) -> Primitive:
+    def defvjp(self, *rules: Rule) -> Primitive:
         """Register one rule per tensor argument, in their order; return the primitive."""
         if not rules:
             raise NoRule(f"{self.name}: register one rule per tensor argument; `zero` where it is piecewise constant")
@@ -69,8 +69,12 @@ class Primitive:
             raise ValueError(f"the name {self.name!r} is taken by a primitive of {other.fn.__module__}; choose another")
         REGISTRY[self.name] = self
 
-    def __call__(self, *args: Any, known: Array | None = None) -> Tensor:
-        """The result, recorded. known: the array that `fn` would give, where it is there already."""
+    def __call__(self, *args: Any) -> Tensor:
+        """The result, recorded: fn(*arrays, *constants), with one tensor, array or number for each rule."""
+        return self.record(None, *args)
+
+    def record(self, out: Array | None, *args: Any) -> Tensor:
+        """The same for a result that is there already: `out` is the array that `fn` would give for these arguments."""
         arity = self.arity
         inputs, consts = args, ()
         if len(args) != arity:
@@ -84,7 +88,7 @@ class Primitive:
         dtype: Any = None
         for t in inputs:
             if type(t) is not Tensor:
-                return self(*_lift(self.name, inputs), *consts, known=known)
+                return self.record(out, *_lift(self.name, inputs), *consts)
             a, node = t.array, t.node
             arrays.append(a)
             sources.append(node)
@@ -94,7 +98,7 @@ class Primitive:
                 module, dtype, kinds = type(a), a.dtype, kinds + 1
         if kinds != 1 or dtype.kind not in "fc":  # nearly always all are on one device and of one floating dtype
             _check(self.name, arrays, self._floats)
-        out = owned(self.fn(*arrays, *consts) if known is None else known)
+        out = owned(self.fn(*arrays, *consts) if out is None else out)
         if not tracked:
             return wrap(out, None, _why(inputs))
         if not is_recording():
@@ -103,7 +107,7 @@ class Primitive:
         kept = self._nothing or (_without(arrays, self._unread) if self._unread else arrays)
         return wrap(out, Node(out, self, sources, parents, kept, None if self._output_unread else out, consts))
 
-    def pull(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
+    def vjp(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
         """Yield (parent, its cotangent) for every wanted parent of one recorded call."""
         y = None if node.out is None else wrap(node.out, node)
         inputs: Sequence[Tensor | None] = self._nothing or [
@@ -116,7 +120,7 @@ class Primitive:
 
     def _misused(self, given: int) -> Exception:
         if not self.rules:
-            return NoRule(f"primitive {self.name!r} has no rules: call .vjp(rule, ...) before using it")
+            return NoRule(f"primitive {self.name!r} has no rules: call .defvjp(rule, ...) before using it")
         return TypeError(f"{self.name}: expected {self.arity} tensor arguments, got {given}")
 
     def __repr__(self) -> str:
@@ -129,19 +133,19 @@ class VariadicPrimitive(Primitive):
     Its one rule takes the argument's position, `rule(i, g, *constants)`, and sees neither inputs nor output.
     """
 
-    def vjp(self, *rules: Rule) -> VariadicPrimitive:
+    def defvjp(self, *rules: Rule) -> VariadicPrimitive:
         """Register the one rule; return the primitive."""
         self.rules = rules
         self._register()
         return self
 
-    def __call__(self, *args: Any, known: Array | None = None) -> Tensor:
+    def record(self, out: Array | None, *args: Any) -> Tensor:
         tensors, *consts = args
         everywhere = range(len(tensors))
         inputs = _lift(self.name, tensors)
         arrays = list(map(_array_of, inputs))
         _check(self.name, arrays, everywhere)
-        out = owned(self.fn(arrays, *consts) if known is None else known)
+        out = owned(self.fn(arrays, *consts) if out is None else out)
         sources = tuple(map(_node_of, inputs))
         if not any(sources):
             return wrap(out, None, _why(inputs))
@@ -149,7 +153,7 @@ class VariadicPrimitive(Primitive):
             return wrap(out, None, self._why_not)
         return wrap(out, Node(out, self, sources, sources, consts=tuple(consts)))
 
-    def pull(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
+    def vjp(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
         for i, parent in enumerate(node.parents):
             if parent is not None and parent in wanted:
                 yield parent, self.rules[0](i, g, *node.consts)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff.engine import algebra, made_before, pull, seed, zeros_like
+from tinygrad2.autodiff.engine import algebra, made_before, seed, vector_jacobian_product, zeros_like
 from tinygrad2.autodiff.errors import NotConnected, NotRecorded
 from tinygrad2.autodiff.node import is_recording, next_id, recording
 from tinygrad2.autodiff.tensor import Tensor, wrap
@@ -39,7 +39,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Any, 
     def pullback(g: Any) -> tuple[Any, ...]:
         cotangent = seed(y, g)
         record = is_recording() and (foreign or cotangent.requires_grad)
-        results = pull([y], [cotangent], inner, create_graph=record)
+        results = vector_jacobian_product([y], [cotangent], inner, create_graph=record)
         return tuple(rebuild(iter(results)))
 
     value = wrap(y.array, y.node if foreign else None)
@@ -72,19 +72,19 @@ def linearize(f: Function, *primals: Any) -> tuple[Tensor, Callable[..., Tensor]
     y, pullback = vjp(f, *primals)
     _, transposed = vjp(lambda g: _join(pullback(g)), zeros_like(y))
 
-    def push(*tangents: Any) -> Tensor:
+    def jvp(*tangents: Any) -> Tensor:
         v = _join(tangents, primals)
         with recording(is_recording() and (y.requires_grad or v.requires_grad)):
             result: Tensor = transposed(v)[0]
         return result
 
-    return y, push
+    return y, jvp
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Tensor, Tensor]:
     """f's value and the directional derivative Jv; one tangent per primal, of its structure and shapes."""
-    y, push = linearize(f, *primals)
-    return y, push(*tangents)
+    y, product = linearize(f, *primals)
+    return y, product(*tangents)
 
 
 def jacrev(f: Function, argnum: int = 0) -> Function:
@@ -106,8 +106,8 @@ def jacfwd(f: Function, argnum: int = 0) -> Function:
     @wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Tensor:
         restricted, x = _of(f, args, (argnum,), kwargs), _tensor(args[argnum])
-        y, push = linearize(restricted, x)
-        columns = [push(e) for e in _basis(x)]
+        y, product = linearize(restricted, x)
+        columns = [product(e) for e in _basis(x)]
         return algebra.reshape(algebra.stack(columns, -1), y.shape + x.shape) if columns else _empty(y, x)
 
     return jacobian_of

@@ -60,7 +60,7 @@ def _pooled(group: Sequence[Named], x: Tensor) -> tuple[Tensor, list[r.Step]]:
     alive = positive(add_channels(value, conv.bias)) if len(group) == 3 else None
     if alive is not None:
         at, value = families.let_through(at, alive), mask(value, alive)
-    y = add_channels(families.conv2d_at(x, conv.weight, at, geometry, known=value.array), conv.bias)
+    y = add_channels(families.conv2d_at.record(value.array, x, conv.weight, at, geometry), conv.bias)
     y = y if alive is None else mask(y, alive)
     steps = [r.Step(name, conv, z.shape, r.ReverseConv2dAt(conv.weight, at, geometry))]
     for other, layer in others:

@@ -15,28 +15,28 @@ from tinygrad2.kernels import masked
 from tinygrad2.kernels.backend import Array, to_device, xp
 
 # fmt: off
-add: Primitive = Primitive("add", operator.add).vjp(
+add: Primitive = Primitive("add", operator.add).defvjp(
     lambda g, y, a, b: g,
     lambda g, y, a, b: g,
 )
-subtract: Primitive = Primitive("subtract", operator.sub).vjp(
+subtract: Primitive = Primitive("subtract", operator.sub).defvjp(
     lambda g, y, a, b: g,
     lambda g, y, a, b: negative(g),
 )
-multiply: Primitive = Primitive("multiply", operator.mul).vjp(
+multiply: Primitive = Primitive("multiply", operator.mul).defvjp(
     lambda g, y, a, b: multiply(g, b),
     lambda g, y, a, b: multiply(g, a),
 )
-divide: Primitive = Primitive("divide", operator.truediv).vjp(
+divide: Primitive = Primitive("divide", operator.truediv).defvjp(
     lambda g, y, a, b: divide(g, b),
     lambda g, y, a, b: negative(multiply(g, divide(y, b))),
 )
-negative: Primitive = Primitive("negative", operator.neg).vjp(lambda g, y, x: negative(g))
+negative: Primitive = Primitive("negative", operator.neg).defvjp(lambda g, y, x: negative(g))
 
-exp = Primitive("exp", lambda x: xp(x).exp(x)).vjp(lambda g, y, x: multiply(g, y))
-log = Primitive("log", lambda x: xp(x).log(x)).vjp(lambda g, y, x: divide(g, x))
-sqrt = Primitive("sqrt", lambda x: xp(x).sqrt(x)).vjp(lambda g, y, x: divide(g, multiply(y, 2.0)))
-tanh = Primitive("tanh", lambda x: xp(x).tanh(x)).vjp(lambda g, y, x: multiply(g, subtract(1.0, multiply(y, y))))
+exp = Primitive("exp", lambda x: xp(x).exp(x)).defvjp(lambda g, y, x: multiply(g, y))
+log = Primitive("log", lambda x: xp(x).log(x)).defvjp(lambda g, y, x: divide(g, x))
+sqrt = Primitive("sqrt", lambda x: xp(x).sqrt(x)).defvjp(lambda g, y, x: divide(g, multiply(y, 2.0)))
+tanh = Primitive("tanh", lambda x: xp(x).tanh(x)).defvjp(lambda g, y, x: multiply(g, subtract(1.0, multiply(y, y))))
 # fmt: on
 
 
@@ -52,11 +52,11 @@ def _softplus(x: Array) -> Array:
     return xp(x).where(right, x, x.dtype.type(0)) + xp(x).log1p(xp(x).exp(xp(x).where(right, -x, x)))
 
 
-sigmoid = Primitive("sigmoid", _sigmoid).vjp(lambda g, y, x: multiply(g, multiply(y, subtract(1.0, y))))
-softplus = Primitive("softplus", _softplus).vjp(lambda g, y, x: multiply(g, sigmoid(x)))
+sigmoid = Primitive("sigmoid", _sigmoid).defvjp(lambda g, y, x: multiply(g, multiply(y, subtract(1.0, y))))
+softplus = Primitive("softplus", _softplus).defvjp(lambda g, y, x: multiply(g, sigmoid(x)))
 
 # Powers with a constant exponent; the derivative of x⁰ is 0, also at x = 0, where 0·x⁻¹ would be nan.
-_power: Primitive = Primitive("power", lambda x, p: x**p).vjp(
+_power: Primitive = Primitive("power", lambda x, p: x**p).defvjp(
     lambda g, y, x, p: multiply(g, multiply(_power(x, p - 1), float(p))) if p else multiply(g, 0.0)
 )
 
@@ -70,8 +70,8 @@ def power(x: Any, p: Any) -> Tensor:
 
 # A derivative c of y depends on all that y depends on, if only by the derivative zero (that of a linear function does).
 # This keeps the connection, so that differentiating it again gives zeros and not an error.
-identity = Primitive("identity", lambda x: x).vjp(lambda g, y, x: g)
-derivative_of = Primitive("derivative_of", lambda c, y: c).vjp(lambda g, z, c, y: g, zero)
+identity = Primitive("identity", lambda x: x).defvjp(lambda g, y, x: g)
+derivative_of = Primitive("derivative_of", lambda c, y: c).defvjp(lambda g, z, c, y: g, zero)
 
 
 # Selection. A mask is a bool, or a weight per entry; where it is 0 the result is 0 even if g is infinite or nan there.
@@ -82,32 +82,32 @@ def _where(m: Array, a: Array, b: Array) -> Array:
 
 
 # fmt: off
-mask: Primitive = Primitive("mask", masked).vjp(lambda g, y, x, m: mask(g, m), zero)
-where = Primitive("where", _where).vjp(
+mask: Primitive = Primitive("mask", masked).defvjp(lambda g, y, x, m: mask(g, m), zero)
+where = Primitive("where", _where).defvjp(
     zero,
     lambda g, y, m, a, b: mask(g, m),
     lambda g, y, m, a, b: mask(g, logical_not(m)),
 )
 
 # Piecewise constant functions: their derivative is the declared zero. A nan counts as positive, lest it be swallowed.
-positive = Primitive("positive", lambda x: ~(x.real <= 0)).vjp(zero)
-sign = Primitive("sign", lambda x: xp(x).sign(x.real)).vjp(zero)
-logical_not: Primitive = Primitive("logical_not", operator.invert).vjp(zero)
-less = Primitive("less", operator.lt).vjp(zero, zero)
-less_equal = Primitive("less_equal", operator.le).vjp(zero, zero)
-greater = Primitive("greater", operator.gt).vjp(zero, zero)
-greater_equal = Primitive("greater_equal", operator.ge).vjp(zero, zero)
-equal = Primitive("equal", operator.eq).vjp(zero, zero)
-not_equal = Primitive("not_equal", operator.ne).vjp(zero, zero)
-_inside = Primitive("inside", lambda x, lo, hi: ~((x.real < lo) | (x.real > hi))).vjp(zero)
-_share = Primitive("share", lambda a, b: 1 - (a.real <= b.real) * (1 - (a.real == b.real) / 2)).vjp(zero, zero)
+positive = Primitive("positive", lambda x: ~(x.real <= 0)).defvjp(zero)
+sign = Primitive("sign", lambda x: xp(x).sign(x.real)).defvjp(zero)
+logical_not: Primitive = Primitive("logical_not", operator.invert).defvjp(zero)
+less = Primitive("less", operator.lt).defvjp(zero, zero)
+less_equal = Primitive("less_equal", operator.le).defvjp(zero, zero)
+greater = Primitive("greater", operator.gt).defvjp(zero, zero)
+greater_equal = Primitive("greater_equal", operator.ge).defvjp(zero, zero)
+equal = Primitive("equal", operator.eq).defvjp(zero, zero)
+not_equal = Primitive("not_equal", operator.ne).defvjp(zero, zero)
+_inside = Primitive("inside", lambda x, lo, hi: ~((x.real < lo) | (x.real > hi))).defvjp(zero)
+_share = Primitive("share", lambda a, b: 1 - (a.real <= b.real) * (1 - (a.real == b.real) / 2)).defvjp(zero, zero)
 
-relu = Primitive("relu", lambda x: xp(x).maximum(x, x.dtype.type(0))).vjp(lambda g, y, x: mask(g, positive(y)))
-abs = Primitive("abs", lambda x: xp(x).where(x.real < 0, -x, x)).vjp(lambda g, y, x: mask(g, sign(x)))
-_clip = Primitive("clip", lambda x, lo, hi: xp(x).clip(x, lo, hi)).vjp(
+relu = Primitive("relu", lambda x: xp(x).maximum(x, x.dtype.type(0))).defvjp(lambda g, y, x: mask(g, positive(y)))
+abs = Primitive("abs", lambda x: xp(x).where(x.real < 0, -x, x)).defvjp(lambda g, y, x: mask(g, sign(x)))
+_clip = Primitive("clip", lambda x, lo, hi: xp(x).clip(x, lo, hi)).defvjp(
     lambda g, y, x, lo, hi: mask(g, _inside(x, lo, hi))
 )
-maximum = Primitive("maximum", lambda a, b: xp(a).maximum(a, b)).vjp(
+maximum = Primitive("maximum", lambda a, b: xp(a).maximum(a, b)).defvjp(
     lambda g, y, a, b: mask(g, _share(a, b)),
     lambda g, y, a, b: mask(g, _share(b, a)),
 )
@@ -136,10 +136,10 @@ def prelu(x: Any, slope: Tensor) -> Tensor:
 
 
 # Type and place.
-_cast: Primitive = Primitive("astype", lambda x, dtype, old: x.astype(dtype)).vjp(
+_cast: Primitive = Primitive("astype", lambda x, dtype, old: x.astype(dtype)).defvjp(
     lambda g, y, x, dtype, old: _cast(g, old, dtype)
 )
-_move: Primitive = Primitive("to", lambda x, device, old: to_device(x, device)).vjp(
+_move: Primitive = Primitive("to", lambda x, device, old: to_device(x, device)).defvjp(
     lambda g, y, x, device, old: _move(g, old, device)
 )
 

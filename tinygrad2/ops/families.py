@@ -28,9 +28,9 @@ def trilinear(
     """
     parts = {"": f, "_input": f_input, "_weight": f_weight}
     y_of, x_of, w_of = (Primitive(name.format(part), fn) for part, fn in parts.items())
-    y_of.vjp(lambda g, y, x, w, *geo: x_of(g, w, *geo), lambda g, y, x, w, *geo: w_of(x, g, *geo), *pattern)
-    x_of.vjp(lambda v, y, g, w, *geo: y_of(v, w, *geo), lambda v, y, g, w, *geo: w_of(v, g, *geo), *pattern)
-    w_of.vjp(lambda v, y, x, g, *geo: x_of(g, v, *geo), lambda v, y, x, g, *geo: y_of(x, v, *geo), *pattern)
+    y_of.defvjp(lambda g, y, x, w, *geo: x_of(g, w, *geo), lambda g, y, x, w, *geo: w_of(x, g, *geo), *pattern)
+    x_of.defvjp(lambda v, y, g, w, *geo: y_of(v, w, *geo), lambda v, y, g, w, *geo: w_of(v, g, *geo), *pattern)
+    w_of.defvjp(lambda v, y, x, g, *geo: x_of(g, v, *geo), lambda v, y, x, g, *geo: y_of(x, v, *geo), *pattern)
     return y_of, x_of, w_of
 
 
@@ -65,23 +65,23 @@ conv2d_at, conv2d_input_at, conv2d_weight_at = trilinear(
 )
 
 # Which entries of a pattern are left after a mask of the same shape.
-let_through = Primitive("let_through", lambda at, m: xp(at).where(m, at, at.dtype.type(-1))).vjp(zero, zero)
+let_through = Primitive("let_through", lambda at, m: xp(at).where(m, at, at.dtype.type(-1))).defvjp(zero, zero)
 
 # ⟨gather(x, at), g⟩ = ⟨x, scatter(g, at)⟩. at: (N, C, OH, OW), positions in the H·W plane, shared over leading axes.
-pool_argmax = Primitive("pool_argmax", kernels.pool_argmax).vjp(zero)
-pool_gather: Primitive = Primitive("pool_gather", lambda x, at, size: kernels.pool_gather(x, at)).vjp(
+pool_argmax = Primitive("pool_argmax", kernels.pool_argmax).defvjp(zero)
+pool_gather: Primitive = Primitive("pool_gather", lambda x, at, size: kernels.pool_gather(x, at)).defvjp(
     lambda g, y, x, at, size: pool_scatter(g, at, size), zero
 )
-pool_scatter: Primitive = Primitive("pool_scatter", kernels.pool_scatter).vjp(
+pool_scatter: Primitive = Primitive("pool_scatter", kernels.pool_scatter).defvjp(
     lambda v, y, g, at, size: pool_gather(v, at, size), zero
 )
 
 # ⟨avg_pool2d(x), g⟩ = ⟨x, avg_unpool2d(g)⟩
-avg_pool: Primitive = Primitive("avg_pool2d", kernels.avg_pool2d).vjp(lambda g, y, x, geo: avg_unpool(g, geo))
-avg_unpool: Primitive = Primitive("avg_unpool2d", kernels.avg_unpool2d).vjp(lambda v, y, g, geo: avg_pool(v, geo))
+avg_pool: Primitive = Primitive("avg_pool2d", kernels.avg_pool2d).defvjp(lambda g, y, x, geo: avg_unpool(g, geo))
+avg_unpool: Primitive = Primitive("avg_unpool2d", kernels.avg_unpool2d).defvjp(lambda v, y, g, geo: avg_pool(v, geo))
 
 # Products with batch axes: (..., n, k) @ (..., k, m); batch axes broadcast, and the engine sums them back.
-_matmul: Primitive = Primitive("matmul", lambda a, b: a @ b).vjp(
+_matmul: Primitive = Primitive("matmul", lambda a, b: a @ b).defvjp(
     lambda g, y, a, b: _matmul(g, swapaxes(b, -1, -2)),
     lambda g, y, a, b: _matmul(swapaxes(a, -1, -2), g),
 )

@@ -16,14 +16,14 @@ from tinygrad2.ops.families import linear, linear_input, linear_weight
 from tinygrad2.ops.reduce import sum_squares
 from tinygrad2.ops.shape import reshape, swapaxes
 
-gram = Primitive("gram", lambda w: kernels.product(w, w.T)).vjp(
+gram = Primitive("gram", lambda w: kernels.product(w, w.T)).defvjp(
     lambda g, y, w: linear_input(add(g, swapaxes(g, 0, 1)), w)
 )
 
 # Σ a ⊙ (a G) over the axes, kept; G is symmetric, and a G, the third argument, is known. The rule of `gram` takes only
 # the symmetric part of the cotangent of G, so each rule may use that G is symmetric.
-_quadratic = Primitive("quadratic", lambda a, gram, product, axes: (a * product).sum(axes, keepdims=True)).vjp(
-    lambda g, y, a, gram, product, axes: multiply(multiply(g, 2.0), linear(a, gram, known=product)),
+_quadratic = Primitive("quadratic", lambda a, gram, product, axes: (a * product).sum(axes, keepdims=True)).defvjp(
+    lambda g, y, a, gram, product, axes: multiply(multiply(g, 2.0), linear.record(product, a, gram)),
     lambda g, y, a, gram, product, axes: _weighted(g, a),
 )
 

@@ -49,8 +49,10 @@ def var(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 # The maxima share the cotangent equally at a tie.
-_ties = Primitive("ties", lambda x, axes: _ties_array(x.real, axes)).vjp(zero)
-_max = Primitive("max", lambda x, axes: x.max(axes, keepdims=True)).vjp(lambda g, y, x, axes: mask(g, _ties(x, axes)))
+_ties = Primitive("ties", lambda x, axes: _ties_array(x.real, axes)).defvjp(zero)
+_max = Primitive("max", lambda x, axes: x.max(axes, keepdims=True)).defvjp(
+    lambda g, y, x, axes: mask(g, _ties(x, axes)),
+)
 
 
 def _ties_array(x: Array, axes: tuple[int, ...]) -> Array:
@@ -69,7 +71,7 @@ def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return negative(max(negative(x), axis, keepdims))
 
 
-_argmax = Primitive("argmax", lambda x, axis: x.argmax(axis)).vjp(zero)
+_argmax = Primitive("argmax", lambda x, axis: x.argmax(axis)).defvjp(zero)
 
 
 def argmax(x: Tensor, axis: int | None = None) -> Tensor:
@@ -83,7 +85,7 @@ def _logsumexp_array(x: Array, axes: tuple[int, ...]) -> Array:
     return xp(x).log(xp(x).exp(x - top).sum(axes, keepdims=True)) + top
 
 
-_logsumexp = Primitive("logsumexp", _logsumexp_array).vjp(lambda g, y, x, axes: multiply(g, exp(subtract(x, y))))
+_logsumexp = Primitive("logsumexp", _logsumexp_array).defvjp(lambda g, y, x, axes: multiply(g, exp(subtract(x, y))))
 
 
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -98,17 +100,17 @@ def _ratio_array(a: Array, b: Array) -> Array:
     return xp(a).where(nothing, a.dtype.type(0), a / xp(a).where(nothing, b.dtype.type(1), b))
 
 
-ratio: Primitive = Primitive("ratio", _ratio_array).vjp(
+ratio: Primitive = Primitive("ratio", _ratio_array).defvjp(
     lambda g, y, a, b: ratio(g, b),
     lambda g, y, a, b: negative(ratio(multiply(g, y), b)),
 )
-_norm = Primitive("norm", lambda x, axes: xp(x).sqrt((x * x).sum(axes, keepdims=True))).vjp(
+_norm = Primitive("norm", lambda x, axes: xp(x).sqrt((x * x).sum(axes, keepdims=True))).defvjp(
     lambda g, y, x, axes: multiply(g, ratio(x, y))
 )
 
 # √x with derivative 0 at 0, so that the root of a sum of squares is differentiated as the norm is.
-root: Primitive = Primitive("root", lambda x: xp(x).sqrt(x)).vjp(lambda g, y, x: ratio(multiply(g, 0.5), y))
-_sum_squares = Primitive("sum_squares", lambda x, axes: (x * x).sum(axes, keepdims=True)).vjp(
+root: Primitive = Primitive("root", lambda x: xp(x).sqrt(x)).defvjp(lambda g, y, x: ratio(multiply(g, 0.5), y))
+_sum_squares = Primitive("sum_squares", lambda x, axes: (x * x).sum(axes, keepdims=True)).defvjp(
     lambda g, y, x, axes: multiply(multiply(g, 2.0), x)
 )
 

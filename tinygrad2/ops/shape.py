@@ -18,30 +18,30 @@ from tinygrad2.kernels.backend import Array, freeze, index_add, to_device, xp
 Axis = int | Sequence[int] | None
 
 # fmt: off
-_reshape: Primitive = Primitive("reshape", lambda x, shape, old: x.reshape(shape)).vjp(
+_reshape: Primitive = Primitive("reshape", lambda x, shape, old: x.reshape(shape)).defvjp(
     lambda g, y, x, shape, old: _reshape(g, old, shape)
 )
-_transpose: Primitive = Primitive("transpose", lambda x, axes: x.transpose(axes)).vjp(
+_transpose: Primitive = Primitive("transpose", lambda x, axes: x.transpose(axes)).defvjp(
     lambda g, y, x, axes: _transpose(g, tuple(int(i) for i in np.argsort(axes)))
 )
 
 # <broadcast(x), g> = <x, sum_to(g)>
-_broadcast_to: Primitive = Primitive("broadcast_to", lambda x, big, small: xp(x).broadcast_to(x, big)).vjp(
+_broadcast_to: Primitive = Primitive("broadcast_to", lambda x, big, small: xp(x).broadcast_to(x, big)).defvjp(
     lambda g, y, x, big, small: _sum_to(g, small, big)
 )
-_sum_to: Primitive = Primitive("sum_to", lambda x, small, big: _sum_array(x, small)).vjp(
+_sum_to: Primitive = Primitive("sum_to", lambda x, small, big: _sum_array(x, small)).defvjp(
     lambda g, y, x, small, big: _broadcast_to(g, big, small)
 )
 
 # <x[key], g> = <x, index_add(key, g)>
-_index: Primitive = Primitive("index", lambda x, key, shape: x[key]).vjp(
+_index: Primitive = Primitive("index", lambda x, key, shape: x[key]).defvjp(
     lambda g, y, x, key, shape: _index_add(g, key, shape)
 )
-_index_add: Primitive = Primitive("index_add", lambda g, key, shape: index_add(shape, key, g)).vjp(
+_index_add: Primitive = Primitive("index_add", lambda g, key, shape: index_add(shape, key, g)).defvjp(
     lambda v, y, g, key, shape: _index(v, key, shape)
 )
 
-_concatenate = VariadicPrimitive("concatenate", lambda xs, axis, edges: xp(xs[0]).concatenate(xs, axis)).vjp(
+_concatenate = VariadicPrimitive("concatenate", lambda xs, axis, edges: xp(xs[0]).concatenate(xs, axis)).defvjp(
     lambda i, g, axis, edges: index(g, (slice(None),) * axis + (slice(edges[i], edges[i + 1]),))
 )
 # fmt: on
