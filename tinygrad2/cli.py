@@ -154,11 +154,11 @@ def evaluate(args: argparse.Namespace) -> None:
 def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
     options = {name: getattr(args, name) for name in ex.attack_options()}
-    plan = ex.Plan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size, args.probe)
+    plan = ex.AttackPlan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size, args.probe)
     subject = _subject(args)
     out = Path(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
     start = time.monotonic()
-    source = (args.source, ex.another(args.source, subject, args.net)) if args.source else None
+    source = (args.source, ex.source_network(args.source, subject, args.net)) if args.source else None
     print(ex.attack(subject.chosen(args.net), subject.dataset, plan, out, args.resume, source))
     print(f"{time.monotonic() - start:.1f} s; written: {out / 'adversarial.npz'}, {out / 'adversarial.png'}")
 
@@ -281,7 +281,7 @@ def _train(config: ex.Config, out: str | Path, resume: bool) -> None:
     print(f"{spent}; peak memory {_memory()}; all is in {out}")
 
 
-def _subject(args: argparse.Namespace, sets: Sequence[str] = ()) -> ex.Subject:
+def _subject(args: argparse.Namespace, sets: Sequence[str] = ()) -> ex.TrainedNetworks:
     if args.run:
         if args.model or args.weights or args.data:
             raise ValueError("give either the folder of a run, or --model, --weights and --data, not both")

@@ -39,7 +39,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class AttackPlan:
     """What is done to every batch. options: keyword arguments of the attack; seed: of its random choices.
 
     probes: so many images, the first ones, are searched for signs of gradient masking; for l∞ attacks of a size epsilon

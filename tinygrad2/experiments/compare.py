@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad2 import nn
-from tinygrad2.experiments import figures, subject
+from tinygrad2.experiments import figures
 from tinygrad2.experiments.config import to_values
 from tinygrad2.experiments.folder import Folder, make_folder
+from tinygrad2.experiments.trained import title_of
 from tinygrad2.robust.metrics.statistics import mean_sd, wilcoxon
 
 Measured = dict[str, float]  # column → value, accuracies in per cent
@@ -149,7 +150,7 @@ def read(path: str | os.PathLike[str]) -> list[Result]:
     return [
         Result("Reference", before, config.run.seed, _measured(row), str(path))
         if title == "Reference"
-        else Result(subject.title(config), settings, config.run.seed, _measured(row), str(path))
+        else Result(title_of(config), settings, config.run.seed, _measured(row), str(path))
         for title, row in rows.items()
     ]
 

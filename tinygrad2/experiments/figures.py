@@ -13,8 +13,6 @@ from tinygrad2 import nn, robust
 from tinygrad2.data import Dataset
 from tinygrad2.nn import Layer
 
-Array = np.ndarray[Any, Any]
-
 INK, GREY, BLUE, ORANGE = "#222222", "#8a8a8a", "#2a6fbb", "#d9711c"
 STYLE: dict[Any, Any] = {
     "font.size": 10, "text.color": INK, "axes.edgecolor": GREY, "axes.labelcolor": INK, "xtick.color": INK,
@@ -106,7 +104,7 @@ def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str |
     _write(figure, path)
 
 
-def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> Array:
+def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> np.ndarray:
     """The first test image of each class that all the networks get right. Result: indices (≤ most,)."""
     right = np.all([robust.predict(net, dataset.x_test) == dataset.y_test for net in nets.values()], axis=0)
     firsts = [np.flatnonzero(right & (dataset.y_test == k))[:1] for k in range(len(dataset.classes))]
@@ -130,9 +128,9 @@ def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.Pa
 
 def grid(
     dataset: Dataset,
-    x: Array,
-    labels: Array,
-    found: Mapping[str, tuple[Array, Sequence[str]]],
+    x: np.ndarray,
+    labels: np.ndarray,
+    found: Mapping[str, tuple[np.ndarray, Sequence[str]]],
     nets: Mapping[str, Layer],
     path: str | os.PathLike[str],
 ) -> None:
@@ -161,8 +159,8 @@ def grid(
 
 
 def _row(
-    axes: Array,
-    images: Array,
+    axes: np.ndarray,
+    images: np.ndarray,
     titles: Sequence[str],
     label: str,
     cmap: str = "gray",
@@ -177,12 +175,12 @@ def _row(
     axes[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=10)
 
 
-def _displayable(image: Array) -> Array:
+def _displayable(image: np.ndarray) -> np.ndarray:
     """(H, W) for grey and (H, W, 3) in [0, 1] for colour. image: (C, H, W)."""
     return image[0] if image.shape[0] == 1 else np.moveaxis(image, 0, -1).clip(0, 255) / 255
 
 
-def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, Array]:
+def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, np.ndarray]:
     """A figure that no window system knows of, with its axes (rows, columns)."""
     require()
     import matplotlib

@@ -19,11 +19,12 @@ from tinygrad2.experiments.config import label, to_values
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.progress import over_batches, say
 from tinygrad2.experiments.settings import Config, Eval
-from tinygrad2.experiments.subject import from_run
+from tinygrad2.experiments.trained import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
 from tinygrad2.robust.attacks.registry import ATTACKS
-from tinygrad2.robust.metrics.table import SHARES, in_batches
+from tinygrad2.robust.metrics.accuracy import in_batches
+from tinygrad2.robust.metrics.fgs import SHARES
 
 PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-learn")
 

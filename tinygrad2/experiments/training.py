@@ -18,12 +18,12 @@ import numpy as np
 from tinygrad2 import data, nn, robust
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
+from tinygrad2.experiments.building import build_net, load_data, load_weights
 from tinygrad2.experiments.folder import Folder, Journal
-from tinygrad2.experiments.materials import build_net, load_data, load_weights
+from tinygrad2.experiments.interrupts import stop_requests
 from tinygrad2.experiments.phases import Phase, phases
 from tinygrad2.experiments.progress import Track, over_batches, say
 from tinygrad2.experiments.settings import Config
-from tinygrad2.experiments.stopping import stop_requests
 from tinygrad2.nn import Layer
 from tinygrad2.nn.rng import plain, rng_state, set_rng_state
 from tinygrad2.nn.schedules import plateau, settled, step
@@ -124,7 +124,7 @@ class _Training:
         if self.stop:
             raise self._interrupted()
 
-    def _step(self, phase: Phase, batch: np.ndarray[Any, Any]) -> str:
+    def _step(self, phase: Phase, batch: np.ndarray) -> str:
         """One step of the optimizer. Result: a note for the progress line."""
         run, images = self.config.run, self.dataset
         seed = [run.seed, self._epochs_before() + self.state.epoch, self.state.step]  # of nothing else, as the order

@@ -4,8 +4,8 @@ Reading them is reading the papers' formulas. Each room lists its names; all of 
 """
 
 from tinygrad2.robust import attacks, defenses, metrics, penalties
-from tinygrad2.robust.attack import AttackResult, Diagnostic
 from tinygrad2.robust.attacks import *  # noqa: F403
+from tinygrad2.robust.attacks.base import AttackResult, Diagnostic
 from tinygrad2.robust.defenses import *  # noqa: F403
 from tinygrad2.robust.metrics import *  # noqa: F403
 from tinygrad2.robust.penalties import *  # noqa: F403

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -19,17 +18,17 @@ from tinygrad2.autodiff import Tensor, no_grad, vjp
 from tinygrad2.nn import Adam, Layer
 from tinygrad2.ops import clip, log, relu, reshape, stack, sum, tanh
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Box, accept, boxed, conclude, margin, slope
+from tinygrad2.robust.attacks.base import AttackResult, accept, boxed, conclude, margin, value_and_gradient
 from tinygrad2.robust.attacks.best import Best
+from tinygrad2.robust.types import Box, Images, Labels
 
-Array = np.ndarray[Any, Any]
 EDGE = 0.99  # the largest |tanh w₀|, where a pixel at the end of its box begins
 PROGRESS = 0.9999  # a sample's search ends when a tenth of the steps leaves more than this share of its objective
 
 
 # fmt: off
 def cw_l2(
-    net: Layer, x: Any, labels: Any, *,
+    net: Layer, x: Images, labels: Labels, *,
     kappa: float = 0.0, steps: int = 1000, step_size: float = 0.01, searches: int = 9, constant: float = 1e-3,
     box: Box | None = None,
 ) -> AttackResult:
@@ -43,7 +42,7 @@ def cw_l2(
     # fmt: on
     _check_options(kappa, steps, step_size, searches, constant)
     x = accept(net, x, box)
-    start = slope(net, x, lambda z: -relu(kappa - margin(z, labels)))
+    start = value_and_gradient(net, x, lambda z: -relu(kappa - margin(z, labels)))
     labels, best = check_labels(labels, *start.logits.shape), Best(x)
     w, unit = _enter(x, box), 1.0 if box is None else box[1] - box[0]
     with no_grad():
@@ -70,14 +69,14 @@ def cw_l2(
     return conclude(net, x, best.points, labels, start, 2, best.steps)
 
 
-def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: Array, steps: int, step_size: float) -> Best:
+def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: np.ndarray, steps: int, step_size: float) -> Best:
     """Adam from w down ‖δ‖² + c·hinge: each sample's nearest point that fools with the lead asked for. c: (N,)."""
     found, going, before = Best(w), np.ones(len(c), bool), np.full(len(c), np.inf)
     weights = Tensor(np.stack([np.ones_like(c), c, np.zeros_like(c)]).astype(w.dtype)).to(w.device)
     w = Tensor(w.array, requires_grad=True)
     adam = Adam([w], step_size)
     for k in range(steps):
-        values, pull = vjp(parts, w)
+        values, pullback = vjp(parts, w)
         square, hinge, lead = values.numpy()
         if k % math.ceil(steps / 10) == 0:
             going &= square + c * hinge < PROGRESS * before
@@ -86,7 +85,7 @@ def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: Array, steps: int,
                 break
         fooled = going & (lead > 0) & (hinge == 0)
         found.offer(w.detach(), np.where(fooled, -square, -np.inf), fooled, k)
-        w.grad = pull(weights)[0]
+        w.grad = pullback(weights)[0]
         adam.step()
     return found
 

@@ -13,7 +13,6 @@ fooled" are constants.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,8 @@ from tinygrad2.nn import Layer, Trace
 from tinygrad2.ops import abs, concatenate, ratio, reshape, sum
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attack import AttackResult, Box, Flags, Integers, accept, argmax, boxed, lengths, observed
+from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, lengths, observed
+from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 
 # What is added to each component inside the norm of w: the authors' code needs it to avoid 0/0, our norm does not.
 EPSILON = {"corrected": 0.0, "coded": 5e-6}
@@ -44,7 +44,7 @@ class Walk:
 def walk(
     net: Layer,
     x: Tensor,
-    labels: Any = None,
+    labels: Labels | None = None,
     mode: str = "corrected",
     max_iter: int = 5,
     overshoot: float = 0.02,
@@ -96,8 +96,8 @@ def walk(
 
 def deepfool(
     net: Layer,
-    x: Any,
-    labels: Any = None,
+    x: Images,
+    labels: Labels | None = None,
     *,
     p: float = 2,
     box: Box | None = None,

@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tinygrad2.nn import Layer
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Box, Diagnostic, Flags, accept, argmax, check_epsilon, lengths
+from tinygrad2.robust.attacks.base import AttackResult, Diagnostic, accept, argmax, check_epsilon, lengths
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.pgd import bim
 from tinygrad2.robust.attacks.probes import random_noise, square
+from tinygrad2.robust.types import Box, Flags, Images, Labels
 
 
 class Probe(NamedTuple):
@@ -55,7 +56,7 @@ CHANCE = 0.05  # a warning needs a difference less likely than this between equa
 
 # fmt: off
 def diagnose(
-    net: Layer, x: Any, labels: Any, result: AttackResult, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels, result: AttackResult, epsilon: float, *,
     other: Layer | None = None, rng: int = 0, box: Box | None = None,
 ) -> Diagnostic:
     """The attack's diagnostic, with every probe of size epsilon (l∞) run and what speaks of gradient masking named.

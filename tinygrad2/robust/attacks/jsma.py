@@ -17,15 +17,14 @@ from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Sequential, Softmax, Trace
 from tinygrad2.ops import concatenate, reshape
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Box, Flags, Integers, accept, argmax, boxed, observed, runner_up
-
-Array = np.ndarray[Any, Any]
+from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, observed, runner_up
+from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 
 
 def jsma(
     net: Layer,
-    x: Any,
-    labels: Any,
+    x: Images,
+    labels: Labels,
     *,
     box: Box,
     theta: float | None = None,
@@ -95,7 +94,7 @@ def _goal(targets: Any, z: Tensor) -> Integers:
     return check_labels(np.full(z.shape[0], targets) if np.ndim(targets) == 0 else targets, *z.shape)
 
 
-def _rows(trace: Trace, t: Integers, theta: float) -> tuple[Array, Array]:
+def _rows(trace: Trace, t: Integers, theta: float) -> tuple[np.ndarray, np.ndarray]:
     """α and -β of each sample, for a step in the direction of theta: (n, D) each, both to be positive."""
     target = np.eye(trace.output.shape[1], dtype=trace.output.dtype)[t]
     rows = trace.reverse()(np.stack([target, 1 - target])).numpy().reshape(2, len(t), -1)
@@ -108,13 +107,13 @@ def _free(x: Tensor, theta: float, box: Box) -> Flags:
     return values < box[1] if theta > 0 else values > box[0]
 
 
-def _most_salient(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
+def _most_salient(a: np.ndarray, b: np.ndarray, free: Flags) -> tuple[Flags, Flags]:
     """The pixel of largest a·b, a, b > 0: (n, D), one True a sample; and whether there is one: (n,)."""
-    product: Array = np.where(free & (a > 0) & (b > 0), a * b, -1)
+    product: np.ndarray = np.where(free & (a > 0) & (b > 0), a * b, -1)
     return np.arange(a.shape[1]) == product.argmax(1)[:, None], product.max(1) >= 0
 
 
-def _most_salient_pair(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
+def _most_salient_pair(a: np.ndarray, b: np.ndarray, free: Flags) -> tuple[Flags, Flags]:
     """The pair of largest (a_p + a_q)·(b_p + b_q), both sums > 0: (n, D), two True a sample; and whether there is one.
 
     A pixel that two others beat in both a and b is in no best pair that they could not improve; few are left.
@@ -131,7 +130,7 @@ def _most_salient_pair(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
     return chosen, found
 
 
-def _unbeaten(a: Array, b: Array, among: Integers) -> Integers:
+def _unbeaten(a: np.ndarray, b: np.ndarray, among: Integers) -> Integers:
     """Those pixels that fewer than two others equal or exceed in both a and b (which of equal ones stay: the first)."""
     order = among[np.argsort(-a[among], kind="stable")]
     largest = np.maximum.accumulate(b[order])

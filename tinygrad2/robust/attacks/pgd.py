@@ -10,29 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
+from tinygrad2.nn.init import Rng
 from tinygrad2.ops import relu, reshape
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attack import (
+from tinygrad2.robust.attacks.base import (
+    AttackObjective,
     AttackResult,
-    Box,
-    Objective,
     accept,
     argmax,
     boxed,
     check_epsilon,
     conclude,
     margin,
-    slope,
+    value_and_gradient,
 )
 from tinygrad2.robust.attacks.best import Best
 from tinygrad2.robust.attacks.fgsm import rising
+from tinygrad2.robust.types import Box, Images, Labels
 
 KEEP = ("best", "last")
 
@@ -69,23 +69,23 @@ class Ascent:
     def climb(
         self,
         net: Layer,
-        x: Any,
-        labels: Any,
-        objective: Objective,
+        x: Images,
+        labels: Labels,
+        objective: AttackObjective,
         start: Callable[[Tensor], Tensor] = lambda x: x,
         restarts: int = 1,
     ) -> AttackResult:
         """The best of several walks up the objective, each from another start(x)."""
         x = accept(net, x, self.box)
-        origin = slope(net, x, objective)
+        origin = value_and_gradient(net, x, objective)
         labels, best = check_labels(labels, *origin.logits.shape), Best(x)
         with no_grad():
             for _ in range(restarts):
                 y = start(x)
-                here = origin if y is x else slope(net, y, objective)
+                here = origin if y is x else value_and_gradient(net, y, objective)
                 for k in range(1, self.steps + 1):
                     y = self.inside(x, y - x + self._step(here.gradient))
-                    here = slope(net, y, objective)
+                    here = value_and_gradient(net, y, objective)
                     if k == self.steps or self.keep == "best":
                         best.offer(y, here.values.numpy(), argmax(here.logits) != labels, k)
         return conclude(net, x, best.points, labels, origin, self.p, best.steps, self._warnings())
@@ -110,7 +110,7 @@ class Ascent:
 
 # fmt: off
 def bim(
-    net: Layer, x: Any, labels: Any, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels, epsilon: float, *,
     p: float = np.inf, steps: int = 10, step_size: float | None = None,
     box: Box | None = None, keep: str = "best", saturating: bool = False,
 ) -> AttackResult:
@@ -124,9 +124,9 @@ def bim(
 
 
 def pgd(
-    net: Layer, x: Any, labels: Any, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels, epsilon: float, *,
     p: float = np.inf, steps: int = 40, step_size: float | None = None, restarts: int = 1,
-    rng: int | np.random.Generator = 0, box: Box | None = None, keep: str = "best", saturating: bool = False,
+    rng: Rng = 0, box: Box | None = None, keep: str = "best", saturating: bool = False,
 ) -> AttackResult:
     """Small steps up the loss from random points of the ball of size epsilon; the best of several restarts.
 
@@ -144,7 +144,7 @@ def pgd(
 
 
 def cw_linf(
-    net: Layer, x: Any, labels: Any, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels, epsilon: float, *,
     kappa: float = 50.0, steps: int = 10, step_size: float | None = None, box: Box | None = None, keep: str = "best",
 ) -> AttackResult:
     """Small steps up the margin of logits that Carlini & Wagner attack, until a wrong class leads by kappa.
@@ -152,12 +152,12 @@ def cw_linf(
     As `bim` for l∞, ascending -relu(z_t - max_{j≠t} z_j + kappa). A sample stands still where its wrong class leads by
     more.
     """
-    objective: Objective = lambda z: -relu(kappa - margin(z, labels))
+    objective: AttackObjective = lambda z: -relu(kappa - margin(z, labels))
     return Ascent(epsilon, np.inf, steps, step_size, box, keep).climb(net, x, labels, objective)
 # fmt: on
 
 
-def uniform(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.ndarray[Any, Any]:
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.ndarray:
     """Points spread evenly over the ball ‖·‖_p ≤ 1, p = 2 or infinite, one per sample. Result: (N, ...), float64.
 
     In the l2 ball of dimension D the direction is that of a normal variate, and the radius^D is uniform in [0, 1).

@@ -7,35 +7,33 @@ and 2), which needs the logits only.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
+from tinygrad2.nn.init import Rng
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import (
+from tinygrad2.robust.attacks.base import (
     AttackResult,
-    Box,
-    Flags,
     accept,
     boxed,
     check_epsilon,
     conclude,
     margin,
-    slope,
+    value_and_gradient,
 )
 from tinygrad2.robust.attacks.best import Best
+from tinygrad2.robust.types import Box, Flags, Images, Labels
 
-Array = np.ndarray[Any, Any]
 SHARE = 0.8  # of the pixels that the first square covers
 HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # shares of the queries after which the area halves
 
 
 # fmt: off
 def random_noise(
-    net: Layer, x: Any, labels: Any, epsilon: float, *,
-    samples: int = 10, rng: int | np.random.Generator = 0, box: Box | None = None,
+    net: Layer, x: Images, labels: Labels, epsilon: float, *,
+    samples: int = 10, rng: Rng = 0, box: Box | None = None,
 ) -> AttackResult:
     """The best of several x ± epsilon with random signs: a probe that knows nothing of the net.
 
@@ -44,7 +42,7 @@ def random_noise(
     # fmt: on
     _check(epsilon, "samples", samples)
     x, rng = accept(net, x, box), np.random.default_rng(rng)
-    start = slope(net, x, lambda z: margin(z, labels))
+    start = value_and_gradient(net, x, lambda z: margin(z, labels))
     best = Best(x)
     with no_grad():
         for k in range(1, samples + 1):
@@ -56,8 +54,8 @@ def random_noise(
 
 # fmt: off
 def square(
-    net: Layer, x: Any, labels: Any, epsilon: float, *,
-    steps: int = 500, rng: int | np.random.Generator = 0, box: Box | None = None,
+    net: Layer, x: Images, labels: Labels, epsilon: float, *,
+    steps: int = 500, rng: Rng = 0, box: Box | None = None,
 ) -> AttackResult:
     """Random squares of ± epsilon, kept where they raise the margin of a wrong class: needs logits, no gradient.
 
@@ -67,7 +65,7 @@ def square(
     # fmt: on
     _check(epsilon, "steps", steps)
     x, rng = accept(net, x, box), np.random.default_rng(rng)
-    start = slope(net, x, lambda z: margin(z, labels))
+    start = value_and_gradient(net, x, lambda z: margin(z, labels))
     labels = check_labels(labels, *start.logits.shape)
     n, c, h, w = x.shape if x.ndim == 4 else (x.shape[0], 1, 1, x.shape[1])
     signs, leads, queries = np.zeros((n, c, h, w)), np.full(n, -np.inf), np.zeros(n, np.int64)
@@ -88,7 +86,7 @@ def square(
     return conclude(net, x, adversarial, labels, start, np.inf, queries)
 
 
-def _moved(x: Tensor, signs: Array, epsilon: float, box: Box | None) -> Tensor:
+def _moved(x: Tensor, signs: np.ndarray, epsilon: float, box: Box | None) -> Tensor:
     """x + epsilon · signs, in the box."""
     return boxed(x + Tensor(signs.reshape(x.shape).astype(x.dtype)).to(x.device) * epsilon, box)
 

@@ -11,7 +11,7 @@ from inspect import Parameter, getdoc, signature
 from typing import NamedTuple
 
 from tinygrad2.nn.layer import nearest
-from tinygrad2.robust.attack import AttackResult
+from tinygrad2.robust.attacks.base import AttackResult
 from tinygrad2.robust.attacks.carlini_wagner import cw_l2
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Flags, accept, argmax
-
-Array = np.ndarray[Any, Any]
+from tinygrad2.robust.attacks.base import AttackResult, accept, argmax
+from tinygrad2.robust.types import Flags, Images
 
 
 @dataclass(frozen=True)
@@ -25,11 +23,11 @@ class TransferMatrix:
     """Accuracies, as shares of all images, of n networks."""
 
     names: tuple[str, ...]
-    clean: Array  # (n,) on the images themselves
-    accuracy: Array  # (n, n) of network j, the column, on what was crafted on network i
+    clean: np.ndarray  # (n,) on the images themselves
+    accuracy: np.ndarray  # (n, n) of network j, the column, on what was crafted on network i
     white_box: Flags  # (n, n) networks i and j are the same one
 
-    def transfer(self) -> Array:
+    def transfer(self) -> np.ndarray:
         """The accuracies (n, n) with nan where a network was tested on itself."""
         return np.where(self.white_box, np.nan, self.accuracy)
 
@@ -47,10 +45,10 @@ class TransferMatrix:
 
 
 def transfer_matrix(
-    attack: Callable[[Layer, Any, Any], AttackResult],
+    attack: Callable[[Layer, np.ndarray, np.ndarray], AttackResult],
     nets: Mapping[str, Layer],
-    x: Array,
-    labels: Array,
+    x: np.ndarray,
+    labels: np.ndarray,
     *,
     batch_size: int = 100,
     progress: Callable[[list[slice]], Iterable[slice]] | None = None,
@@ -66,13 +64,14 @@ def transfer_matrix(
     right = np.zeros((1 + len(nets), len(nets)), np.int64)
     for part in progress(slices) if progress else slices:
         crafted = [attack(net, x[part], labels[part]).adversarial for net in nets.values()]
-        for i, images in enumerate((x[part], *crafted)):
+        batches: list[Images] = [x[part], *crafted]
+        for i, images in enumerate(batches):
             right[i] += [_right(net, images, labels[part]) for net in nets.values()]
     same = np.array([[same_network(a, b) for b in nets.values()] for a in nets.values()])
     return TransferMatrix(tuple(nets), right[0] / len(x), right[1:] / len(x), same)
 
 
-def _right(net: Layer, x: Any, labels: Array) -> int:
+def _right(net: Layer, x: Images, labels: np.ndarray) -> int:
     """How many the network classifies as labelled."""
     with no_grad():
         logits = net(accept(net, x))

@@ -14,12 +14,14 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
+from tinygrad2.nn.init import Rng
 from tinygrad2.ops import concatenate, reshape
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attack import AttackResult, Box, Flags, Integers, accept, argmax, boxed, lengths, observed, slope
+from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, lengths, observed, value_and_gradient
 from tinygrad2.robust.attacks.deepfool import walk
 from tinygrad2.robust.attacks.fgsm import rising
+from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 
 BATCH = 250
 
@@ -34,8 +36,8 @@ class UniversalResult(AttackResult):
 
 def universal(
     net: Layer,
-    x: Any,
-    labels: Any,
+    x: Images,
+    labels: Labels | None,
     *,
     epsilon: float,
     p: float = float("inf"),
@@ -44,7 +46,7 @@ def universal(
     passes: int = 10,
     max_iter: int = 10,
     overshoot: float = 0.02,
-    rng: int | np.random.Generator = 0,
+    rng: Rng = 0,
     progress: Callable[[Integers], Iterable[Any]] | None = None,
 ) -> UniversalResult:
     """One perturbation of ‖v‖_p ≤ epsilon for all images, p = 2 or ∞, collected from DeepFool steps. x: (N, ...).
@@ -91,5 +93,8 @@ def _flat(net: Layer, x: Tensor, labels: Integers) -> Flags:
     """Whose gradient is exactly 0."""
     starts = range(0, x.shape[0], BATCH)
     return np.concatenate(
-        [lengths(slope(net, x[i : i + BATCH], rising(labels[i : i + BATCH])).gradient, np.inf) == 0 for i in starts]
+        [
+            lengths(value_and_gradient(net, x[i : i + BATCH], rising(labels[i : i + BATCH])).gradient, np.inf) == 0
+            for i in starts
+        ]
     )

@@ -11,9 +11,11 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import Flags, accept, argmax, sizes
+from tinygrad2.robust.attacks.base import accept, argmax, sizes
 from tinygrad2.robust.attacks.deepfool import walk
-from tinygrad2.robust.defenses.defense import Array, Defense, Losses, total
+from tinygrad2.robust.defenses.defense import Defense, Losses
+from tinygrad2.robust.defenses.total_loss import total_loss
+from tinygrad2.robust.types import Flags, Images, Labels
 
 
 class DeepDefenseLoss(NamedTuple):
@@ -22,14 +24,14 @@ class DeepDefenseLoss(NamedTuple):
     total: Tensor
     cross_entropy: Tensor
     regularizer: Tensor
-    rho: np.ndarray[Any, Any]  # (N,)
+    rho: np.ndarray  # (N,)
     correct: Flags  # (N,)
 
 
 def deep_defense(
     net: Layer,
-    x: Any,
-    labels: Any,
+    x: Images,
+    labels: Labels,
     *,
     lam: float = 15.0,
     c: float = 25.0,
@@ -64,7 +66,11 @@ class DeepDefense(Defense):
         super().__init__()
         self.layers, self.options = layers, options
 
-    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+    def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
         found = deep_defense(net, x, labels, **self.options)
         fit, regularizer = found.cross_entropy, found.regularizer
-        return {"loss": total(net, fit, regularizer, self.layers), "cross_entropy": fit, "regularizer": regularizer}
+        return {
+            "loss": total_loss(net, fit, regularizer, self.layers),
+            "cross_entropy": fit,
+            "regularizer": regularizer,
+        }

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer, Trace
+from tinygrad2.nn.init import Rng
 from tinygrad2.ops import cross_entropy
-from tinygrad2.robust.defenses.masked import masked
-from tinygrad2.robust.metrics.table import Progress
+from tinygrad2.robust.defenses.total_loss import total_loss
+from tinygrad2.robust.metrics.accuracy import Progress
+from tinygrad2.robust.types import Labels
 
-Array = np.ndarray[Any, Any]
-Losses = dict[str, Tensor]  # "loss" is minimised; its parts are logged
-Penalty = Callable[[Trace, Any], Tensor]  # penalty(trace, labels), a scalar
+Losses: TypeAlias = dict[str, Tensor]  # "loss" is minimised; its parts are logged
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,25 @@ class Objective:
     label_smoothing: s; over "all" classes: targets (1-s)·onehot + s/K; over the "others": 1-s, and s/(K-1) for each
     """
 
-    penalty: Penalty | None = None
+    penalty: Callable[[Trace, Labels], Tensor] | None = None
     lam: float = 1.0
     reduction: str = "mean"
     label_smoothing: float = 0.0
     smoothing_over: str = "all"
     layers: Collection[str] | None = None
 
-    def __call__(self, net: Layer, x: Tensor, labels: Any) -> Losses:
+    def __call__(self, net: Layer, x: Tensor, labels: Labels) -> Losses:
         if self.penalty is None:
             return {"loss": self.fit(net(x), labels)}
         trace = net.trace(x)
         fit, regularizer = self.fit(trace.output, labels), self.penalty(trace, labels) * self.lam
-        return {"loss": total(net, fit, regularizer, self.layers), "cross_entropy": fit, "regularizer": regularizer}
+        return {
+            "loss": total_loss(net, fit, regularizer, self.layers),
+            "cross_entropy": fit,
+            "regularizer": regularizer,
+        }
 
-    def fit(self, logits: Tensor, labels: Any) -> Tensor:
+    def fit(self, logits: Tensor, labels: Labels) -> Tensor:
         """The cross-entropy against the smoothed labels. logits: (N, K)."""
         s, k = self.label_smoothing, logits.shape[1]
         s *= (
@@ -56,35 +60,30 @@ class Objective:
         return cross_entropy(logits, labels, label_smoothing=s, reduction=self.reduction)
 
 
-def total(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str] | None) -> Tensor:
-    """fit + regularizer, whose second term trains the named layers alone where there are names."""
-    return fit + regularizer if layers is None else masked(net, fit, regularizer, layers)
-
-
 class Defense:
     """No defense: the objective on the images as they are, cross-entropy where no penalty is named."""
 
     training = True  # whether dropout and batch normalisation train
 
-    def __init__(self, objective: Objective | None = None, rng: int | np.random.Generator = 0) -> None:
+    def __init__(self, objective: Objective | None = None, rng: Rng = 0) -> None:
         self.objective = objective or Objective()
         self.rng = np.random.default_rng(rng)
 
-    def start(self, net: Layer, images: Array, labels: Array, progress: Progress | None = None) -> None:
+    def start(self, net: Layer, images: np.ndarray, labels: np.ndarray, progress: Progress | None = None) -> None:
         """Called once before the first step. images: (M, ...), all that will be trained on; labels: (M,)."""
 
-    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+    def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
         """The losses of a batch. x: (N, ...); labels: (N,); index: (N,), where the images are among all images."""
         return self.objective(net, x, labels)
 
     def after_step(self, net: Layer) -> None:
         """Called when the optimizer has moved the parameters."""
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Arrays that the next step depends on; `rng` is the other thing that it depends on."""
         return {}
 
-    def load_arrays(self, arrays: Mapping[str, Array]) -> None:
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Continue from what `arrays` gave."""
         if arrays:
             raise ValueError(f"{type(self).__name__} keeps no arrays, got {', '.join(arrays)}")

@@ -9,9 +9,10 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
+from tinygrad2.nn.init import Rng
 from tinygrad2.ops import concatenate, matmul, reshape
-from tinygrad2.robust.attack import Integers
 from tinygrad2.robust.defenses.defense import Defense, Objective
+from tinygrad2.robust.types import Integers
 
 
 class Parseval(Defense):
@@ -26,7 +27,7 @@ class Parseval(Defense):
         *,
         beta: float = 1e-4,
         share: float = 0.3,
-        rng: int | np.random.Generator = 0,
+        rng: Rng = 0,
     ) -> None:
         super().__init__(objective, rng)
         self.beta, self.share = beta, share

@@ -13,8 +13,9 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
-from tinygrad2.robust.defenses.defense import Array, Defense, Losses, Objective
-from tinygrad2.robust.metrics.table import Progress
+from tinygrad2.nn.init import Rng
+from tinygrad2.robust.defenses.defense import Defense, Losses, Objective
+from tinygrad2.robust.metrics.accuracy import Progress
 
 
 class SmoothGradient(Defense):
@@ -29,16 +30,16 @@ class SmoothGradient(Defense):
         *,
         rate: float = 0.2,
         noise: float = 0.0,
-        rng: int | np.random.Generator = 0,
+        rng: Rng = 0,
     ) -> None:
         super().__init__(objective, rng)
         self.rate, self.noise = rate, noise
-        self.images: Array = np.empty(0)
+        self.images: np.ndarray = np.empty(0)
 
-    def start(self, net: Layer, images: Array, labels: Array, progress: Progress | None = None) -> None:
+    def start(self, net: Layer, images: np.ndarray, labels: np.ndarray, progress: Progress | None = None) -> None:
         self.images = images.copy()
 
-    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+    def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
         self.visited, self.x = index, Tensor(Tensor(self.images[index]).to(x.device), requires_grad=True)
         return self.objective(net, self.x, labels)
 
@@ -50,7 +51,7 @@ class SmoothGradient(Defense):
             move = move + self.noise * self.rng.standard_normal(move.shape).astype(move.dtype)
         self.images[self.visited] += move
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, np.ndarray]:
         return {"images": self.images}
 
     def load_arrays(self, arrays: Mapping[str, Any]) -> None:

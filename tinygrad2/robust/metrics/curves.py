@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.nn import Layer
-from tinygrad2.robust.attack import AttackResult
+from tinygrad2.robust.attacks.base import AttackResult
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
-from tinygrad2.robust.metrics.table import Array, Progress, check_paired, in_batches
+from tinygrad2.robust.metrics.accuracy import Progress, check_paired, in_batches
 
 
 def accuracy_curve(
     net: Layer,
-    x: Array,
-    labels: Array,
+    x: np.ndarray,
+    labels: np.ndarray,
     strengths: Sequence[float],
     *,
     attack: Callable[..., AttackResult] = fgsm,
@@ -25,7 +25,7 @@ def accuracy_curve(
     batch_size: int = 100,
     progress: Progress | None = None,
     **options: Any,
-) -> Array:
+) -> np.ndarray:
     """The share of images still classified as labelled at each strength of an attack. x: (N, ...); result: (S,).
 
     attack(net, x, labels, strength=..., **options), where `strength` names the option that varies: epsilon in most
@@ -33,7 +33,7 @@ def accuracy_curve(
     """
     check_paired(x, labels)
 
-    def standing(part: slice) -> Array:
+    def standing(part: slice) -> np.ndarray:
         results = (attack(net, x[part], labels[part], **{strength: s}, **options) for s in strengths)
         return np.stack([~r.success for r in results], 1)
 
@@ -42,15 +42,15 @@ def accuracy_curve(
 
 def pixel_curve(
     net: Layer,
-    x: Array,
-    labels: Array,
+    x: np.ndarray,
+    labels: np.ndarray,
     *,
     box: tuple[float, float],
     steps: int = 80,
     batch_size: int = 100,
     progress: Progress | None = None,
     **options: Any,
-) -> Array:
+) -> np.ndarray:
     """The share of images still classified as labelled after 0, 1, ..., `steps` steps of JSMA. Result: (steps + 1,).
 
     One attack gives the whole curve: JSMA is greedy, so a shorter one is its beginning. options: those of `jsma` but
@@ -59,7 +59,7 @@ def pixel_curve(
     check_paired(x, labels)
     taken = np.arange(steps + 1)
 
-    def standing(part: slice) -> Array:
+    def standing(part: slice) -> np.ndarray:
         found = jsma(net, x[part], labels[part], box=box, steps=steps, **options)
         return ~found.success[:, None] | (taken < found.iterations[:, None])
 

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad2.robust.metrics.table import Array
-
 
 class Interval(NamedTuple):
     """Both ends of a confidence interval."""
@@ -67,7 +65,7 @@ def wilcoxon(a: Any, b: Any) -> float:
     return float(_scipy_stats().wilcoxon((a - b)[a != b]).pvalue)
 
 
-def _finite(name: str, values: Any) -> Array:
+def _finite(name: str, values: Any) -> np.ndarray:
     v = np.asarray(values, np.float64)
     if v.ndim != 1 or not v.size or not np.isfinite(v).all():
         raise ValueError(f"{name}: expected a list of at least one finite number, got {values!r}")

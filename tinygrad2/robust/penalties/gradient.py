@@ -5,8 +5,6 @@ Drucker & LeCun 1992; Ross & Doshi-Velez 2018; logit-gradient regularisation (Yu
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, grad
@@ -15,6 +13,7 @@ from tinygrad2.ops import abs, cross_entropy, sum
 from tinygrad2.ops.functional import REDUCTIONS, check_labels
 from tinygrad2.ops.reduce import root
 from tinygrad2.robust.penalties.reduction import classes, flat, pick
+from tinygrad2.robust.types import Labels
 
 # The factor of Σ_i ‖∇CE_i‖² for a batch of n.
 FACTORS = {
@@ -25,7 +24,7 @@ FACTORS = {
 }
 
 
-def input_gradient(trace: Trace, labels: Any, *, reduction: str = "mean") -> Tensor:
+def input_gradient(trace: Trace, labels: Labels, *, reduction: str = "mean") -> Tensor:
     """‖∂CE_i/∂x_i‖₂², the squared l2 norm of each sample's own cross-entropy gradient, over the batch of N.
 
     reduction: "mean" over the batch; "sum" is Jacobian regularisation's equation 7, beside a sum of CE;
@@ -36,7 +35,7 @@ def input_gradient(trace: Trace, labels: Any, *, reduction: str = "mean") -> Ten
     return trace.reverse().squared_norms(_loss_cotangents(trace, labels), 0) * factor
 
 
-def input_gradient_l1(trace: Trace, labels: Any, *, reduction: str = "mean") -> Tensor:
+def input_gradient_l1(trace: Trace, labels: Labels, *, reduction: str = "mean") -> Tensor:
     """‖∂CE_i/∂x_i‖₁: to first order, ε times this is what FGSM adds to the loss. Goodfellow et al. 2015, section 5.
 
     reduction: "mean", "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum.
@@ -45,7 +44,7 @@ def input_gradient_l1(trace: Trace, labels: Any, *, reduction: str = "mean") -> 
     return pick(REDUCTIONS, reduction, "reduction")(sum(abs(g), 1))
 
 
-def logit_margin(trace: Trace, labels: Any, *, squared: bool = True, reduction: str = "mean") -> Tensor:
+def logit_margin(trace: Trace, labels: Labels, *, squared: bool = True, reduction: str = "mean") -> Tensor:
     """‖∇ₓ[max_{j≠t} z_j - z_t]‖₂², one cotangent e_j* - e_t, j* a constant. Logit-gradient regularisation, equation 3.
 
     squared: the paper leaves its norm open; the squared l2 norm is that of its figure 2, `squared=False` has the root.
@@ -58,7 +57,7 @@ def logit_margin(trace: Trace, labels: Any, *, squared: bool = True, reduction: 
     return pick(REDUCTIONS, reduction, "reduction")(squares if squared else root(squares))
 
 
-def _loss_cotangents(trace: Trace, labels: Any) -> Tensor:
+def _loss_cotangents(trace: Trace, labels: Labels) -> Tensor:
     """∂CE_i/∂z_i = softmax(z_i) - e_t, on the tape, so that J_iᵀ of it is ∂CE_i/∂x_i. Result: (N, K)."""
     u: Tensor = grad(lambda z: cross_entropy(z, labels, reduction="sum"))(trace.output)
     return u

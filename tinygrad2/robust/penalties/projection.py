@@ -5,8 +5,6 @@ For u uniform on the unit sphere of the K outputs ‖J‖_F² = K·E‖Jᵀu‖�
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
@@ -33,7 +31,7 @@ def projected_frobenius(trace: Trace, *, projections: int = 1, rng: Rng = None, 
     return of(trace.reverse().squared_norms(u, lead) * (k / projections), n)  # in place of those of J
 
 
-def projection_variance(trace: Trace, *, projections: int = 1) -> np.ndarray[Any, Any]:
+def projection_variance(trace: Trace, *, projections: int = 1) -> np.ndarray:
     """The variance of the estimate of ‖J_i‖_F², exact: 2(K‖JJᵀ‖_F² - ‖J‖_F⁴) / (n(K + 2)). Result: (N,), on the host.
 
     It is 0 where all rows of J are orthogonal and of one length, and at most 2(K - 1)/(n(K + 2)) of ‖J‖_F⁴.

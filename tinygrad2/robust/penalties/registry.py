@@ -15,6 +15,7 @@ from tinygrad2.robust.penalties.lipschitz import cross_lipschitz, spectral_norm
 from tinygrad2.robust.penalties.penultimate import penultimate_frobenius
 from tinygrad2.robust.penalties.projection import projected_frobenius
 from tinygrad2.robust.penalties.reduction import pick
+from tinygrad2.robust.types import Labels
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Penalty:
 
     function: Callable[..., Tensor]
 
-    def __call__(self, trace: Trace, labels: Any, **options: Any) -> Tensor:
+    def __call__(self, trace: Trace, labels: Labels, **options: Any) -> Tensor:
         for name in options:
             pick(self.options, name, f"option of {self.function.__name__}")
         return self.function(trace, *([labels] if self.takes_labels else []), **options)

@@ -6,29 +6,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tinygrad2 import nn
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
-from tinygrad2.experiments.attack_options import Plan
+from tinygrad2.experiments.attack_options import AttackPlan
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Diagnostic
 
-Array = np.ndarray[Any, Any]
 RESULT = "adversarial.npz"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttackReport:
     """Of an attack on N images: arrays (N, ...) under the names that they have in adversarial.npz."""
 
-    plan: Plan
+    plan: AttackPlan
     units: str
     crafted_on: str | None
-    arrays: dict[str, Array]
+    arrays: dict[str, np.ndarray]
     diagnostic: Diagnostic | None
 
     def __str__(self) -> str:
@@ -86,10 +84,10 @@ def units(dataset: Dataset) -> str:
     return "units of their own" if dataset.box is None else f"pixels {dataset.box[0]:g} to {dataset.box[1]:g}"
 
 
-def write(outcome: Outcome, net: Layer, dataset: Dataset, out: Path) -> None:
+def write(report: AttackReport, net: Layer, dataset: Dataset, out: Path) -> None:
     """A picture of one image of each class, and last, for it says that all is done, adversarial.npz."""
-    a, at = outcome.arrays, figures.one_of_each({"": net}, dataset)
-    notes = [f"{outcome.plan.norm} {size:.3g}" for size in a["norms"][at]]
-    found = {outcome.plan.attack: (a["adversarial"][at], notes)}
-    figures.grid(dataset, a["images"][at], a["labels"][at], found, {outcome.plan.attack: net}, out / "adversarial.png")
+    a, at = report.arrays, figures.one_of_each({"": net}, dataset)
+    notes = [f"{report.plan.norm} {size:.3g}" for size in a["norms"][at]]
+    found = {report.plan.attack: (a["adversarial"][at], notes)}
+    figures.grid(dataset, a["images"][at], a["labels"][at], found, {report.plan.attack: net}, out / "adversarial.png")
     nn.save(out / RESULT, a)

@@ -21,12 +21,12 @@ import numpy as np
 from tinygrad2 import nn, robust
 from tinygrad2.autodiff import Tensor
 from tinygrad2.data import Dataset
-from tinygrad2.experiments import attack_outcome, figures
-from tinygrad2.experiments.attack_options import Plan
-from tinygrad2.experiments.attack_outcome import RESULT, Outcome
+from tinygrad2.experiments import attack_report, figures
+from tinygrad2.experiments.attack_options import AttackPlan
+from tinygrad2.experiments.attack_report import RESULT, AttackReport
 from tinygrad2.experiments.folder import ELSEWHERE, alone
+from tinygrad2.experiments.interrupts import stop_requests
 from tinygrad2.experiments.progress import Track, say
-from tinygrad2.experiments.stopping import stop_requests
 from tinygrad2.experiments.training import Interrupted
 from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
@@ -35,7 +35,6 @@ from tinygrad2.robust.attacks.diagnostic import diagnose
 from tinygrad2.robust.attacks.registry import find_attack
 from tinygrad2.robust.attacks.transfer import same_network
 
-Array = np.ndarray[Any, Any]
 RECORD = "attack.json"
 
 
@@ -52,11 +51,11 @@ class Subtract(Layer):
 def attack(
     net: Layer,
     dataset: Dataset,
-    plan: Plan,
+    plan: AttackPlan,
     out: str | os.PathLike[str],
     resume: bool = False,
     source: tuple[str, Layer] | None = None,
-) -> Outcome:
+) -> AttackReport:
     """Attack every test image, a batch at a time, and write what was found to the folder `out`.
 
     source: the name of another network to craft on, and the network; the images are then tested on `net`.
@@ -84,16 +83,16 @@ def attack(
             if stop and i != left[-1]:
                 done = sum(part.exists() for part in parts)
                 raise Interrupted(f"{done} of {len(parts)} batches are saved in {folder}; go on by adding --resume")
-        outcome = _collect(net, dataset, plan, [nn.load(part) for part in parts], shift, name)
+        report = _collect(net, dataset, plan, [nn.load(part) for part in parts], shift, name)
         if plan.probes:
-            outcome = _probed(outcome, victim, x, shift)
-        attack_outcome.write(outcome, net, dataset, folder)
+            report = _probed(report, victim, x, shift)
+        attack_report.write(report, net, dataset, folder)
         for part in parts:
             part.unlink()
-    return outcome
+    return report
 
 
-def _run(plan: Plan, i: int, net: Layer, x: Array, labels: Array) -> AttackResult:
+def _run(plan: AttackPlan, i: int, net: Layer, x: np.ndarray, labels: np.ndarray) -> AttackResult:
     known, options = find_attack(plan.attack), dict(plan.options)
     if "rng" in known.options:
         options["rng"] = np.random.default_rng([plan.seed, i])
@@ -102,7 +101,7 @@ def _run(plan: Plan, i: int, net: Layer, x: Array, labels: Array) -> AttackResul
     return known.run(net, x, labels, **options)
 
 
-def _in_pixels(net: Layer, dataset: Dataset, box: tuple[float, float] | None) -> tuple[Layer, Array, Array]:
+def _in_pixels(net: Layer, dataset: Dataset, box: tuple[float, float] | None) -> tuple[Layer, np.ndarray, np.ndarray]:
     """Network and images as the attack sees them, and what is to be subtracted from its images afterwards."""
     x, mean = dataset.x_test, dataset.mean
     if box is None or mean is None:
@@ -125,8 +124,13 @@ def _save(folder: Path, record: Mapping[str, Any], part: Path, found: AttackResu
 
 
 def _collect(
-    net: Layer, dataset: Dataset, plan: Plan, parts: Sequence[Mapping[str, Array]], shift: Array, name: str | None
-) -> Outcome:
+    net: Layer,
+    dataset: Dataset,
+    plan: AttackPlan,
+    parts: Sequence[Mapping[str, np.ndarray]],
+    shift: np.ndarray,
+    name: str | None,
+) -> AttackReport:
     """All batches as one."""
     x, y = dataset.x_test, dataset.y_test
     found = {key: np.concatenate([part[key] for part in parts]) for key in ("adversarial", "norms", "iterations")}
@@ -138,27 +142,27 @@ def _collect(
     notes = [_diagnostic(json.loads(str(part["diagnostic"]))) for part in parts]
     sizes = [len(part["norms"]) for part in parts]
     right = [int(part.sum()) for part in np.split(before == y, np.cumsum(sizes)[:-1])]
-    return Outcome(plan, attack_outcome.units(dataset), name, arrays, attack_outcome.merged(notes, sizes, right))
+    return AttackReport(plan, attack_report.units(dataset), name, arrays, attack_report.merged(notes, sizes, right))
 
 
-def _probed(outcome: Outcome, net: Layer, x: Array, shift: Array) -> Outcome:
+def _probed(report: AttackReport, net: Layer, x: np.ndarray, shift: np.ndarray) -> AttackReport:
     """With what fools the first images without a gradient, or with a better one; the attack should beat it."""
-    plan, first = outcome.plan, slice(outcome.plan.probes)
+    plan, first = report.plan, slice(report.plan.probes)
     say(f"probing {len(x[first])} images for gradient masking ...")
-    a = {name: values[first] for name, values in outcome.arrays.items()}
+    a = {name: values[first] for name, values in report.arrays.items()}
     adversarial = a["adversarial"] + shift
     fooled = a["after"] != a["labels"]
-    result = AttackResult(Tensor(adversarial), fooled, a["norms"], a["iterations"], outcome.diagnostic)
+    result = AttackResult(Tensor(adversarial), fooled, a["norms"], a["iterations"], report.diagnostic)
     epsilon = max(plan.options["epsilon"], float(abs(adversarial - x[first]).max()))  # that and rounding
     box = plan.options.get("box")
-    return replace(outcome, diagnostic=diagnose(net, x[first], a["labels"], result, epsilon, rng=plan.seed, box=box))
+    return replace(report, diagnostic=diagnose(net, x[first], a["labels"], result, epsilon, rng=plan.seed, box=box))
 
 
 def _diagnostic(note: Any) -> Diagnostic | None:
     return None if note is None else Diagnostic(**{**note, "warnings": tuple(note["warnings"])})
 
 
-def _record(plan: Plan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
+def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
     """What must be the same for an attack to be gone on with, as JSON gives it back."""
     digest = lambda *arrays: hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
     same = {"network": digest(*net.state_dict().values()), "crafted on": digest(*crafted_on.state_dict().values())}

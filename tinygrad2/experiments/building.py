@@ -18,7 +18,7 @@ from tinygrad2.experiments.settings import Config
 from tinygrad2.kernels import why_no_gpu
 from tinygrad2.nn import Layer
 from tinygrad2.nn.models import MODELS
-from tinygrad2.robust.defenses.masked import parameters_of
+from tinygrad2.robust.defenses.total_loss import parameters_of
 
 
 def unit(dataset: Dataset) -> Dataset:
