@@ -62,7 +62,7 @@ def test_the_two_commands_are_those_that_every_change_is_checked_with():
     assert makes == ["make demo", "make test"]
     checked = (ROOT / ".ci" / "run").read_text()
     for command in makes:
-        assert re.search(rf"; {command}$", checked, re.M), f".ci/run does not run {command!r}"
+        assert re.search(rf"^alone {command}$", checked, re.M), f".ci/run does not run {command!r}"
 
 
 def test_the_commands_without_make_are_those_of_the_makefile():
