@@ -224,7 +224,7 @@ def test_large_cotangents_go_through_convolutions_in_blocks(pools: list[nn.Layer
 
     def results() -> list[tg.Tensor]:
         trace = net.trace(x)
-        j, norms, total = trace.jacobian(), trace.jacobian_norms(), trace.jacobian_norms(kept=0)
+        j, norms, total = trace.jacobian(), trace.jacobian_norms(), trace.jacobian_norms(lead=0)
         loss = tg.norm(j) + (norms * norms).sum() + total
         return [j, norms, total, *gradients(loss, [*net.parameters()])]
 
@@ -273,7 +273,7 @@ def test_the_norms_alone_are_those_of_the_jacobian_and_so_are_their_gradients(
         [x, *net.parameters()],
         (
             (trace.jacobian_norms(), rows.sum(samples)),
-            (trace.jacobian_norms(kept=0), rows.sum()),
+            (trace.jacobian_norms(lead=0), rows.sum()),
             (trace.reverse().squared_norms(u), jtu.sum(samples)),
         ),
     )
@@ -292,7 +292,7 @@ def test_a_wide_first_layer_never_multiplies_the_cotangents_by_its_weights(front
     with pytest.MonkeyPatch.context() as patch:
         product = kernels.product
         patch.setattr(kernels, "product", lambda a, b, *rest: rows.append((len(a), *b.shape)) or product(a, b, *rest))
-        norm2 = trace.jacobian_norms(kept=0)
+        norm2 = trace.jacobian_norms(lead=0)
         norm2.backward()
     assert (400, 8, 8) in rows
     assert not [size for size in rows if size[0] >= 400 and 90 in size[1:]]
@@ -400,9 +400,9 @@ def test_a_layer_without_its_two_methods_says_which() -> None:
     class Half(nn.ReverseLayer):
         pass
 
-    with pytest.raises(NotImplementedError, match=r"Half must define back\(u\)"):
+    with pytest.raises(NotImplementedError, match=r"Half must define vjp\(u\)"):
         Half()(tg.Tensor(1.0))
-    with pytest.raises(NotImplementedError, match=r"Half must define forth\(v\)"):
+    with pytest.raises(NotImplementedError, match=r"Half must define jvp\(v\)"):
         Half().reverse()(tg.Tensor(1.0))
     with pytest.raises(NotImplementedError, match=r"Layer must define apply\(x\)"):
         nn.Layer()(1.0)

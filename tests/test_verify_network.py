@@ -52,10 +52,10 @@ def test_a_network_is_checked_layer_by_layer_and_left_as_it_was() -> None:
 class Reversed(ReverseLayer):
     rule: object
 
-    def back(self, u):
+    def vjp(self, u):
         return self.rule(u)
 
-    forth = back
+    jvp = vjp
 
 
 def layer(forward, reverse):
