@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from strategies import SEEDS, Convolution, convolutions, entries, scattered
 from tinygrad2 import kernels
 from tinygrad2.kernels import (
     Geometry,
+    Mask,
     Positions,
     choose,
     conv2d,
@@ -238,6 +240,26 @@ X, W, AT, G = np.ones((2, 1, 4, 4)), np.ones((3, 1, 3, 3)), np.zeros((2, 3, 1, 1
 def test_a_pattern_that_does_not_fit_is_an_error(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_mask_must_cover_the_output_planes_that_the_geometry_makes() -> None:
+    mask, g = np.ones((2, 3, 5, 5), bool), np.ones((2, 3, 5, 5))
+    for call in (
+        lambda: conv2d(X, W, GEO, Mask(mask)),
+        lambda: conv2d_input(g, W, GEO, Mask(mask)),
+        lambda: conv2d_weight(X, g, GEO, Mask(mask)),
+    ):
+        with pytest.raises(ValueError, match=r"at \(2, 3, 5, 5\) must be \(3, 2, 2\)"):
+            call()
+
+
+def test_an_implementation_is_chosen_by_device_and_dtype() -> None:
+    """CuPy's arrays, complex and mixed ones are the reference's; so is everything without Numba."""
+    single, double, step = (np.dtype(t) for t in (np.float32, np.float64, np.complex128))
+    compiled = reference if why_no_numba() else importlib.import_module("tinygrad2.kernels.cpu")
+    assert choose.implementation(np.ndarray, single) is choose.implementation(np.ndarray, double, double) is compiled
+    for kind, dtypes in ((np.ndarray, [step]), (np.ndarray, [single, double]), (object, [single])):
+        assert choose.implementation(kind, *dtypes) is reference
 
 
 def test_the_reference_names_what_the_dense_path_composes() -> None:

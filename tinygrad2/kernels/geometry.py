@@ -121,6 +121,11 @@ class Geometry:
         """Size of the input with its padding."""
         return self.input[0] + sum(self.padding[0]), self.input[1] + sum(self.padding[1])
 
+    @cached_property
+    def is_product(self) -> bool:
+        """True if the window is the whole image, seen once: then convolution is the product of two matrices."""
+        return self.kernel == self.input == self.padded and self.groups == 1
+
     def __str__(self) -> str:
         def two(pair: Pair) -> str:
             return f"{pair[0]}x{pair[1]}"

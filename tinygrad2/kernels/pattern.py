@@ -87,7 +87,8 @@ def check_positions(wanted: Positions, geo: Geometry) -> None:
     # Not on a GPU: looking at the values would stop the host until the device has caught up.
     if not isinstance(at, np.ndarray) or not at.size:
         return
-    first, last = at.min(), at.max()
+    first = at.min()
+    last = at.max()
     pixels = math.prod(geo.output)
     if first < -1 or last >= pixels:
         raise IndexError(

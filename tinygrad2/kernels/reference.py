@@ -19,8 +19,9 @@ def offsets(geo: Geometry) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
     (sh, sw), (dh, dw), (oh, ow) = geo.stride, geo.dilation, geo.output
     for i in range(geo.kernel[0]):
         for j in range(geo.kernel[1]):
-            y, x = i * dh, j * dw
-            yield i, j, (slice(y, y + sh * oh, sh), slice(x, x + sw * ow, sw))
+            rows = slice(i * dh, i * dh + sh * oh, sh)
+            columns = slice(j * dw, j * dw + sw * ow, sw)
+            yield i, j, (rows, columns)
 
 
 def inside(geo: Geometry) -> tuple[slice, slice]:
@@ -134,7 +135,8 @@ def masked(g: Array, m: Array) -> Array:
 
 def pool_argmax(x: Array, geo: Geometry) -> Array:
     """x: (N, C, H, W) -> (N, C, OH, OW) int32 positions in H*W; the first maximum wins, a NaN is a maximum."""
-    module, width = xp(x), geo.input[1]
+    module = xp(x)
+    width = geo.input[1]
     values = pad(x.real, geo)
     inner = module.zeros(geo.padded, bool)
     inner[inside(geo)] = True

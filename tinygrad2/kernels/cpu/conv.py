@@ -276,11 +276,6 @@ def _filters(x, g, at, w, tap, lane, sizes, together, begin, end):  # type: igno
         w[group * size : (group + 1) * size] = sums[:size]
 
 
-def _is_product(geo: Geometry, pattern: Pattern | None) -> bool:
-    """True if the window is the whole image, seen once: then convolution is the product of two matrices."""
-    return pattern is None and geo.kernel == geo.input and geo.groups == 1 and geo.padded == geo.input
-
-
 def _matrix(a: NDArray) -> NDArray:
     return a.reshape(a.shape[0], math.prod(a.shape[1:]))
 
@@ -303,7 +298,7 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None = None
         beside = pattern.beside(y)
         masked(beside, pattern.at, out=beside)
         return y
-    if _is_product(geo, pattern):
+    if pattern is None and geo.is_product:
         return product(_matrix(x), _matrix(w).T).reshape(len(x), len(w), 1, 1)
     sizes, tap, lane = layout(geo, w.shape[1], len(w) // geo.groups, VECTOR_BYTES // x.itemsize)
     plane = geo.output if pattern is None else pattern.at.shape[2:]
@@ -324,7 +319,7 @@ def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None 
     """g: (N, O, OH, OW) or, of what the pattern wants, (N, O, PH, PW); w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
     if isinstance(pattern, Mask):
         return conv2d_input(masked(pattern.beside(g), pattern.at).reshape(g.shape), w, geo)
-    if _is_product(geo, pattern):
+    if pattern is None and geo.is_product:
         return product(_matrix(g), _matrix(w)).reshape(len(g), *w.shape[1:])
     sizes, tap, lane = layout(geo, w.shape[1], len(w) // geo.groups, VECTOR_BYTES // g.itemsize)
     x = empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
@@ -344,7 +339,7 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, pattern: Pattern | None
     """x: (N, C, H, W), g: (N, O, OH, OW) or, of what the pattern wants, (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
     if isinstance(pattern, Mask):
         return conv2d_weight(x, masked(pattern.beside(g), pattern.at).reshape(g.shape), geo)
-    if _is_product(geo, pattern):
+    if pattern is None and geo.is_product:
         return product(_matrix(g).T, _matrix(x)).reshape(g.shape[1], *x.shape[1:])
     shape = (g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
     sizes, tap, lane = layout(geo, shape[1], shape[0] // geo.groups, VECTOR_BYTES // x.itemsize)
