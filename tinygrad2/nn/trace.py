@@ -25,7 +25,7 @@ class Trace:
 
     It prints as its reverse network. `net.trace(x)` makes it.
 
-    >>> trace = Linear(2, 3, bias=False).trace(np.ones((1, 2), np.float32))
+    >>> trace = nn.Linear(2, 3, bias=False).trace(np.ones((1, 2), np.float32))
     >>> trace.output.shape, trace.jacobian().shape
     ((1, 3), (3, 1, 2))
     """
@@ -90,7 +90,7 @@ class ReverseNetwork:
 
     `print(rev)` shows the forward layers going down and beside each its reverse, read upwards, with what the two share.
 
-    >>> rev = ReLU().trace(np.array([[-1.0, 2.0]])).reverse()
+    >>> rev = nn.ReLU().trace(np.array([[-1.0, 2.0]])).reverse()
     >>> rev(np.array([[5.0, 5.0]])).numpy().tolist()
     [[0.0, 5.0]]
     >>> print(rev)
@@ -136,16 +136,18 @@ class ReverseNetwork:
 
     def _checked(self, u: Any) -> Tensor:
         kind, shape = self._given
-        if not isinstance(u, Tensor):
-            given = u if hasattr(u, "dtype") else np.asarray(u, self._output.dtype)
-            u = Tensor(to_device(given, self._output.device))
-        if u.shape[max(0, u.ndim - len(shape)) :] != shape:
+        if isinstance(u, Tensor):
+            given = u
+        else:
+            array = u if hasattr(u, "dtype") else np.asarray(u, self._output.dtype)
+            given = Tensor(to_device(array, self._output.device))
+        if given.shape[max(0, given.ndim - len(shape)) :] != shape:
             raise ValueError(
-                f"the {kind} must have shape {shape}, or that with leading axes (K, N, ...); got {u.shape}"
+                f"the {kind} must have shape {shape}, or that with leading axes (K, N, ...); got {given.shape}"
             )
-        if u.dtype != self._output.dtype:
-            raise TypeError(f"the {kind} must be {self._output.dtype}, as the network is; got {u.dtype}")
-        return u
+        if given.dtype != self._output.dtype:
+            raise TypeError(f"the {kind} must be {self._output.dtype}, as the network is; got {given.dtype}")
+        return given
 
     def reverse(self) -> ReverseNetwork:
         """The reverse of the reverse: the network linearised at the point, v ↦ Jv."""
