@@ -24,7 +24,7 @@ from benchmarks.growth import growth
 from benchmarks.overhead import overhead
 from benchmarks.rows import DISAGREES, row, start
 from benchmarks.worker import missing
-from tinygrad2.experiments.stopping import stop_requests
+from tinygrad2.experiments.interrupts import stop_requests
 
 STEPS = ("cross-entropy", "input gradient", "l1", "logit margin", "jacobian", "deep defense", "deepfool")
 PARTS = ("steps", "growth", "overhead")

@@ -320,7 +320,7 @@ def _gradients(value: Tensor, net: Layer) -> Iterator[tuple[str, Tensor]]:
 
 def _masked(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
     trace = net.trace(Tensor(x).to(_device(net)))
-    loss = robust.masked(net, ops.cross_entropy(trace.output, labels), robust.jacobian_frobenius(trace), ["4"])
+    loss = robust.total_loss(net, ops.cross_entropy(trace.output, labels), robust.jacobian_frobenius(trace), ["4"])
     yield "value", loss
     yield from _gradients(loss, net)
 

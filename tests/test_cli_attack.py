@@ -20,7 +20,7 @@ from tinygrad2 import experiments as ex
 from tinygrad2 import nn, robust
 from tinygrad2.cli import main
 from tinygrad2.experiments.attack_options import kind_of
-from tinygrad2.experiments.attack_outcome import merged
+from tinygrad2.experiments.attack_report import merged
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -232,7 +232,7 @@ def test_an_interrupted_attack_with_random_starts_goes_on_bit_for_bit(tmp_path: 
 
 def test_random_choices_depend_on_the_seed_and_the_batch_alone(run: Path, tmp_path: Path) -> None:
     subject = ex.from_run(run)
-    net, plan = subject.chosen("final"), ex.Plan("pgd", {"epsilon": 9.0, "steps": 1}, seed=3, batch_size=20)
+    net, plan = subject.chosen("final"), ex.AttackPlan("pgd", {"epsilon": 9.0, "steps": 1}, seed=3, batch_size=20)
     first, again = (ex.attack(net, subject.dataset, plan, tmp_path / name) for name in "ab")
     other = ex.attack(net, subject.dataset, replace(plan, seed=4), tmp_path / "c")
     np.testing.assert_array_equal(first.arrays["adversarial"], again.arrays["adversarial"])

@@ -32,7 +32,7 @@ def gradients(loss: Tensor, net: nn.Layer) -> dict[str, np.ndarray]:
 @given(SEEDS, st.sets(st.sampled_from(NAMES)))
 def test_a_named_layer_gets_both_gradients_and_any_other_that_of_the_fit(seed: int, layers: set[str]) -> None:
     net, fit, regularizer = problem(seed)
-    loss = robust.masked(net, fit, regularizer, layers)
+    loss = robust.total_loss(net, fit, regularizer, layers)
     assert loss.item() == (fit + regularizer).item()
     both, alone, got = (gradients(t, net) for t in (fit + regularizer, fit, loss))
     for name, g in got.items():
@@ -43,19 +43,19 @@ def test_a_named_layer_gets_both_gradients_and_any_other_that_of_the_fit(seed: i
 def test_one_parameter_can_be_named_and_a_layer_named_twice_counts_once() -> None:
     net, fit, regularizer = problem(0)
     once, twice = (
-        gradients(robust.masked(net, fit, regularizer, names), net) for names in (["fc2"], ["fc2", "fc2.weight"])
+        gradients(robust.total_loss(net, fit, regularizer, names), net) for names in (["fc2"], ["fc2", "fc2.weight"])
     )
     for name in once:
         np.testing.assert_array_equal(once[name], twice[name])
-    alone, only = gradients(fit, net), gradients(robust.masked(net, fit, regularizer, ["fc2.weight"]), net)
+    alone, only = gradients(fit, net), gradients(robust.total_loss(net, fit, regularizer, ["fc2.weight"]), net)
     assert [name for name in only if not np.array_equal(only[name], alone[name])] == ["fc2.weight"]
 
 
 def test_unknown_layers_and_a_bare_string_are_errors() -> None:
     net, fit, regularizer = problem(0)
     with pytest.raises(ValueError, match=r"no layer 'fc4' has parameters.*did you mean 'fc\d'.*fc1, fc2, fc3"):
-        robust.masked(net, fit, regularizer, ["fc4"])
+        robust.total_loss(net, fit, regularizer, ["fc4"])
     with pytest.raises(ValueError, match="no layer 'relu1'"):
-        robust.masked(net, fit, regularizer, ["relu1"])
+        robust.total_loss(net, fit, regularizer, ["relu1"])
     with pytest.raises(TypeError, match=r"write \['fc1'\]"):
-        robust.masked(net, fit, regularizer, "fc1")
+        robust.total_loss(net, fit, regularizer, "fc1")

@@ -19,7 +19,7 @@ from oracle import peer  # noqa: E402
 from tinygrad2 import data, nn, robust  # noqa: E402
 from tinygrad2.autodiff import Tensor  # noqa: E402
 from tinygrad2.nn.reverse import ReverseScale  # noqa: E402
-from tinygrad2.robust.attack import margin  # noqa: E402
+from tinygrad2.robust.attacks.base import margin  # noqa: E402
 from tinygrad2.robust.attacks.pgd import uniform  # noqa: E402
 
 pytestmark = pytest.mark.oracle

@@ -13,9 +13,10 @@ from tinygrad2 import nn, robust
 from tinygrad2.data import Dataset
 from tinygrad2.nn import Layer
 
-Array = np.ndarray[Any, Any]
-
-INK, GREY, BLUE, ORANGE = "#222222", "#8a8a8a", "#2a6fbb", "#d9711c"
+INK = "#222222"
+GREY = "#8a8a8a"
+BLUE = "#2a6fbb"
+ORANGE = "#d9711c"
 STYLE: dict[Any, Any] = {
     "font.size": 10, "text.color": INK, "axes.edgecolor": GREY, "axes.labelcolor": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
@@ -91,7 +92,8 @@ def _beside(values: Sequence[float], at: int) -> dict[str, Any]:
 def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str | os.PathLike[str]) -> None:
     """One panel for each column: each row's values as points, their mean as a bar. columns: column → row → values."""
     rows = list(next(iter(columns.values())))
-    width, across = 0.09 * max(map(len, rows)), min(4, len(columns))
+    width = 0.09 * max(map(len, rows))
+    across = min(4, len(columns))
     down = -(-len(columns) // across)
     figure, axes = _figure(width + 2.2 * across, down * (0.6 + 0.32 * len(rows)), down, across)
     for ax in axes.flat[len(columns) :]:
@@ -106,7 +108,7 @@ def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str |
     _write(figure, path)
 
 
-def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> Array:
+def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> np.ndarray:
     """The first test image of each class that all the networks get right. Result: indices (≤ most,)."""
     right = np.all([robust.predict(net, dataset.x_test) == dataset.y_test for net in nets.values()], axis=0)
     firsts = [np.flatnonzero(right & (dataset.y_test == k))[:1] for k in range(len(dataset.classes))]
@@ -119,7 +121,8 @@ def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> 
 def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.PathLike[str], mode: str) -> None:
     """For one image of each class and each network: DeepFool's perturbation, magnified, and the adversarial image."""
     at = one_of_each(nets, dataset)
-    x, labels = dataset.x_test[at], dataset.y_test[at]
+    x = dataset.x_test[at]
+    labels = dataset.y_test[at]
     found = {}
     for name, net in nets.items():
         result = robust.deepfool(net.eval(), x, mode=mode, max_iter=5)  # the paper's ρ₂
@@ -130,9 +133,9 @@ def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.Pa
 
 def grid(
     dataset: Dataset,
-    x: Array,
-    labels: Array,
-    found: Mapping[str, tuple[Array, Sequence[str]]],
+    x: np.ndarray,
+    labels: np.ndarray,
+    found: Mapping[str, tuple[np.ndarray, Sequence[str]]],
     nets: Mapping[str, Layer],
     path: str | os.PathLike[str],
 ) -> None:
@@ -161,8 +164,8 @@ def grid(
 
 
 def _row(
-    axes: Array,
-    images: Array,
+    axes: np.ndarray,
+    images: np.ndarray,
     titles: Sequence[str],
     label: str,
     cmap: str = "gray",
@@ -177,12 +180,12 @@ def _row(
     axes[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=10)
 
 
-def _displayable(image: Array) -> Array:
+def _displayable(image: np.ndarray) -> np.ndarray:
     """(H, W) for grey and (H, W, 3) in [0, 1] for colour. image: (C, H, W)."""
     return image[0] if image.shape[0] == 1 else np.moveaxis(image, 0, -1).clip(0, 255) / 255
 
 
-def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, Array]:
+def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, np.ndarray]:
     """A figure that no window system knows of, with its axes (rows, columns)."""
     require()
     import matplotlib

@@ -23,7 +23,7 @@ ELSEWHERE = "choose another folder with --out"
 
 
 class Folder:
-    """Paths and files of a run."""
+    """The folder of a run: its paths and files. `folder / name` is the path of a file in it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -57,11 +57,11 @@ class Folder:
                     file.write(to_toml(config))
             yield
 
-    def save_state(self, arrays: Mapping[str, np.ndarray[Any, Any]], scalars: Mapping[str, Any]) -> None:
+    def save_state(self, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> None:
         """Replace the checkpoint. Scalars travel as JSON, in which a float keeps all its bits."""
         nn.save(self / "checkpoint.npz", {**arrays, "scalars": np.asarray(json.dumps(scalars))})
 
-    def load_state(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]] | None:
+    def load_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The latest checkpoint's arrays and scalars; None if the run was stopped before its first."""
         if not (self / "checkpoint.npz").exists():
             return None

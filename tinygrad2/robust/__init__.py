@@ -1,11 +1,15 @@
 """Attacks, penalties, defenses and robustness metrics, written in terms of layers and primitives alone.
 
-Reading them is reading the papers' formulas. Each room lists its names; all of them are here.
+Reading them is reading the papers' formulas. Each package lists its names; all of them are here. Their examples need:
+
+    import numpy as np
+    import tinygrad2 as tg
+    from tinygrad2 import nn, robust
 """
 
 from tinygrad2.robust import attacks, defenses, metrics, penalties
-from tinygrad2.robust.attack import AttackResult, Diagnostic
 from tinygrad2.robust.attacks import *  # noqa: F403
+from tinygrad2.robust.attacks.base import AttackResult, Diagnostic
 from tinygrad2.robust.defenses import *  # noqa: F403
 from tinygrad2.robust.metrics import *  # noqa: F403
 from tinygrad2.robust.penalties import *  # noqa: F403

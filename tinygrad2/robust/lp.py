@@ -18,6 +18,11 @@ def dual(p: float) -> float:
     return inf if p == 1 else 1.0 if p == inf else p / (p - 1)
 
 
+def name(p: float) -> str:
+    """What the norm is called: "l2", "l∞" ..."""
+    return "l∞" if p == inf else f"l{p:g}"
+
+
 def length(x: Tensor, p: float) -> Tensor:
     """‖x‖_p over the last axis, which stays with size 1. x: (..., D)."""
     if p == 2:

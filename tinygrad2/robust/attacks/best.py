@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.ops import where
-from tinygrad2.robust.attack import Flags
+from tinygrad2.robust.types import Flags
 
 
 class Best:
@@ -24,7 +24,7 @@ class Best:
         self.fooled = np.zeros(n, bool)
         self.steps = np.zeros(n, np.int64)
 
-    def offer(self, points: Tensor, values: np.ndarray[Any, Any], fooled: Flags, step: Any) -> None:
+    def offer(self, points: Tensor, values: np.ndarray, fooled: Flags, step: Any) -> None:
         """Keep what is better, found at this step. points: (N, ...); values, fooled: (N,); step: one or (N,)."""
         better = (fooled > self.fooled) | ((fooled == self.fooled) & ~(values <= self.values))
         if not better.any():

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -19,33 +18,44 @@ from tinygrad2.autodiff import Tensor, no_grad, vjp
 from tinygrad2.nn import Adam, Layer
 from tinygrad2.ops import clip, log, relu, reshape, stack, sum, tanh
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Box, accept, boxed, conclude, margin, slope
+from tinygrad2.robust.attacks.base import AttackResult, accept, boxed, conclude, margin, value_and_gradient
 from tinygrad2.robust.attacks.best import Best
+from tinygrad2.robust.types import Box, Images, Labels
 
-Array = np.ndarray[Any, Any]
 EDGE = 0.99  # the largest |tanh w₀|, where a pixel at the end of its box begins
 PROGRESS = 0.9999  # a sample's search ends when a tenth of the steps leaves more than this share of its objective
 
 
 # fmt: off
 def cw_l2(
-    net: Layer, x: Any, labels: Any, *,
+    net: Layer, x: Images, labels: Labels, *,
     kappa: float = 0.0, steps: int = 1000, step_size: float = 0.01, searches: int = 9, constant: float = 1e-3,
     box: Box | None = None,
 ) -> AttackResult:
     """The smallest l2 perturbation that gradient descent finds, until a wrong class leads by kappa.
 
-    x: (N, ...). searches: for the constant c, beginning with `constant`; steps, step_size: Adam's in each of them.
-    box: distances are counted in its size, so that no option depends on the units of the pixels. Without a box there is
-    no tanh, and step_size is in the units of x. Norms are l2, in the units of x; iterations are the steps after which
-    the result was found. A sample that is never fooled is returned as it was.
+    x: (N, ...); labels: (N,)
+    kappa: lead in units of the logits
+    steps, step_size: of Adam, in each search
+    searches: for the weight c of the hinge, which begins with `constant`
+    box: lowest and highest pixel. Distances are counted in the size of the box, so that no option depends on the units
+        of the pixels. Without a box there is no tanh, and step_size is in the units of x.
+
+    Norms are l2, in the units of x; iterations are the steps after which the result was found. A sample that is never
+    fooled is returned as it was. Source: Carlini & Wagner 2017, section VI.
+
+    >>> x = np.array([[2.0, 1.0]])  # the logits are the pixels, so the boundary is 1/√2 away
+    >>> robust.cw_l2(nn.Flatten(), x, [0], steps=100, step_size=0.1, constant=1.0).norms.round(2)
+    array([0.71])
     """
     # fmt: on
     _check_options(kappa, steps, step_size, searches, constant)
     x = accept(net, x, box)
-    start = slope(net, x, lambda z: -relu(kappa - margin(z, labels)))
-    labels, best = check_labels(labels, *start.logits.shape), Best(x)
-    w, unit = _enter(x, box), 1.0 if box is None else box[1] - box[0]
+    start = value_and_gradient(net, x, lambda z: -relu(kappa - margin(z, labels)))
+    labels = check_labels(labels, *start.logits.shape)
+    best = Best(x)
+    w = _enter(x, box)
+    unit = 1.0 if box is None else box[1] - box[0]
     with no_grad():
         origin = _leave(w, box)
 
@@ -61,23 +71,28 @@ def cw_l2(
         lead = margin(start.logits, labels).numpy()
         wrong = (lead > 0) & (lead >= kappa)
         best.offer(x, np.where(wrong, 0, -np.inf), wrong, 0)
-        c, low, high = np.full(len(lead), constant), np.zeros(len(lead)), np.full(len(lead), np.inf)
+        c = np.full(len(lead), constant)
+        low = np.zeros(len(lead))
+        high = np.full(len(lead), np.inf)
         for k in range(searches):
             found = _descend(parts, w, c, steps, step_size)
             best.offer(boxed(x + delta(found.points), box), found.values, found.fooled, k * steps + found.steps)
-            low, high = np.where(found.fooled, low, c), np.where(found.fooled, c, high)
+            low = np.where(found.fooled, low, c)
+            high = np.where(found.fooled, c, high)
             c = np.where(np.isinf(high), 10 * c, (low + high) / 2)
     return conclude(net, x, best.points, labels, start, 2, best.steps)
 
 
-def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: Array, steps: int, step_size: float) -> Best:
+def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: np.ndarray, steps: int, step_size: float) -> Best:
     """Adam from w down ‖δ‖² + c·hinge: each sample's nearest point that fools with the lead asked for. c: (N,)."""
-    found, going, before = Best(w), np.ones(len(c), bool), np.full(len(c), np.inf)
+    found = Best(w)
+    going = np.ones(len(c), bool)
+    before = np.full(len(c), np.inf)
     weights = Tensor(np.stack([np.ones_like(c), c, np.zeros_like(c)]).astype(w.dtype)).to(w.device)
     w = Tensor(w.array, requires_grad=True)
     adam = Adam([w], step_size)
     for k in range(steps):
-        values, pull = vjp(parts, w)
+        values, pullback = vjp(parts, w)
         square, hinge, lead = values.numpy()
         if k % math.ceil(steps / 10) == 0:
             going &= square + c * hinge < PROGRESS * before
@@ -86,7 +101,7 @@ def _descend(parts: Callable[[Tensor], Tensor], w: Tensor, c: Array, steps: int,
                 break
         fooled = going & (lead > 0) & (hinge == 0)
         found.offer(w.detach(), np.where(fooled, -square, -np.inf), fooled, k)
-        w.grad = pull(weights)[0]
+        w.grad = pullback(weights)[0]
         adam.step()
     return found
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tinygrad2.nn import Layer
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Box, Diagnostic, Flags, accept, argmax, check_epsilon, lengths
+from tinygrad2.robust.attacks.base import AttackResult, Diagnostic, accept, argmax, check_epsilon, lengths
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.pgd import bim
 from tinygrad2.robust.attacks.probes import random_noise, square
+from tinygrad2.robust.types import Box, Flags, Images, Labels
 
 
 class Probe(NamedTuple):
@@ -55,15 +56,21 @@ CHANCE = 0.05  # a warning needs a difference less likely than this between equa
 
 # fmt: off
 def diagnose(
-    net: Layer, x: Any, labels: Any, result: AttackResult, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels, result: AttackResult, epsilon: float, *,
     other: Layer | None = None, rng: int = 0, box: Box | None = None,
 ) -> Diagnostic:
-    """The attack's diagnostic, with every probe of size epsilon (l∞) run and what speaks of gradient masking named.
+    """The attack's diagnostic, with every probe run, and what speaks of gradient masking named.
 
-    result: of an attack of at most that size on x, (N, ...). other: a net trained on its own, for the black-box probe:
-    BIM on it, tried on this net. A probe that fools more images than the attack, by a sign test over the images, is a
-    warning; so are gradients that are exactly zero and a loss that did not rise. Raises ValueError if the result's
-    perturbations are larger than epsilon.
+    x: (N, ...); labels: (N,)
+    result: of an attack on x of at most the size epsilon
+    epsilon: l∞ size of the probes, in the units of x
+    other: a net trained on its own, for the black-box probe: BIM on it, tried on this net
+    rng: seed of the random probes
+    box: lowest and highest pixel
+
+    A probe that fools more images than the attack, by a sign test over the images, is a warning; so are gradients that
+    are exactly zero and a loss that did not rise. Raises ValueError if the result's perturbations are larger than
+    epsilon. Source: Athalye et al. 2018.
     """
     # fmt: on
     check_epsilon(epsilon)
@@ -94,4 +101,5 @@ def stronger(probe: Flags, attack: Flags) -> bool:
     """Whether the probe fools more, by the sign test over the images that only one of the two fools. Both: (N,)."""
     only = int((probe & ~attack).sum())
     n = only + int((attack & ~probe).sum())
-    return sum(math.comb(n, k) for k in range(only, n + 1)) < CHANCE * 2**n
+    outcomes = sum(math.comb(n, k) for k in range(only, n + 1))
+    return bool(outcomes < CHANCE * 2**n)

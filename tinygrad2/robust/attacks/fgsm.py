@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.ops import cross_entropy, sign
 from tinygrad2.ops.functional import log_odds_against
-from tinygrad2.robust.attack import AttackResult, Box, Objective, accept, boxed, check_epsilon, conclude, slope
+from tinygrad2.robust.attacks.base import (
+    AttackObjective,
+    AttackResult,
+    accept,
+    boxed,
+    check_epsilon,
+    conclude,
+    value_and_gradient,
+)
+from tinygrad2.robust.types import Box, Images, Labels
 
 
-def loss_gradient(net: Layer, x: Tensor, labels: Any, saturating: bool = False) -> Tensor:
-    """∂CE_i/∂x_i of each sample, a constant. x: (N, ...).
+def loss_gradient(net: Layer, x: Tensor, labels: Labels, saturating: bool = False) -> Tensor:
+    """∂CE_i/∂x_i of each sample, a constant.
 
-    `saturating=True` lets p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact.
+    x: (N, ...); labels: (N,); result: like x
+    saturating: let p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact
     """
-    return slope(net, x, lambda z: cross_entropy(z, labels, reduction="none", saturating=saturating)).gradient
+    return value_and_gradient(
+        net, x, lambda z: cross_entropy(z, labels, reduction="none", saturating=saturating)
+    ).gradient
 
 
-def rising(labels: Any, saturating: bool = False) -> Objective:
+def rising(labels: Labels, saturating: bool = False) -> AttackObjective:
     """What grows with the cross-entropy: the log odds against the true class.
 
     Its gradient is a positive multiple of CE's and does not underflow, however confident the net. `saturating`: CE
@@ -32,23 +42,33 @@ def rising(labels: Any, saturating: bool = False) -> Objective:
     return lambda z: log_odds_against(z, labels)
 
 
-def sign_direction(net: Layer, x: Tensor, labels: Any, saturating: bool = False) -> Tensor:
-    """sign(∂CE_i/∂x_i) of each sample, a constant of entries -1, 0, 1. x: (N, ...). See `rising`."""
+def sign_direction(net: Layer, x: Tensor, labels: Labels, saturating: bool = False) -> Tensor:
+    """sign(∂CE_i/∂x_i) of each sample, a constant with entries -1, 0 and 1.
+
+    x: (N, ...); labels: (N,); result: like x. saturating: see `fgsm`.
+    """
     with no_grad():
-        return sign(slope(net, x, rising(labels, saturating)).gradient)
+        return sign(value_and_gradient(net, x, rising(labels, saturating)).gradient)
 
 
 def fgsm(
-    net: Layer, x: Any, labels: Any, epsilon: float, *, box: Box | None = None, saturating: bool = False
+    net: Layer, x: Images, labels: Labels, epsilon: float, *, box: Box | None = None, saturating: bool = False
 ) -> AttackResult:
-    """One step of size epsilon along the sign of the loss gradient.
+    """One step of size epsilon along the sign of the loss gradient: x + epsilon · sign(∂CE/∂x), with sign(0) = 0.
 
-    x + epsilon · sign(∂CE/∂x), sign(0) = 0, clipped to the box if one is given. x: (N, ...), epsilon in its units.
-    Norms are l∞. `saturating`: see `rising`.
+    x: (N, ...); labels: (N,)
+    epsilon: l∞ size of the step, in the units of x
+    box: lowest and highest pixel; the result is clipped to it if it is given
+    saturating: let p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact
+
+    Norms are l∞. Source: Goodfellow et al. 2015, section 4.
+
+    >>> robust.fgsm(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).adversarial.numpy()  # the logits are the pixels
+    array([[1.4, 1.6]])
     """
     check_epsilon(epsilon)
     x = accept(net, x, box)
-    start = slope(net, x, rising(labels, saturating))
+    start = value_and_gradient(net, x, rising(labels, saturating))
     with no_grad():
         adversarial = boxed(x + sign(start.gradient) * epsilon, box)
     return conclude(net, x, adversarial, labels, start, np.inf, np.ones(x.shape[0], np.int64))

@@ -17,15 +17,14 @@ from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Sequential, Softmax, Trace
 from tinygrad2.ops import concatenate, reshape
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Box, Flags, Integers, accept, argmax, boxed, observed, runner_up
-
-Array = np.ndarray[Any, Any]
+from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, observed, runner_up
+from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 
 
 def jsma(
     net: Layer,
-    x: Any,
-    labels: Any,
+    x: Images,
+    labels: Labels,
     *,
     box: Box,
     theta: float | None = None,
@@ -35,13 +34,19 @@ def jsma(
     targets: int | Integers | None = None,
     softmax: bool = False,
 ) -> AttackResult:
-    """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes. x: (N, ...).
+    """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes.
 
-    box: needed, a pixel at its end is left out. theta: added to a pixel, negative to darken; default the whole box.
-    steps: at most; gamma: instead of steps, the share of the pixels that may change (0.145 in the paper's experiments).
-    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do.
-    softmax: derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it underflows
-    for a confident net. Norms are l0: entries changed. A sample without a valid pixel stops.
+    x: (N, ...); labels: (N,)
+    box: lowest and highest pixel; a pixel at its end is left out
+    theta: added to a pixel, negative to darken; by default the size of the box
+    steps: at most
+    gamma: share of the pixels that may change, instead of steps (0.145 in the paper's experiments)
+    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do
+    softmax: take derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it
+        underflows for a confident net.
+
+    Norms are l0: the number of entries changed. A sample without a valid pixel stops.
+    Source: Papernot et al. 2016, section III.
     """
     x = accept(net, x, box)
     theta = float(box[1] - box[0] if theta is None else theta)
@@ -52,10 +57,15 @@ def jsma(
     find = _most_salient_pair if pairs else _most_salient
     with no_grad():
         z = net(x)
-        labels, n = check_labels(labels, *z.shape), x.shape[0]
+        labels = check_labels(labels, *z.shape)
+        n = x.shape[0]
         goal = runner_up(z, labels) if targets is None else _goal(targets, z)
-        success, flat, iterations = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, np.int64)
-        at, here = np.arange(n), x  # the samples that still move
+        success = np.zeros(n, bool)
+        flat = np.zeros(n, bool)
+        iterations = np.zeros(n, np.int64)
+        # Of the samples that still move: where they are in the batch, and their images.
+        at = np.arange(n)
+        here = x
         ended: list[tuple[Integers, Tensor]] = []
         for i in range(steps + 1):
             trace = model.trace(here)
@@ -69,7 +79,9 @@ def jsma(
             stop = reached | ~found | (i == steps)
             if stop.any():
                 ended.append((at[stop], here[stop]))
-            at, here, chosen = at[~stop], here[~stop], chosen[~stop]
+            at = at[~stop]
+            here = here[~stop]
+            chosen = chosen[~stop]
             if not at.size:
                 break
             change = Tensor(theta * chosen.astype(x.dtype)).to(x.device)
@@ -77,7 +89,7 @@ def jsma(
         adversarial = concatenate([piece for _, piece in ended])[np.argsort(np.concatenate([s for s, _ in ended]))]
         diagnostic = observed(z, net(adversarial), labels, flat)
     changed = (adversarial.numpy() != x.numpy()).reshape(n, -1).sum(1)
-    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations, diagnostic)
+    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations, diagnostic, "l0")
 
 
 def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
@@ -95,7 +107,7 @@ def _goal(targets: Any, z: Tensor) -> Integers:
     return check_labels(np.full(z.shape[0], targets) if np.ndim(targets) == 0 else targets, *z.shape)
 
 
-def _rows(trace: Trace, t: Integers, theta: float) -> tuple[Array, Array]:
+def _rows(trace: Trace, t: Integers, theta: float) -> tuple[np.ndarray, np.ndarray]:
     """α and -β of each sample, for a step in the direction of theta: (n, D) each, both to be positive."""
     target = np.eye(trace.output.shape[1], dtype=trace.output.dtype)[t]
     rows = trace.reverse()(np.stack([target, 1 - target])).numpy().reshape(2, len(t), -1)
@@ -108,18 +120,19 @@ def _free(x: Tensor, theta: float, box: Box) -> Flags:
     return values < box[1] if theta > 0 else values > box[0]
 
 
-def _most_salient(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
+def _most_salient(a: np.ndarray, b: np.ndarray, free: Flags) -> tuple[Flags, Flags]:
     """The pixel of largest a·b, a, b > 0: (n, D), one True a sample; and whether there is one: (n,)."""
-    product: Array = np.where(free & (a > 0) & (b > 0), a * b, -1)
+    product: np.ndarray = np.where(free & (a > 0) & (b > 0), a * b, -1)
     return np.arange(a.shape[1]) == product.argmax(1)[:, None], product.max(1) >= 0
 
 
-def _most_salient_pair(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
+def _most_salient_pair(a: np.ndarray, b: np.ndarray, free: Flags) -> tuple[Flags, Flags]:
     """The pair of largest (a_p + a_q)·(b_p + b_q), both sums > 0: (n, D), two True a sample; and whether there is one.
 
     A pixel that two others beat in both a and b is in no best pair that they could not improve; few are left.
     """
-    chosen, found = np.zeros(a.shape, bool), np.zeros(len(a), bool)
+    chosen = np.zeros(a.shape, bool)
+    found = np.zeros(len(a), bool)
     for i in range(len(a)):
         left = _unbeaten(a[i], b[i], np.flatnonzero(free[i]))
         sum_a, sum_b = (np.add.outer(v[i, left], v[i, left]) for v in (a, b))
@@ -131,10 +144,11 @@ def _most_salient_pair(a: Array, b: Array, free: Flags) -> tuple[Flags, Flags]:
     return chosen, found
 
 
-def _unbeaten(a: Array, b: Array, among: Integers) -> Integers:
+def _unbeaten(a: np.ndarray, b: np.ndarray, among: Integers) -> Integers:
     """Those pixels that fewer than two others equal or exceed in both a and b (which of equal ones stay: the first)."""
     order = among[np.argsort(-a[among], kind="stable")]
     largest = np.maximum.accumulate(b[order])
     before = np.r_[-np.inf, largest][: len(order)]  # the largest b of those with larger a, ...
     second = np.maximum.accumulate(np.minimum(b[order], before))  # ... and the second largest
-    return order[b[order] > np.r_[-np.inf, second][: len(order)]]
+    left: Integers = order[b[order] > np.r_[-np.inf, second][: len(order)]]
+    return left

@@ -7,44 +7,51 @@ and 2), which needs the logits only.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
+from tinygrad2.nn.init import Rng
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import (
+from tinygrad2.robust.attacks.base import (
     AttackResult,
-    Box,
-    Flags,
     accept,
     boxed,
     check_epsilon,
     conclude,
     margin,
-    slope,
+    value_and_gradient,
 )
 from tinygrad2.robust.attacks.best import Best
+from tinygrad2.robust.types import Box, Flags, Images, Labels
 
-Array = np.ndarray[Any, Any]
 SHARE = 0.8  # of the pixels that the first square covers
 HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # shares of the queries after which the area halves
 
 
 # fmt: off
 def random_noise(
-    net: Layer, x: Any, labels: Any, epsilon: float, *,
-    samples: int = 10, rng: int | np.random.Generator = 0, box: Box | None = None,
+    net: Layer, x: Images, labels: Labels, epsilon: float, *,
+    samples: int = 10, rng: Rng = 0, box: Box | None = None,
 ) -> AttackResult:
     """The best of several x ± epsilon with random signs: a probe that knows nothing of the net.
 
-    x: (N, ...), epsilon in its units; norms are l∞, iterations count the samples until the best (see `Best`).
+    x: (N, ...); labels: (N,)
+    epsilon: l∞ size, in the units of x
+    samples: random samples for each image; rng: a seed or a generator
+    box: lowest and highest pixel; the result is clipped to it if it is given
+
+    Norms are l∞; iterations count the samples until the best one.
+
+    >>> robust.random_noise(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
+    array([ True])
     """
     # fmt: on
     _check(epsilon, "samples", samples)
-    x, rng = accept(net, x, box), np.random.default_rng(rng)
-    start = slope(net, x, lambda z: margin(z, labels))
+    x = accept(net, x, box)
+    rng = np.random.default_rng(rng)
+    start = value_and_gradient(net, x, lambda z: margin(z, labels))
     best = Best(x)
     with no_grad():
         for k in range(1, samples + 1):
@@ -56,21 +63,32 @@ def random_noise(
 
 # fmt: off
 def square(
-    net: Layer, x: Any, labels: Any, epsilon: float, *,
-    steps: int = 500, rng: int | np.random.Generator = 0, box: Box | None = None,
+    net: Layer, x: Images, labels: Labels, epsilon: float, *,
+    steps: int = 500, rng: Rng = 0, box: Box | None = None,
 ) -> AttackResult:
     """Random squares of ± epsilon, kept where they raise the margin of a wrong class: needs logits, no gradient.
 
-    x: (N, C, H, W), starting from vertical stripes, or (N, D), an image of one row; epsilon in its units. A sample that
-    is fooled stays as it is. Norms are l∞, iterations the steps until then.
+    x: (N, C, H, W), starting from vertical stripes, or (N, D), which is taken for an image of one row; labels: (N,)
+    epsilon: l∞ size, in the units of x
+    steps: queries of the net, at most; a sample that is fooled stays as it is. rng: a seed or a generator
+    box: lowest and highest pixel; the result is clipped to it if it is given
+
+    Norms are l∞; iterations are the queries until a sample was fooled.
+    Source: Andriushchenko et al. 2020, algorithms 1 and 2.
+
+    >>> robust.square(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
+    array([ True])
     """
     # fmt: on
     _check(epsilon, "steps", steps)
-    x, rng = accept(net, x, box), np.random.default_rng(rng)
-    start = slope(net, x, lambda z: margin(z, labels))
+    x = accept(net, x, box)
+    rng = np.random.default_rng(rng)
+    start = value_and_gradient(net, x, lambda z: margin(z, labels))
     labels = check_labels(labels, *start.logits.shape)
     n, c, h, w = x.shape if x.ndim == 4 else (x.shape[0], 1, 1, x.shape[1])
-    signs, leads, queries = np.zeros((n, c, h, w)), np.full(n, -np.inf), np.zeros(n, np.int64)
+    signs = np.zeros((n, c, h, w))
+    leads = np.full(n, -np.inf)
+    queries = np.zeros(n, np.int64)
     with no_grad():
         for k in range(steps):
             going = leads <= 0
@@ -82,13 +100,14 @@ def square(
                 tried = np.where(_windows(rng, n, h, w, area(k / steps)), rng.choice([-1.0, 1.0], (n, c, 1, 1)), signs)
             now = margin(net(_moved(x, tried, epsilon, box)), labels).numpy()  # all: batch statistics may couple them
             higher = going & (now > leads)
-            signs[higher], leads[higher] = tried[higher], now[higher]
+            signs[higher] = tried[higher]
+            leads[higher] = now[higher]
             queries += going
         adversarial = _moved(x, signs, epsilon, box)
     return conclude(net, x, adversarial, labels, start, np.inf, queries)
 
 
-def _moved(x: Tensor, signs: Array, epsilon: float, box: Box | None) -> Tensor:
+def _moved(x: Tensor, signs: np.ndarray, epsilon: float, box: Box | None) -> Tensor:
     """x + epsilon · signs, in the box."""
     return boxed(x + Tensor(signs.reshape(x.shape).astype(x.dtype)).to(x.device) * epsilon, box)
 
@@ -98,14 +117,15 @@ def _windows(rng: np.random.Generator, n: int, h: int, w: int, share: float) -> 
     height = min(max(round(math.sqrt(share * h * w)), math.ceil(share * h)), h)
     width = min(max(1, round(share * h * w / height)), w)
     top, left = (rng.integers(0, most + 1, (n, 1, 1, 1)) for most in (h - height, w - width))
-    row, column = np.arange(h)[:, None] - top, np.arange(w) - left
+    row = np.arange(h)[:, None] - top
+    column = np.arange(w) - left
     inside: Flags = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     return inside
 
 
 def area(progress: float) -> float:
     """The share of the pixels in a square after this share of the queries."""
-    return SHARE / 2 ** int(np.searchsorted(HALVED_AT, progress, "right"))
+    return SHARE * 0.5 ** int(np.searchsorted(HALVED_AT, progress, "right"))
 
 
 def _check(epsilon: float, name: str, count: int) -> None:

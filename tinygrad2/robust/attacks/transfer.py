@@ -8,28 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import AttackResult, Flags, accept, argmax
-
-Array = np.ndarray[Any, Any]
+from tinygrad2.robust.attacks.base import AttackResult, accept, argmax
+from tinygrad2.robust.types import Flags, Images
 
 
 @dataclass(frozen=True)
 class TransferMatrix:
-    """Accuracies, as shares of all images, of n networks."""
+    """Accuracies of n networks, as shares of all images in [0, 1]. Print it.
+
+    names: of the networks
+    clean: (n,), on the images themselves
+    accuracy: (n, n), of network j, the column, on what was crafted on network i
+    white_box: (n, n), whether networks i and j are the same one
+    """
 
     names: tuple[str, ...]
-    clean: Array  # (n,) on the images themselves
-    accuracy: Array  # (n, n) of network j, the column, on what was crafted on network i
+    clean: np.ndarray  # (n,) on the images themselves
+    accuracy: np.ndarray  # (n, n) of network j, the column, on what was crafted on network i
     white_box: Flags  # (n, n) networks i and j are the same one
 
-    def transfer(self) -> Array:
+    def transfer(self) -> np.ndarray:
         """The accuracies (n, n) with nan where a network was tested on itself."""
         return np.where(self.white_box, np.nan, self.accuracy)
 
@@ -47,18 +51,23 @@ class TransferMatrix:
 
 
 def transfer_matrix(
-    attack: Callable[[Layer, Any, Any], AttackResult],
+    attack: Callable[[Layer, np.ndarray, np.ndarray], AttackResult],
     nets: Mapping[str, Layer],
-    x: Array,
-    labels: Array,
+    x: np.ndarray,
+    labels: np.ndarray,
     *,
     batch_size: int = 100,
     progress: Callable[[list[slice]], Iterable[slice]] | None = None,
 ) -> TransferMatrix:
-    """Craft on each network, test on every other. x: (N, ...); labels: (N,). attack(net, x, labels) → AttackResult.
+    """Craft on each network, and test on every other.
 
-    The networks should be training runs of their own (other seeds). They are used in the mode that they are in.
-    progress wraps the list of batches.
+    attack: attack(net, x, labels) → AttackResult
+    nets: name → network, at least two, which should be training runs of their own (other seeds); they are used in the
+        mode (train or eval) that they are in
+    x: (N, ...); labels: (N,)
+    progress: wraps the list of batches
+
+    Source: logit-gradient regularisation (Yu et al. 2018), tables 4 to 6.
     """
     if len(nets) < 2:
         raise ValueError(f"transfer needs at least two networks, one to craft on and one to test; got {len(nets)}")
@@ -66,13 +75,14 @@ def transfer_matrix(
     right = np.zeros((1 + len(nets), len(nets)), np.int64)
     for part in progress(slices) if progress else slices:
         crafted = [attack(net, x[part], labels[part]).adversarial for net in nets.values()]
-        for i, images in enumerate((x[part], *crafted)):
+        batches: list[Images] = [x[part], *crafted]
+        for i, images in enumerate(batches):
             right[i] += [_right(net, images, labels[part]) for net in nets.values()]
     same = np.array([[same_network(a, b) for b in nets.values()] for a in nets.values()])
     return TransferMatrix(tuple(nets), right[0] / len(x), right[1:] / len(x), same)
 
 
-def _right(net: Layer, x: Any, labels: Array) -> int:
+def _right(net: Layer, x: Images, labels: np.ndarray) -> int:
     """How many the network classifies as labelled."""
     with no_grad():
         logits = net(accept(net, x))
@@ -81,6 +91,7 @@ def _right(net: Layer, x: Any, labels: Array) -> int:
 
 def same_network(a: Layer, b: Layer) -> bool:
     """Whether the two compute one function because they are built alike and hold equal parameters."""
-    left, right = a.state_dict(), b.state_dict()
+    left = a.state_dict()
+    right = b.state_dict()
     equal = left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
     return a is b or (repr(a) == repr(b) and equal)

@@ -3,9 +3,9 @@
 from tinygrad2.robust.defenses.adversarial import AdversarialTraining, FixedAdversarialSet
 from tinygrad2.robust.defenses.deep_defense import DeepDefense, DeepDefenseLoss, deep_defense
 from tinygrad2.robust.defenses.defense import Defense, Objective
-from tinygrad2.robust.defenses.masked import masked
 from tinygrad2.robust.defenses.parseval import Parseval, parseval_step
 from tinygrad2.robust.defenses.smooth_gradient import SmoothGradient
+from tinygrad2.robust.defenses.total_loss import total_loss
 
 __all__ = [
     "DEFENSES",
@@ -18,8 +18,8 @@ __all__ = [
     "Parseval",
     "SmoothGradient",
     "deep_defense",
-    "masked",
     "parseval_step",
+    "total_loss",
 ]
 
 DEFENSES: dict[str, type[Defense]] = {

@@ -11,25 +11,32 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
 from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attack import Flags, accept, argmax, sizes
+from tinygrad2.robust.attacks.base import accept, argmax, sizes
 from tinygrad2.robust.attacks.deepfool import walk
-from tinygrad2.robust.defenses.defense import Array, Defense, Losses, total
+from tinygrad2.robust.defenses.defense import Defense, Losses
+from tinygrad2.robust.defenses.total_loss import total_loss
+from tinygrad2.robust.types import Flags, Images, Labels
 
 
 class DeepDefenseLoss(NamedTuple):
-    """The objective and its parts: scalars on the tape, and per sample, on the host, ρ and whether the net is right."""
+    """The objective and its parts.
+
+    total, cross_entropy, regularizer: scalars on the tape
+    rho: (N,), on the host
+    correct: (N,), whether the net is right
+    """
 
     total: Tensor
     cross_entropy: Tensor
     regularizer: Tensor
-    rho: np.ndarray[Any, Any]  # (N,)
+    rho: np.ndarray  # (N,)
     correct: Flags  # (N,)
 
 
 def deep_defense(
     net: Layer,
-    x: Any,
-    labels: Any,
+    x: Images,
+    labels: Labels,
     *,
     lam: float = 15.0,
     c: float = 25.0,
@@ -38,13 +45,22 @@ def deep_defense(
     max_iter: int = 5,
     overshoot: float = 0.02,
 ) -> DeepDefenseLoss:
-    """mean CE + (lam/N)·[Σ_correct exp(-c·ρ_i) + Σ_wrong exp(d·ρ_i)], ρ_i = ‖Δ_i‖/‖x_i‖, Δ from DeepFool. x: (N, ...).
+    """mean CE + (lam/N)·[Σ_correct exp(-c·ρ_i) + Σ_wrong exp(d·ρ_i)], with ρ_i = ‖Δ_i‖/‖x_i‖ and Δ from DeepFool.
+
+    x: (N, ...); labels: (N,)
+    lam: weight of the regulariser; c, d: rates for images that are classified correctly or not
+    mode, max_iter, overshoot: see `walk`
 
     A correctly classified sample leaves its class; a misclassified one walks to its true class: its ρ is pushed down.
-    ‖x‖ is a constant. mode: see `walk`. Batch normalisation is meant to be frozen (net.eval()) while this loss is used.
+    ‖x‖ is a constant. Batch normalisation is meant to be frozen (net.eval()) while this loss is used.
+    Source: Deep Defense (Yan et al. 2018), equations 3 and 6.
+
+    >>> robust.deep_defense(nn.Flatten(), np.array([[2.0, 1.0]]), [0]).rho.round(3)  # the logits are the pixels
+    array([0.323])
     """
     x = accept(net, x)
-    n, size = x.shape[0], sizes(x)
+    n = x.shape[0]
+    size = sizes(x)
     found = walk(net, x, labels, mode, max_iter, overshoot)
     correct = argmax(found.logits) == check_labels(labels, *found.logits.shape)
     rho = norm(reshape(found.delta, (n, -1)), 1) / size
@@ -55,16 +71,27 @@ def deep_defense(
 
 
 class DeepDefense(Defense):
-    """Cross-entropy, and a penalty on how small DeepFool's perturbations are, differentiated through the attack."""
+    """Cross-entropy, and a penalty on how small DeepFool's perturbations are, differentiated through the attack.
+
+    layers: those that the regulariser's gradient reaches (Deep Defense, figure 4); all if None
+    options: those of `deep_defense`
+    """
 
     training = False  # batch normalisation is frozen, and dropout off
 
     def __init__(self, layers: Collection[str] | None = None, **options: Any) -> None:
         """layers: those that the regulariser's gradient reaches (figure 4), all if None; options of `deep_defense`."""
         super().__init__()
-        self.layers, self.options = layers, options
+        self.layers = layers
+        self.options = options
 
-    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+    def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
+        """The loss of a batch and its two parts. See `Defense.losses`."""
         found = deep_defense(net, x, labels, **self.options)
-        fit, regularizer = found.cross_entropy, found.regularizer
-        return {"loss": total(net, fit, regularizer, self.layers), "cross_entropy": fit, "regularizer": regularizer}
+        fit = found.cross_entropy
+        regularizer = found.regularizer
+        return {
+            "loss": total_loss(net, fit, regularizer, self.layers),
+            "cross_entropy": fit,
+            "regularizer": regularizer,
+        }

@@ -9,82 +9,93 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer, Trace
+from tinygrad2.nn.init import Rng
 from tinygrad2.ops import cross_entropy
-from tinygrad2.robust.defenses.masked import masked
-from tinygrad2.robust.metrics.table import Progress
+from tinygrad2.robust.defenses.total_loss import total_loss
+from tinygrad2.robust.metrics.accuracy import Progress
+from tinygrad2.robust.types import Labels
 
-Array = np.ndarray[Any, Any]
-Losses = dict[str, Tensor]  # "loss" is minimised; its parts are logged
-Penalty = Callable[[Trace, Any], Tensor]  # penalty(trace, labels), a scalar
+Losses: TypeAlias = dict[str, Tensor]  # "loss" is minimised; its parts are logged
 
 
 @dataclass(frozen=True)
 class Objective:
     """CE + lam · penalty(trace, labels), on clean and perturbed images alike.
 
+    penalty: penalty(trace, labels), a scalar; none if None
     reduction: "mean" or "sum" of the cross-entropies over the batch; "sum" is "mean" with lam divided by the batch size
+    label_smoothing: s in [0, 1)
+    smoothing_over: "all" classes: targets (1-s)·onehot + s/K; or the "others": 1-s, and s/(K-1) for each
     layers: those that the penalty's gradient reaches; all if None
-    label_smoothing: s; over "all" classes: targets (1-s)·onehot + s/K; over the "others": 1-s, and s/(K-1) for each
+
+    >>> objective = robust.Objective(robust.PENALTIES["jacobian_frobenius"], lam=2.0)
+    >>> losses = objective(nn.Flatten(), tg.Tensor([[2.0, 1.0]]), [0])  # the Jacobian is the identity
+    >>> round(losses["regularizer"].item(), 3)
+    2.828
     """
 
-    penalty: Penalty | None = None
+    penalty: Callable[[Trace, Labels], Tensor] | None = None
     lam: float = 1.0
     reduction: str = "mean"
     label_smoothing: float = 0.0
     smoothing_over: str = "all"
     layers: Collection[str] | None = None
 
-    def __call__(self, net: Layer, x: Tensor, labels: Any) -> Losses:
+    def __call__(self, net: Layer, x: Tensor, labels: Labels) -> Losses:
         if self.penalty is None:
             return {"loss": self.fit(net(x), labels)}
         trace = net.trace(x)
-        fit, regularizer = self.fit(trace.output, labels), self.penalty(trace, labels) * self.lam
-        return {"loss": total(net, fit, regularizer, self.layers), "cross_entropy": fit, "regularizer": regularizer}
+        fit = self.fit(trace.output, labels)
+        regularizer = self.penalty(trace, labels) * self.lam
+        return {
+            "loss": total_loss(net, fit, regularizer, self.layers),
+            "cross_entropy": fit,
+            "regularizer": regularizer,
+        }
 
-    def fit(self, logits: Tensor, labels: Any) -> Tensor:
+    def fit(self, logits: Tensor, labels: Labels) -> Tensor:
         """The cross-entropy against the smoothed labels. logits: (N, K)."""
-        s, k = self.label_smoothing, logits.shape[1]
+        s = self.label_smoothing
+        k = logits.shape[1]
         s *= (
             k / (k - 1) if self.smoothing_over == "others" else 1
         )  # 1 - s + s/K is then 1 minus the s that was asked for
         return cross_entropy(logits, labels, label_smoothing=s, reduction=self.reduction)
 
 
-def total(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str] | None) -> Tensor:
-    """fit + regularizer, whose second term trains the named layers alone where there are names."""
-    return fit + regularizer if layers is None else masked(net, fit, regularizer, layers)
-
-
 class Defense:
-    """No defense: the objective on the images as they are, cross-entropy where no penalty is named."""
+    """No defense: the objective on the images as they are, cross-entropy where no penalty is named.
+
+    objective: what is minimised. rng: a seed or a generator, for defenses that draw random numbers
+    """
 
     training = True  # whether dropout and batch normalisation train
 
-    def __init__(self, objective: Objective | None = None, rng: int | np.random.Generator = 0) -> None:
+    def __init__(self, objective: Objective | None = None, rng: Rng = 0) -> None:
         self.objective = objective or Objective()
         self.rng = np.random.default_rng(rng)
 
-    def start(self, net: Layer, images: Array, labels: Array, progress: Progress | None = None) -> None:
+    def start(self, net: Layer, images: np.ndarray, labels: np.ndarray, progress: Progress | None = None) -> None:
         """Called once before the first step. images: (M, ...), all that will be trained on; labels: (M,)."""
 
-    def losses(self, net: Layer, x: Tensor, labels: Array, index: Array) -> Losses:
+    def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
         """The losses of a batch. x: (N, ...); labels: (N,); index: (N,), where the images are among all images."""
         return self.objective(net, x, labels)
 
     def after_step(self, net: Layer) -> None:
         """Called when the optimizer has moved the parameters."""
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Arrays that the next step depends on; `rng` is the other thing that it depends on."""
         return {}
 
-    def load_arrays(self, arrays: Mapping[str, Array]) -> None:
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Continue from what `arrays` gave."""
         if arrays:
             raise ValueError(f"{type(self).__name__} keeps no arrays, got {', '.join(arrays)}")

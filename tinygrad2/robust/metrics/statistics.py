@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad2.robust.metrics.table import Array
-
 
 class Interval(NamedTuple):
     """Both ends of a confidence interval."""
@@ -46,8 +44,10 @@ def wilson_interval(right: int, n: int, confidence: float = 0.95) -> Interval:
     _check_confidence(confidence)
     if not 0 <= right <= n or n < 1:
         raise ValueError(f"an accuracy is `right` of n ≥ 1 images, 0 ≤ right ≤ n; got {right} of {n}")
-    z, p = NormalDist().inv_cdf((1 + confidence) / 2), right / n
-    centre, reach = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p = right / n
+    centre = p + z * z / (2 * n)
+    reach = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return Interval(max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale))
 
@@ -59,7 +59,8 @@ def wilcoxon(a: Any, b: Any) -> float:
     any other p is 1. n pairs cannot give less than 2^(1-n): five runs, as in the smooth gradient paper, no less than
     0.0625.
     """
-    a, b = _finite("a", a), _finite("b", b)
+    a = _finite("a", a)
+    b = _finite("b", b)
     if a.shape != b.shape:
         raise ValueError(f"the values come in pairs: got {a.size} and {b.size} of them")
     if (a == b).all():
@@ -67,7 +68,7 @@ def wilcoxon(a: Any, b: Any) -> float:
     return float(_scipy_stats().wilcoxon((a - b)[a != b]).pvalue)
 
 
-def _finite(name: str, values: Any) -> Array:
+def _finite(name: str, values: Any) -> np.ndarray:
     v = np.asarray(values, np.float64)
     if v.ndim != 1 or not v.size or not np.isfinite(v).all():
         raise ValueError(f"{name}: expected a list of at least one finite number, got {values!r}")

@@ -15,21 +15,27 @@ from tinygrad2.robust.penalties.lipschitz import cross_lipschitz, spectral_norm
 from tinygrad2.robust.penalties.penultimate import penultimate_frobenius
 from tinygrad2.robust.penalties.projection import projected_frobenius
 from tinygrad2.robust.penalties.reduction import pick
+from tinygrad2.robust.types import Labels
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty's function, called alike whether it needs the labels or not."""
+    """A penalty's function, called as penalty(trace, labels, **options) whether it needs the labels or not.
+
+    >>> robust.PENALTIES["logit_margin"](nn.Flatten().trace(np.array([[2.0, 1.0]])), [0]).item()
+    2.0
+    """
 
     function: Callable[..., Tensor]
 
-    def __call__(self, trace: Trace, labels: Any, **options: Any) -> Tensor:
+    def __call__(self, trace: Trace, labels: Labels, **options: Any) -> Tensor:
         for name in options:
             pick(self.options, name, f"option of {self.function.__name__}")
         return self.function(trace, *([labels] if self.takes_labels else []), **options)
 
     @property
     def takes_labels(self) -> bool:
+        """Whether the function needs the labels."""
         return "labels" in inspect.signature(self.function).parameters
 
     @property
@@ -60,5 +66,5 @@ PENALTIES: dict[str, Penalty] = {f.__name__: Penalty(f) for f in FUNCTIONS}
 
 
 def penalty(name: str) -> Penalty:
-    """The penalty of that name; an unknown name is a ValueError that suggests the nearest."""
+    """The penalty of that name. Raises ValueError for an unknown name, with the nearest."""
     return pick(PENALTIES, name, "penalty")

@@ -1,4 +1,4 @@
-"""A regulariser that trains some layers only (Deep Defense, figure 4): its gradient in all others is masked to zero."""
+"""The sum of what a network is trained on, in which a regulariser may train some layers only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,23 @@ from tinygrad2.nn.layer import nearest
 from tinygrad2.ops import sum
 
 
-def masked(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str]) -> Tensor:
-    """A loss of value fit + regularizer, whose second term has a gradient in the parameters of the named layers alone.
+def total_loss(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str] | None = None) -> Tensor:
+    """fit + regularizer, where the gradient of the regularizer reaches the named layers alone (all of them if None).
 
-    fit, regularizer: scalars on the tape. layers: dotted names such as "fc1"; a single "fc1.bias" can be named too.
-    With g = ∂regularizer/∂θ taken as a constant, ⟨g, θ⟩ has that gradient; it is added with the value 0.
+    fit, regularizer: scalars on the tape
+    layers: dotted names such as "fc1"; a single parameter such as "fc1.bias" can be named too
+
+    With g = ∂regularizer/∂θ taken as a constant, ⟨g, θ⟩ has the gradient g. It is added with the value 0.
+    Raises ValueError for a name that has no parameters. Source: Deep Defense (Yan et al. 2018), figure 4.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    >>> regularizer = tg.sum(net[0].weight) + tg.sum(net[1].weight)
+    >>> robust.total_loss(net, tg.sum(net[0].bias), regularizer, ["1"]).backward()
+    >>> net[0].weight.grad is None, net[1].weight.grad.numpy()
+    (True, array([[1., 1.]], dtype=float32))
     """
+    if layers is None:
+        return fit + regularizer
     loss = fit + regularizer.detach()
     chosen = parameters_of(net, layers)
     for p, g in zip(chosen, autograd.grad(regularizer, chosen, allow_unused=True), strict=True):

@@ -1,4 +1,4 @@
-"""What is evaluated or attacked: trained networks with the images that they are measured on."""
+"""Trained networks, from a run or from a file of weights, with the images that they are measured on."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad2.data import Dataset
+from tinygrad2.experiments.building import build_net, load_data, load_weights
 from tinygrad2.experiments.config import label, override, resolve
 from tinygrad2.experiments.folder import Folder
-from tinygrad2.experiments.materials import build_net, load_data, load_weights
 from tinygrad2.experiments.settings import Config
 from tinygrad2.nn import Layer
 
 TITLES = {"deep-defense": "Deep Defense", "none": "no defense"}
 
 
-def title(config: Config) -> str:
+def title_of(config: Config) -> str:
     """What the defended network of a run is called in tables."""
     return TITLES.get(label(config), label(config))
 
 
 def networks(config: Config) -> dict[str, str]:
     """The networks that a run leaves, by their titles, in the order of the table."""
-    r, found = config.reference, {}
+    r = config.reference
+    found = {}
     if r.epochs or r.weights is not None or not config.defense.epochs:
         found["Reference"] = "reference.npz"
     if config.defense.epochs:
-        found[title(config)] = "final.npz"
+        found[title_of(config)] = "final.npz"
     return found
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Networks by name, in eval mode, and their data."""
+class TrainedNetworks:
+    """Networks by name, in eval mode, with the images that they are measured on."""
 
     config: Config
     dataset: Dataset
@@ -47,8 +48,14 @@ class Subject:
         return list(self.nets.values())[0 if which == "reference" else -1]
 
 
-def from_run(path: str | os.PathLike[str], n: int | None = None, sets: Iterable[str] = ()) -> Subject:
-    """The networks of a finished run, measured on its test images (the first n). Raises FileNotFoundError."""
+def from_run(
+    path: str | os.PathLike[str], n: int | None = None, sets: Iterable[str] = (), dataset: Dataset | None = None
+) -> TrainedNetworks:
+    """The networks of a finished run, measured on its test images (the first n).
+
+    sets: assignments over the run's own settings. dataset: the run's images, where they are loaded already.
+    Raises FileNotFoundError for a run that is not finished.
+    """
     folder = Folder(path)
     config = override(folder.config(), sets)
     left = networks(config)
@@ -57,19 +64,29 @@ def from_run(path: str | os.PathLike[str], n: int | None = None, sets: Iterable[
             raise FileNotFoundError(
                 f"{path} holds no {file}: the run is not finished; tinygrad2 train --out {path} --resume"
             )
-    return _subject(_first(config, n), {name: str(folder / file) for name, file in left.items()})
+    return _load(_first(config, n), {name: str(folder / file) for name, file in left.items()}, dataset)
 
 
-def from_weights(model: str, weights: str, data: str, sets: Iterable[str] = (), n: int | None = None) -> Subject:
-    """A network with weights from a file, measured on the test images (the first n) of a data set."""
+def from_weights(
+    model: str, weights: str, data: str, sets: Iterable[str] = (), n: int | None = None
+) -> TrainedNetworks:
+    """A network with weights from a file, measured on the test images (the first n) of a data set.
+
+    model, data: as in the settings model.name and data.name; sets: assignments over the default settings
+    Raises FileNotFoundError, and ValueError for weights that do not fit.
+    """
     chosen = [f'model.name="{model}"', f'data.name="{data}"']
-    return _subject(_first(resolve(sets=[*chosen, *sets]), n), {model: weights})
+    return _load(_first(resolve(sets=[*chosen, *sets]), n), {model: weights})
 
 
-def another(path: str | os.PathLike[str], subject: Subject, which: str) -> Layer:
-    """The network of another run, trained on images prepared alike. Raises ValueError if they are not."""
-    other = from_run(path)
-    ours, theirs = subject.dataset, other.dataset
+def source_network(path: str | os.PathLike[str], victim: TrainedNetworks, which: str) -> Layer:
+    """The network of another run, to craft images on that the victim is tested with.
+
+    Raises ValueError unless both were trained on images prepared alike.
+    """
+    source = from_run(path)
+    ours = victim.dataset
+    theirs = source.dataset
     alike = ours.name == theirs.name and ours.box == theirs.box and ours.x_test.shape[1:] == theirs.x_test.shape[1:]
     means = [np.zeros(()) if d.mean is None else d.mean for d in (ours, theirs)]
     if not alike or not np.array_equal(means[0], means[1]):
@@ -77,17 +94,19 @@ def another(path: str | os.PathLike[str], subject: Subject, which: str) -> Layer
             f"{path}: its images are prepared in another way ({theirs}; here {ours}); an image crafted there means "
             "something else here. Train both with the same [data]"
         )
-    return other.chosen(which)
+    return source.chosen(which)
 
 
 def _first(config: Config, n: int | None) -> Config:
-    """With the first n test images; the training images stay, for their mean is subtracted."""
+    """With the first n test images; the training images stay, because their mean is subtracted."""
     return config if n is None else dataclasses.replace(config, data=dataclasses.replace(config.data, n_test=n))
 
 
-def _subject(config: Config, files: dict[str, str]) -> Subject:
-    dataset, nets = load_data(config), {}
+def _load(config: Config, files: dict[str, str], dataset: Dataset | None = None) -> TrainedNetworks:
+    if dataset is None:
+        dataset = load_data(config)
+    nets = {}
     for name, file in files.items():
         nets[name] = build_net(config, dataset).eval()
         load_weights(nets[name], file)
-    return Subject(config, dataset, nets)
+    return TrainedNetworks(config, dataset, nets)

@@ -1,11 +1,11 @@
-"""What all attacks share: their result, the checks of what they are given, and where the gradient at a point leads."""
+"""What all attacks share: their result, the checks of what they are given, and an objective with its gradient."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,49 +15,72 @@ from tinygrad2.nn import Layer
 from tinygrad2.ops import clip, cross_entropy, gather, reshape
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
+from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 
-Integers = np.ndarray[Any, np.dtype[np.int64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Box = tuple[float, float]  # the range of the pixels
-Objective = Callable[[Tensor], Tensor]  # what an attack wants to be large: logits (N, K) to numbers (N,)
+AttackObjective: TypeAlias = Callable[[Tensor], Tensor]  # what an attack wants to be large: (N, K) logits to (N,)
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """Whether an attack had a gradient to follow, and the signs that it was misled (gradient masking)."""
+    """Whether an attack had a gradient to follow, and the signs that the gradient misled it (gradient masking).
 
-    zero_gradients: float  # share of the samples classified right at x whose gradient there is exactly 0
-    loss_change: float  # mean cross-entropy at the adversarial points minus that at x
-    probes: Mapping[str, float] = field(default_factory=dict)  # share of the samples that each honesty check fools
-    warnings: tuple[str, ...] = ()  # sentences
+    zero_gradients: share in [0, 1] of the correctly classified samples whose gradient at x is exactly 0
+    loss_change: mean cross-entropy at the adversarial points minus that at x
+    probes: for each probe of `diagnose`, the share of the samples in [0, 1] that it fools
+    warnings: sentences
+    """
+
+    zero_gradients: float
+    loss_change: float
+    probes: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttackResult:
-    """What an attack found, per sample."""
+    """What an attack found, for each of N samples.
 
-    adversarial: Tensor  # (N, ...), the perturbed batch
-    success: Flags  # (N,): the net gets the perturbed sample wrong
-    norms: np.ndarray[Any, Any]  # (N,) size of the perturbation, in the attack's own norm
-    iterations: Integers  # (N,) steps taken
+    adversarial: (N, ...), the perturbed batch
+    success: (N,), whether the network gets the perturbed sample wrong
+    norms: (N,), size of the perturbation in the norm that `norm` names, in the units of x
+    iterations: (N,), steps taken
+    diagnostic: what the attack can tell of itself
+    norm: "l2", "l∞" ...
+    """
+
+    adversarial: Tensor
+    success: Flags
+    norms: np.ndarray
+    iterations: Integers
     diagnostic: Diagnostic | None = None
+    norm: str = ""
+
+    def __repr__(self) -> str:
+        sizes = f"{self.norm} norms {self.norms.min():.4g} to {self.norms.max():.4g}, mean {self.norms.mean():.4g}"
+        steps = f"{self.iterations.min()} to {self.iterations.max()} iterations"
+        counts = f"{self.success.sum():,} of {len(self.success):,} fooled"
+        return f"{type(self).__name__}({counts}; {sizes.lstrip()}; {steps}; images {self.adversarial.shape[1:]})"
 
 
 @dataclass(frozen=True)
-class Slope:
-    """An objective at a point of each sample, and the way up."""
+class ValueAndGradient:
+    """An attack's objective at a point of each sample, and the direction in which it rises.
 
-    logits: Tensor  # (N, K)
-    values: Tensor  # (N,)
-    pull: Callable[[], Tensor]
+    logits: (N, K); values: (N,)
+    compute: the gradient, called once, when somebody asks for it
+    """
+
+    logits: Tensor
+    values: Tensor
+    compute: Callable[[], Tensor]
 
     @cached_property
     def gradient(self) -> Tensor:
-        """∂values_i/∂x_i, (N, ...), a constant; computed when asked for."""
-        return self.pull()
+        """∂values_i/∂x_i, (N, ...), a constant."""
+        return self.compute()
 
 
-def accept(net: Layer, x: Any, box: Box | None = None) -> Tensor:
+def accept(net: Layer, x: Images, box: Box | None = None) -> Tensor:
     """The batch as a constant Tensor on the net's device; raises TypeError or ValueError for what a net cannot take."""
     x = x.detach() if isinstance(x, Tensor) else Tensor(x)
     if box is not None and not box[0] < box[1]:
@@ -76,10 +99,11 @@ def check_epsilon(epsilon: float) -> None:
 
 
 def argmax(z: Tensor) -> Integers:
-    """The predicted classes on the host. z: (N, K), K ≥ 2."""
+    """The predicted classes on the host. z: (N, K), K ≥ 2; result: (N,)."""
     if z.ndim != 2 or z.shape[1] < 2:
         raise ValueError(f"the network must give logits (N, K) for K ≥ 2 classes; got shape {z.shape}")
-    return z.numpy().argmax(1).astype(np.int64)
+    classes: Integers = z.numpy().argmax(1)
+    return classes
 
 
 def sizes(x: Tensor, p: float = 2) -> Tensor:
@@ -90,7 +114,7 @@ def sizes(x: Tensor, p: float = 2) -> Tensor:
     return lengths
 
 
-def lengths(delta: Tensor, p: float) -> np.ndarray[Any, Any]:
+def lengths(delta: Tensor, p: float) -> np.ndarray:
     """‖δ_i‖_p of each sample on the host. delta: (N, ...); result: (N,)."""
     with no_grad():
         return lp.length(reshape(delta, (delta.shape[0], -1)), p).numpy()[:, 0]
@@ -103,26 +127,28 @@ def boxed(x: Tensor, box: Box | None) -> Tensor:
 
 def runner_up(logits: Tensor, labels: Integers) -> Integers:
     """The class of largest logit but for the label, on the host. logits: (N, K); result: (N,)."""
-    return np.where(labels[:, None] == np.arange(logits.shape[1]), -np.inf, logits.numpy()).argmax(1)
+    others = np.where(labels[:, None] == np.arange(logits.shape[1]), -np.inf, logits.numpy())
+    second: Integers = others.argmax(1)
+    return second
 
 
-def margin(logits: Tensor, labels: Any) -> Tensor:
+def margin(logits: Tensor, labels: Labels) -> Tensor:
     """max_{j≠t} z_j - z_t, positive where the net is wrong; the class j is a constant. logits: (N, K); result: (N,)."""
     t = check_labels(labels, *logits.shape)
     j = runner_up(logits, t)
     return reshape(gather(logits, j[:, None], 1) - gather(logits, t[:, None], 1), (-1,))
 
 
-def slope(net: Layer, x: Tensor, objective: Objective) -> Slope:
-    """The objective of the net's logits at x, all constants, also inside no_grad. x: (N, ...)."""
+def value_and_gradient(net: Layer, x: Tensor, objective: AttackObjective) -> ValueAndGradient:
+    """The objective of the net's logits at x with its gradient, all constants, also inside no_grad. x: (N, ...)."""
     with no_grad():  # nobody differentiates the result
-        logits, back = vjp(net, x)
-        values, start = vjp(objective, logits)
+        logits, net_pullback = vjp(net, x)
+        values, objective_pullback = vjp(objective, logits)
     ones = Tensor(np.ones(values.shape, values.dtype)).to(values.device)
-    return Slope(logits, values, lambda: back(*start(ones))[0])
+    return ValueAndGradient(logits, values, lambda: net_pullback(*objective_pullback(ones))[0])
 
 
-def observed(before: Tensor, after: Tensor, labels: Any, flat: Flags, warnings: tuple[str, ...] = ()) -> Diagnostic:
+def observed(before: Tensor, after: Tensor, labels: Labels, flat: Flags, warnings: tuple[str, ...] = ()) -> Diagnostic:
     """What every attack can tell of itself. before, after: logits (N, K) at both ends; flat: (N,), no gradient at x."""
     right = argmax(before) == labels
     change = (cross_entropy(after, labels) - cross_entropy(before, labels)).item()
@@ -133,8 +159,8 @@ def conclude(
     net: Layer,
     x: Tensor,
     adversarial: Tensor,
-    labels: Any,
-    start: Slope,
+    labels: Labels,
+    start: ValueAndGradient,
     p: float,
     iterations: Integers,
     warnings: tuple[str, ...] = (),
@@ -142,6 +168,8 @@ def conclude(
     """What the net says at the points found, and how the attack fared. start: the attack's objective at x."""
     with no_grad():
         labels = check_labels(labels, *start.logits.shape)
-        logits, flat = net(adversarial), lengths(start.gradient, np.inf) == 0
+        logits = net(adversarial)
+        flat = lengths(start.gradient, np.inf) == 0
         seen = observed(start.logits, logits, labels, flat, warnings)
-        return AttackResult(adversarial, argmax(logits) != labels, lengths(adversarial - x, p), iterations, seen)
+        norms = lengths(adversarial - x, p)
+        return AttackResult(adversarial, argmax(logits) != labels, norms, iterations, seen, lp.name(p))

@@ -1,4 +1,4 @@
-"""Attack a network on all its test images, and keep what was found.
+"""The run of an attack: a network is attacked on all its test images, and what was found is kept.
 
 Each batch is saved as it is done and has a random generator of its own, so an attack that was stopped goes on with the
 batches that are left, and not one bit differs.
@@ -21,12 +21,12 @@ import numpy as np
 from tinygrad2 import nn, robust
 from tinygrad2.autodiff import Tensor
 from tinygrad2.data import Dataset
-from tinygrad2.experiments import attack_outcome, figures
-from tinygrad2.experiments.attack_options import Plan
-from tinygrad2.experiments.attack_outcome import RESULT, Outcome
+from tinygrad2.experiments import attack_report, figures
+from tinygrad2.experiments.attack_options import AttackPlan
+from tinygrad2.experiments.attack_report import RESULT, AttackReport
 from tinygrad2.experiments.folder import ELSEWHERE, alone
+from tinygrad2.experiments.interrupts import stop_requests
 from tinygrad2.experiments.progress import Track, say
-from tinygrad2.experiments.stopping import stop_requests
 from tinygrad2.experiments.training import Interrupted
 from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
@@ -35,7 +35,6 @@ from tinygrad2.robust.attacks.diagnostic import diagnose
 from tinygrad2.robust.attacks.registry import find_attack
 from tinygrad2.robust.attacks.transfer import same_network
 
-Array = np.ndarray[Any, Any]
 RECORD = "attack.json"
 
 
@@ -52,15 +51,16 @@ class Subtract(Layer):
 def attack(
     net: Layer,
     dataset: Dataset,
-    plan: Plan,
+    plan: AttackPlan,
     out: str | os.PathLike[str],
     resume: bool = False,
     source: tuple[str, Layer] | None = None,
-) -> Outcome:
+) -> AttackReport:
     """Attack every test image, a batch at a time, and write what was found to the folder `out`.
 
-    source: the name of another network to craft on, and the network; the images are then tested on `net`.
-    resume: go on with an attack that was stopped. Raises Interrupted after Ctrl-C, when the batch is done and saved.
+    source: the name of another network to craft on, and the network; the images are then tested on `net`
+    resume: go on with an attack that was stopped
+    Raises Interrupted after Ctrl-C, when the batch is done and saved.
     """
     figures.require()
     figures.one_of_each({"": net.eval()}, dataset)  # raises now if none will be there to show
@@ -72,9 +72,8 @@ def attack(
     size = len(x) if whole else plan.batch_size
     slices = [slice(i, i + size) for i in range(0, len(x), size)]
     record = _record(plan, crafted_on, net, dataset)
-    stopping: AbstractContextManager[list[int]] = (
-        nullcontext([]) if whole else stop_requests()
-    )  # without batches, a stop is one at once
+    # An attack on all images at once has no batch after which it could stop: Ctrl-C ends it at once.
+    stopping: AbstractContextManager[list[int]] = nullcontext([]) if whole else stop_requests()
     with _opened(Path(out), record, resume) as folder, stopping as stop:
         parts = [folder / f"part-{i:05}.npz" for i in range(len(slices))]
         left = [i for i, part in enumerate(parts) if not part.exists()]
@@ -84,17 +83,18 @@ def attack(
             if stop and i != left[-1]:
                 done = sum(part.exists() for part in parts)
                 raise Interrupted(f"{done} of {len(parts)} batches are saved in {folder}; go on by adding --resume")
-        outcome = _collect(net, dataset, plan, [nn.load(part) for part in parts], shift, name)
+        report = _collect(net, dataset, plan, [nn.load(part) for part in parts], shift, name)
         if plan.probes:
-            outcome = _probed(outcome, victim, x, shift)
-        attack_outcome.write(outcome, net, dataset, folder)
+            report = _probed(report, victim, x, shift)
+        attack_report.write(report, net, dataset, folder)
         for part in parts:
             part.unlink()
-    return outcome
+    return report
 
 
-def _run(plan: Plan, i: int, net: Layer, x: Array, labels: Array) -> AttackResult:
-    known, options = find_attack(plan.attack), dict(plan.options)
+def _run(plan: AttackPlan, i: int, net: Layer, x: np.ndarray, labels: np.ndarray) -> AttackResult:
+    known = find_attack(plan.attack)
+    options = dict(plan.options)
     if "rng" in known.options:
         options["rng"] = np.random.default_rng([plan.seed, i])
     if "progress" in known.options:
@@ -102,9 +102,10 @@ def _run(plan: Plan, i: int, net: Layer, x: Array, labels: Array) -> AttackResul
     return known.run(net, x, labels, **options)
 
 
-def _in_pixels(net: Layer, dataset: Dataset, box: tuple[float, float] | None) -> tuple[Layer, Array, Array]:
+def _in_pixels(net: Layer, dataset: Dataset, box: tuple[float, float] | None) -> tuple[Layer, np.ndarray, np.ndarray]:
     """Network and images as the attack sees them, and what is to be subtracted from its images afterwards."""
-    x, mean = dataset.x_test, dataset.mean
+    x = dataset.x_test
+    mean = dataset.mean
     if box is None or mean is None:
         return net, x, np.zeros(1, x.dtype)
     raw = dataset.pixels(x)
@@ -125,45 +126,61 @@ def _save(folder: Path, record: Mapping[str, Any], part: Path, found: AttackResu
 
 
 def _collect(
-    net: Layer, dataset: Dataset, plan: Plan, parts: Sequence[Mapping[str, Array]], shift: Array, name: str | None
-) -> Outcome:
+    net: Layer,
+    dataset: Dataset,
+    plan: AttackPlan,
+    parts: Sequence[Mapping[str, np.ndarray]],
+    shift: np.ndarray,
+    name: str | None,
+) -> AttackReport:
     """All batches as one."""
-    x, y = dataset.x_test, dataset.y_test
+    x = dataset.x_test
+    y = dataset.y_test
     found = {key: np.concatenate([part[key] for part in parts]) for key in ("adversarial", "norms", "iterations")}
     found["adversarial"] = found["adversarial"] - shift
-    before, after = robust.predict(net, x), robust.predict(net, found["adversarial"])
+    before = robust.predict(net, x)
+    after = robust.predict(net, found["adversarial"])
     arrays = {"images": x, **found, "labels": y, "before": before, "after": after}
     if dataset.mean is not None:
         arrays["mean"] = dataset.mean  # images + mean: pixels 0-255
     notes = [_diagnostic(json.loads(str(part["diagnostic"]))) for part in parts]
     sizes = [len(part["norms"]) for part in parts]
     right = [int(part.sum()) for part in np.split(before == y, np.cumsum(sizes)[:-1])]
-    return Outcome(plan, attack_outcome.units(dataset), name, arrays, attack_outcome.merged(notes, sizes, right))
+    return AttackReport(plan, attack_report.units(dataset), name, arrays, attack_report.merged(notes, sizes, right))
 
 
-def _probed(outcome: Outcome, net: Layer, x: Array, shift: Array) -> Outcome:
+def _probed(report: AttackReport, net: Layer, x: np.ndarray, shift: np.ndarray) -> AttackReport:
     """With what fools the first images without a gradient, or with a better one; the attack should beat it."""
-    plan, first = outcome.plan, slice(outcome.plan.probes)
+    plan = report.plan
+    first = slice(report.plan.probes)
     say(f"probing {len(x[first])} images for gradient masking ...")
-    a = {name: values[first] for name, values in outcome.arrays.items()}
+    a = {name: values[first] for name, values in report.arrays.items()}
     adversarial = a["adversarial"] + shift
     fooled = a["after"] != a["labels"]
-    result = AttackResult(Tensor(adversarial), fooled, a["norms"], a["iterations"], outcome.diagnostic)
+    result = AttackResult(Tensor(adversarial), fooled, a["norms"], a["iterations"], report.diagnostic, plan.norm)
     epsilon = max(plan.options["epsilon"], float(abs(adversarial - x[first]).max()))  # that and rounding
     box = plan.options.get("box")
-    return replace(outcome, diagnostic=diagnose(net, x[first], a["labels"], result, epsilon, rng=plan.seed, box=box))
+    return replace(report, diagnostic=diagnose(net, x[first], a["labels"], result, epsilon, rng=plan.seed, box=box))
 
 
-def _diagnostic(note: Any) -> Diagnostic | None:
+def _diagnostic(note: dict[str, Any] | None) -> Diagnostic | None:
     return None if note is None else Diagnostic(**{**note, "warnings": tuple(note["warnings"])})
 
 
-def _record(plan: Plan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
+def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
     """What must be the same for an attack to be gone on with, as JSON gives it back."""
-    digest = lambda *arrays: hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
-    same = {"network": digest(*net.state_dict().values()), "crafted on": digest(*crafted_on.state_dict().values())}
-    made = {**asdict(plan), **same, "images": digest(dataset.x_test, dataset.y_test)}
-    return json.loads(json.dumps(made))
+    record = {
+        **asdict(plan),
+        "network": _digest(*net.state_dict().values()),
+        "crafted on": _digest(*crafted_on.state_dict().values()),
+        "images": _digest(dataset.x_test, dataset.y_test),
+    }
+    as_read: dict[str, Any] = json.loads(json.dumps(record))
+    return as_read
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
 @contextmanager
