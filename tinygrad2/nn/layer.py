@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import to_device
+from tinygrad2.kernels.arrays import to_device
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace

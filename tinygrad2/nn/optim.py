@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import Array, to_device, to_numpy, xp
+from tinygrad2.kernels.arrays import Array, to_device, to_numpy, xp
 
 
 class Optimizer:

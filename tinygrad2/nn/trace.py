@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import to_device, xp
+from tinygrad2.kernels.arrays import to_device, xp
 from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseSequential, Row
 from tinygrad2.nn.summary import table, times
 from tinygrad2.ops import broadcast_to, concatenate
