@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import to_device
+from tinygrad2.kernels.arrays import to_device
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace
@@ -29,9 +29,9 @@ class Layer:
     A Tensor attribute that requires a gradient is a parameter, any other Tensor a buffer; a Layer attribute is a child.
     Lists of layers are not searched: put them in a Sequential.
 
-    >>> class Double(Layer):
+    >>> class Double(nn.Layer):
     ...     def apply(self, x):
-    ...         return x * 2.0, ReverseScale(Tensor(np.float32(2.0)))
+    ...         return x * 2.0, nn.reverse.ReverseScale(tg.Tensor(np.float32(2.0)))
     >>> Double()(np.ones((1, 3), np.float32)).numpy().tolist()
     [[2.0, 2.0, 2.0]]
     """

@@ -43,8 +43,8 @@ class ReverseLayer:
 
     A reverse layer of your own defines `vjp` and `jvp`. The three settings say how a network may treat it.
 
-    >>> rev = ReverseTanh(output=Tensor([[0.0, 0.5]]))
-    >>> rev(Tensor([[1.0, 2.0]])).numpy().tolist()  # u (1 - y²)
+    >>> rev = nn.reverse.ReverseTanh(output=tg.Tensor([[0.0, 0.5]]))
+    >>> rev(tg.Tensor([[1.0, 2.0]])).numpy().tolist()  # u (1 - y²)
     [[1.0, 1.5]]
     >>> rev
     ReverseTanh(output)
@@ -126,7 +126,7 @@ class ReverseIdentity(Symmetric):
 class ReverseLinear(ReverseLayer):
     """Linear ↔ its transpose. u: (..., N, O); result: (..., N, I).
 
-    >>> ReverseLinear(weight=Tensor([[1.0, 2.0, 3.0]])).vjp(Tensor([[10.0]])).numpy().tolist()
+    >>> nn.reverse.ReverseLinear(weight=tg.Tensor([[1.0, 2.0, 3.0]])).vjp(tg.Tensor([[10.0]])).numpy().tolist()
     [[10.0, 20.0, 30.0]]
     """
 
@@ -189,7 +189,7 @@ class ReverseConv2dAt(ReverseLayer):
 class ReverseMask(Symmetric):
     """ReLU or Dropout ↔ the same entries let through, with the same weights.
 
-    >>> ReverseMask(mask=Tensor([[True, False]])).vjp(Tensor([[5.0, 7.0]])).numpy().tolist()
+    >>> nn.reverse.ReverseMask(mask=tg.Tensor([[True, False]])).vjp(tg.Tensor([[5.0, 7.0]])).numpy().tolist()
     [[5.0, 0.0]]
     """
 
@@ -280,7 +280,7 @@ class ReverseAvgPool2d(ReverseLayer):
 class ReverseGlobalAvgPool(ReverseLayer):
     """GlobalAvgPool ↔ spreading each channel's entry evenly over its plane. u: (..., N, C); result: (..., N, C, H, W).
 
-    >>> ReverseGlobalAvgPool(size=(1, 2)).vjp(Tensor([[6.0]])).numpy().tolist()
+    >>> nn.reverse.ReverseGlobalAvgPool(size=(1, 2)).vjp(tg.Tensor([[6.0]])).numpy().tolist()
     [[[[3.0, 3.0]]]]
     """
 
