@@ -125,7 +125,8 @@ class Layer:
         """Take over values saved by `state_dict`; nothing is changed unless every name, shape and dtype fits."""
         own = dict(self.named_tensors())
         new = {name: np.asarray(values) for name, values in state.items()}
-        missing, unknown = sorted(own.keys() - new.keys()), sorted(new.keys() - own.keys())
+        missing = sorted(own.keys() - new.keys())
+        unknown = sorted(new.keys() - own.keys())
         if missing or unknown:
             raise ValueError(
                 f"the state does not fit {self.brief()}: missing {', '.join(map(repr, missing)) or 'nothing'}; "
@@ -146,16 +147,16 @@ class Layer:
 
     def brief(self) -> str:
         """The printed form in one line: what is inside a layer made of layers is left out."""
-        inside = any(True for _ in self.children())
-        return f"{type(self).__name__}({'...' if inside else self.extra_repr()})"
+        has_children = any(True for _ in self.children())
+        return f"{type(self).__name__}({'...' if has_children else self.extra_repr()})"
 
     def __repr__(self) -> str:
         """One line for each layer, as PyTorch prints it."""
         children = [f"({name}): {layer!r}" for name, layer in self.children()]
         if not children:
             return self.brief()
-        lines = "\n".join(filter(None, [self.extra_repr(), *children]))
-        return f"{type(self).__name__}(\n  {lines.replace(chr(10), chr(10) + '  ')}\n)"
+        inside = "\n".join(filter(None, [self.extra_repr(), *children])).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {inside}\n)"
 
 
 def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> T:
