@@ -4,7 +4,7 @@
 rules are right and the wrong rules wrong.
 """
 
-from . import activations, losses, normalisations
+from . import activations, attention, distances, losses, normalisations, pooling
 
-MODULES = (losses, normalisations, activations)
+MODULES = (losses, normalisations, activations, attention, distances, pooling)
 ALL = tuple(entry for module in MODULES for entry in module.FUNCTIONS)
