@@ -4,7 +4,7 @@
 rules are right and the wrong rules wrong.
 """
 
-from . import activations, attention, distances, losses, normalisations, pooling
+from . import activations, attention, distances, losses, normalisations, physics, pooling, recurrences
 
-MODULES = (losses, normalisations, activations, attention, distances, pooling)
+MODULES = (losses, normalisations, activations, attention, distances, pooling, recurrences, physics)
 ALL = tuple(entry for module in MODULES for entry in module.FUNCTIONS)
