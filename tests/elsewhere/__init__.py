@@ -4,7 +4,29 @@
 rules are right and the wrong rules wrong.
 """
 
-from . import activations, attention, distances, losses, normalisations, physics, pooling, recurrences
+from . import (
+    activations,
+    algebra,
+    attention,
+    distances,
+    losses,
+    normalisations,
+    physics,
+    pooling,
+    probability,
+    recurrences,
+)
 
-MODULES = (losses, normalisations, activations, attention, distances, pooling, recurrences, physics)
+MODULES = (
+    losses,
+    normalisations,
+    activations,
+    attention,
+    distances,
+    pooling,
+    recurrences,
+    physics,
+    algebra,
+    probability,
+)
 ALL = tuple(entry for module in MODULES for entry in module.FUNCTIONS)
