@@ -9,12 +9,15 @@ from . import (
     algebra,
     attention,
     distances,
+    doubles,
+    jacobians,
     losses,
     normalisations,
     physics,
     pooling,
     probability,
     recurrences,
+    tensors,
 )
 
 MODULES = (
@@ -28,5 +31,8 @@ MODULES = (
     physics,
     algebra,
     probability,
+    jacobians,
+    doubles,
+    tensors,
 )
 ALL = tuple(entry for module in MODULES for entry in module.FUNCTIONS)

@@ -37,7 +37,7 @@ def gelu_from(slope):
 GELU = Function(
     "gelu",
     gelu,
-    draw(1, (7,)),
+    draw(1, (7,), scale=1.6),
     (gelu_vjp, gelu_vjp_sigmoid),
     (
         Wrong(
@@ -276,7 +276,7 @@ def softsign_vjp_output(g, x):
 SOFTSIGN = Function(
     "softsign",
     softsign,
-    draw(4, (6,)),
+    (np.array([-1.6, -0.9, -0.25, 0.3, 0.8, 2.1]),),
     (softsign_vjp, softsign_vjp_output),
     (
         Wrong(
@@ -721,7 +721,7 @@ def maxout_by_axis(x, w, b):
 MAXOUT = Function(
     "maxout",
     maxout,
-    draw(9, (4, 3), (3, 3, 2), (3, 2)),
+    draw(291, (4, 3), (3, 3, 2), (3, 2)),
     (maxout_vjp, maxout_vjp_loop),
     (
         Wrong(

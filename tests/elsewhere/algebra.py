@@ -206,7 +206,7 @@ TRACE_PRODUCT = Function(
             "a @ b @ a",
         ),
         Wrong(
-            "transposed one by one",
+            "square taken elementwise",
             lambda g, a, b: (g * (a.T @ b.T + b.T @ a.T), g * a.T * a.T),
             "elementwise",
             "The gradient of b multiplies the entries of a instead of the matrices.",

@@ -532,7 +532,7 @@ LOG_COSH = Function(
             log_cosh_from(lambda r: -np.tanh(r)),
             "sign",
             "The derivative of cosh is taken as -sinh, as for the cosine.",
-            ("wrong-derivative", "derivative of cosh", "sign"),
+            ("wrong-derivative", "derivative of cosh", "swapped", "gradients of p and t exchanged"),
             "np.cosh(r)",
         ),
         Wrong(

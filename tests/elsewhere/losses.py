@@ -260,7 +260,7 @@ def multi_hinge_no_kink(g, s):
 MULTI_HINGE = Function(
     "multi_hinge",
     multi_hinge,
-    draw(3, (4, 5), scale=1.5),
+    draw(113, (4, 5), scale=1.5),
     (multi_hinge_vjp, multi_hinge_vjp_loop),
     (
         Wrong(
@@ -817,7 +817,7 @@ def quantile_from(slope):
 QUANTILE = Function(
     "quantile",
     quantile,
-    draw(9, (6,), (6,)),
+    draw(165, (6,), (6,)),
     (quantile_vjp, quantile_vjp_indicator),
     (
         Wrong(

@@ -141,7 +141,7 @@ MIXTURE = Function(
             "prior weights",
             mixture_from(lambda x, m, lo: np.broadcast_to(softmax(lo), (len(x), len(m)))),
             "wrong-variable",
-            "The prior weights stand where the responsibilities should.",
+            "The prior weights stand where the responsibilities should; the gradient of the logits becomes zero.",
             ("softmax of the logits alone", "data term missing from the softmax", "wrong-point", "prior for posterior"),
             "np.log(np.exp(parts).sum(axis=1))",
         ),

@@ -51,7 +51,7 @@ def rnn_vjp_forward_mode(g, x, h0, w, u):
 RNN = Function(
     "rnn",
     rnn,
-    draw(1, (3, 3), (3,), (3, 3), (3, 3), scale=0.6),
+    draw(1, (3, 3), (3,), (3, 3), (3, 3), scale=0.8),
     (rnn_by(), rnn_vjp_forward_mode),
     (
         Wrong(
