@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -277,6 +276,21 @@ def test_a_layer_of_ones_own_is_treated_as_its_reverse_says(says: dict[str, bool
     assert met == seen
     for k in range(6):
         assert_close(j[k], trace.reverse()(one_hot(k, (4, 6))), rtol=0)
+
+
+@each_layer
+def test_what_a_reverse_layer_says_of_itself_is_true(name: str) -> None:
+    layer, values = make(name)
+    net = nn.Sequential(first=nn.Identity(), last=layer)
+    trace = retrace(net)(values)
+    last = retrace(layer)(values).reverse().layer
+    (u,) = normal(1, trace.output.shape)
+    if last.rearranges:
+        np.testing.assert_array_equal(np.sort(last(tg.Tensor(u)).numpy(), None), np.sort(u, None))
+    if last.constant:
+        j = trace.jacobian()
+        for k in range(len(j)):
+            assert_close(j[k], trace.reverse()(one_hot(k, trace.output.shape)))
 
 
 @pytest.mark.parametrize("says", [{}, {"rearranges": True}], ids=["nothing", "rearranges"])

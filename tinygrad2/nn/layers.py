@@ -128,7 +128,7 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x where x > 0, negative_slope·x elsewhere. x: (N, ...). Maas et al. 2013, section 2.
+    """x where x > 0, negative_slope·x elsewhere. x: (N, ...). Maas et al. 2013.
 
     >>> nn.LeakyReLU(0.5)(np.array([[-1.0, 2.0]])).numpy().tolist()
     [[-0.5, 2.0]]

@@ -199,7 +199,7 @@ class RMSprop(Optimizer):
 
 
 class WAME(Optimizer):
-    """p ← p - lr·(ζ/Z) g/(√v + eps), with averages Z of ζ and v of g². Mosca & Magoulas, ESANN 2017, algorithm 1.
+    """p ← p - lr·(ζ/Z) g/(√v + eps), with averages Z of ζ and v of g². Mosca & Magoulas, ESANN 2017.
 
     ζ is multiplied by factors[1] while an entry of g keeps its sign and by factors[0] when that flips, within the
     bounds. It starts at 1, and stays where this gradient or the one before is 0. The averages are bias-corrected as

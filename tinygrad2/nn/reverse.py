@@ -41,7 +41,12 @@ class Row(NamedTuple):
 class ReverseLayer:
     """The transposed Jacobian of one layer at one point, as a layer: `rev(u)` is Jᵀu, and `rev.reverse()(v)` is Jv.
 
-    A reverse layer of your own defines `vjp` and `jvp`. The three settings say how a network may treat it.
+    A reverse layer of your own defines `vjp` and `jvp`. Three class attributes say how a network may treat it. They are
+    False unless you set them:
+
+    in_blocks: it is costly, so where its many cotangents need much memory, they come a few at a time.
+    rearranges: Jᵀu has the entries of u, at most in another order, so that it changes no norm.
+    constant: J is the same for every sample, so that one cotangent serves the whole batch.
 
     >>> rev = nn.reverse.ReverseTanh(output=tg.Tensor([[0.0, 0.5]]))
     >>> rev(tg.Tensor([[1.0, 2.0]])).numpy().tolist()  # u (1 - y²)
@@ -50,9 +55,9 @@ class ReverseLayer:
     ReverseTanh(output)
     """
 
-    in_blocks: ClassVar[bool] = False  # large: where many cotangents would need much memory, they come a few at a time
-    rearranges: ClassVar[bool] = False  # Jᵀu has the entries of u and perhaps their order changed: no norm changes
-    constant: ClassVar[bool] = False  # J is the same at every x, so that a cotangent of one sample serves the batch
+    in_blocks: ClassVar[bool] = False
+    rearranges: ClassVar[bool] = False
+    constant: ClassVar[bool] = False
 
     def vjp(self, u: Tensor) -> Tensor:
         """Jᵀu. u: (..., N, *out), with any leading axes; result: (..., N, *in)."""
