@@ -24,9 +24,9 @@ from verify_mistakes import MISTAKES
 from tinygrad2 import ops
 from tinygrad2.autodiff import REGISTRY, Primitive, Tensor, VariadicPrimitive, zero
 from tinygrad2.verify import exercise, exercises, gradcheck, verify_primitive
-from tinygrad2.verify.check import draw_point
 from tinygrad2.verify.ladder import RUNGS, climb
-from tinygrad2.verify.problem import Point, Tally
+from tinygrad2.verify.point import Point, Tally
+from tinygrad2.verify.run import draw_point
 from tinygrad2.verify.truth import Uncertified
 
 SUITE = {"right": 300, "mistakes": len(MISTAKES), "kinks": 4, "files": 40}

@@ -13,7 +13,7 @@ from tinygrad2.verify.mistakes.nonlinear import of_nonlinear
 from tinygrad2.verify.mistakes.operands import of_exchanged, of_factors, of_operands, of_saved
 from tinygrad2.verify.mistakes.result import of_result, of_shape
 from tinygrad2.verify.mistakes.terms import named_terms, of_terms
-from tinygrad2.verify.problem import Point
+from tinygrad2.verify.point import Point
 
 # What is precise comes before what fits many things; the exercise's own terms are tried in between.
 PRECISE = (of_result, of_shape, of_nonlinear, of_operands)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.verify.problem import Point
+from tinygrad2.verify.point import Point
 
 
 class WrongDerivation(AssertionError):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.point import Broken, Point
 from tinygrad2.verify.truth import SecondOrder
 
 Repair = Callable[..., Any]  # the point and the number of the wrong result -> the right result

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, fit, got, saved
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.point import Broken, Point
 
 
 def of_nonlinear(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.constants import named_numbers
 from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, got, subsets
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.point import Broken, Point
 
 
 def of_result(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
