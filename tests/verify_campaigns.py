@@ -24,10 +24,10 @@ from verify_mistakes import MISTAKES
 from tinygrad2 import ops
 from tinygrad2.autodiff import REGISTRY, Primitive, Tensor, VariadicPrimitive, zero
 from tinygrad2.verify import exercise, exercises, gradcheck, verify_primitive
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.ladder import RUNGS, climb
 from tinygrad2.verify.point import Point, Tally
 from tinygrad2.verify.run import draw_point
-from tinygrad2.verify.truth import Uncertified
 
 SUITE = {"right": 300, "mistakes": len(MISTAKES), "kinks": 4, "files": 40}
 SOAK = {"right": 10_000, "mistakes": len(MISTAKES), "kinks": 1000, "files": 10_000}

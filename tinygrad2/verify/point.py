@@ -12,9 +12,10 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Array, to_numpy
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.problem import Problem, Rule
 from tinygrad2.verify.space import REGIONS, Case, Examples, grid
-from tinygrad2.verify.truth import Measured, SecondOrder, Uncertified, split
+from tinygrad2.verify.truth import Measured, SecondOrder, split
 
 RTOL = 1e-7  # of the largest entry: far above the rounding of a formula, far below any mistake
 LARGEST = 5000  # entries of all inputs together

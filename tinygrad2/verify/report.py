@@ -13,7 +13,15 @@ from tinygrad2.verify.point import Point
 
 
 class WrongDerivation(AssertionError):
-    """A derivation that was checked is wrong. The message is the report."""
+    """Something that was checked is wrong. The message is the report. `raise_for_error` of every report raises it.
+
+    >>> import numpy as np
+    >>> from tinygrad2.verify import check_vjp
+    >>> check_vjp(np.sin, lambda g, x: g, np.ones(2)).raise_for_error()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tinygrad2.verify.report.WrongDerivation: <lambda>   WRONG at step ...
+    """
 
 
 class Verdict:
@@ -45,10 +53,17 @@ class Verdict:
 
 @dataclass(repr=False)
 class Report(Verdict):
-    """The outcome of a check: true in an `if` exactly when the derivation is right. Print it; notebooks show it.
+    """The result of a check. It is true in an `if` exactly when the derivation is right; print it to read it all.
 
-    mistakes: names for machines (sign, factor, transpose, ...). failures_by_configuration: "stride=2" -> (right, all).
-    case: the smallest failing case, for `exercise.case(...)`.
+    passed, failed: steps of the ladder. finding: what the failed step found, in words. diagnosis: what the mistake is,
+    in words, or None. mistakes: its names for machines (sign, factor, transpose, ...). case: the smallest failing case,
+    for `exercise.case(...)`; example: the lines that show it. failures_by_configuration: "stride=2" -> (right, all).
+    ones_would_catch: whether a test with a cotangent of ones would have seen it. calls: of the rule.
+
+    >>> from tinygrad2.verify import exercise
+    >>> report = exercise("relu").check(lambda g, x: -g * (x > 0))
+    >>> report.ok, report.failed, report.mistakes
+    (False, 'adjoint', ['sign'])
     """
 
     name: str

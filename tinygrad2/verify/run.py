@@ -14,15 +14,14 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.verify.diagnosis import diagnose
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.gradcheck import gradcheck
 from tinygrad2.verify.ladder import AGAIN, RUNGS, Finding, climb
-from tinygrad2.verify.mistakes.hypothesis import Diagnosis
 from tinygrad2.verify.point import Point, Tally, make_point
 from tinygrad2.verify.problem import Problem
 from tinygrad2.verify.report import Report, by_configuration, describe
 from tinygrad2.verify.shrink import smallest
 from tinygrad2.verify.space import Examples
-from tinygrad2.verify.truth import Uncertified
 
 POINTS = 12  # random cases; a diagnosis must repair all of them
 SECOND = "order 2"
@@ -51,7 +50,8 @@ def run(problem: Problem, seed: int = 0, order: int = 1, exercise: str | None = 
         report.hint = exercise and f"tg.exercise({exercise!r}).hint(1)"
         if "MemoryError" not in finding.sentence:  # such a rule had better not run a hundred times more
             _explain(report, finding, points, rng, tally)
-    report.calls, report.notes = tally.calls, [*tally.notes]
+    report.calls = tally.calls
+    report.notes = [*tally.notes, *report.notes]
     report.seconds = round(time.perf_counter() - start, 3)
     return report
 
@@ -84,39 +84,40 @@ def _elsewhere(problem: Problem, points: list[Point], rng: np.random.Generator, 
 
 
 def _explain(report: Report, finding: Finding, points: list[Point], rng: np.random.Generator, tally: Tally) -> None:
-    """Fill in the case, the table and the diagnosis of a wrong derivation."""
-    problem = points[0].problem
+    """Fill in the smallest case, the table and the diagnosis of a wrong derivation."""
     while len(points) < POINTS:
-        points.append(draw_point(problem, rng, tally))
+        points.append(draw_point(points[0].problem, rng, tally))
+    report.failures_by_configuration = by_configuration(points)
     failing = [p for p in points if p.wrong()]
     report.case = str((failing or points)[0].case)
-    report.failures_by_configuration = by_configuration(points)
-    found: dict[str, Diagnosis] = {}
     if failing:
-        for k in sorted({k for p in failing for k in p.wrong()}):
-            with np.errstate(all="ignore"):
-                d = diagnose(points, k)
-            if d is not None:
-                found[problem.result(k)] = d
-                report.repairs.append((k, d))
         lowest = smallest(min(failing, key=lambda p: sum(a.size for a in p.inputs)))
         report.case = str(lowest.case)
         report.example = describe(lowest)
         report.ones_would_catch = any(_ones_catch(p) for p in failing[:4])
-    if finding.mistake:
-        found[""] = Diagnosis((finding.mistake,), finding.sentence[:1].upper() + finding.sentence[1:] + ".")
-    report.mistakes = list(dict.fromkeys(m for d in found.values() for m in d.mistakes))
+    _name_mistakes(report, finding, points, failing)
+
+
+def _name_mistakes(report: Report, finding: Finding, points: Sequence[Point], failing: Sequence[Point]) -> None:
+    """Per wrong result the mistake that explains every case; and what the ladder itself has found."""
+    problem = points[0].problem
+    wrong = sorted({k for p in failing for k in p.wrong()})
+    with np.errstate(all="ignore"):
+        found = {k: d for k in wrong if (d := diagnose(points, k)) is not None}
+    report.repairs = [*found.items()]
     several = len(problem.wrt) > 1
-    said = [f"{name + ': ' if several and name else ''}{d.sentence}" for name, d in found.items()]
+    said = [f"{problem.result(k) + ': ' if several else ''}{d.sentence}" for k, d in found.items()]
+    mistakes = [m for d in found.values() for m in d.mistakes]
+    if finding.mistake:
+        said.append(finding.sentence[:1].upper() + finding.sentence[1:] + ".")
+        mistakes.append(finding.mistake)
+    report.mistakes = list(dict.fromkeys(mistakes))
     said += [problem.remarks[m] for m in report.mistakes if m in problem.remarks]
     if said:
         report.diagnosis = f"({len(points)} of {len(points)} random cases) " + "\n  ".join(said)
-    unnamed = sorted(
-        {k for p in failing for k in p.wrong()} - {k for k in range(len(problem.wrt)) if problem.result(k) in found}
-    )
+    unnamed = [problem.result(k) for k in wrong if k not in found]
     if said and unnamed:
-        report.notes.append("")
-        tally.notes[f"no single known mistake explains {', '.join(problem.result(k) for k in unnamed)}"] = None
+        report.notes.append(f"no single known mistake explains {', '.join(unnamed)}")
     if problem.cotangent_of and failing:
         _which_order(report, problem, failing)
 
@@ -158,18 +159,16 @@ def _second_order(problem: Problem, p: Point) -> Finding | None:
 
     g = p.g.reshape(p.truth.out_shapes[0])
     try:
-        wraps = [Tensor(a) if a.dtype.kind == "f" else a for a in [*p.inputs, g]]
-        result = rule(*wraps)
+        result = rule(*[Tensor(a) if a.dtype.kind == "f" else a for a in [*p.inputs, g]])
     except (TypeError, AttributeError):
         result = None
     leaves = list(result) if isinstance(result, tuple | list) else [result]
     if not any(isinstance(r, Tensor) for r in leaves):
-        p.tally.notes["order 2: the rule is plain NumPy; it is right, so derive it again and use check_double_vjp"] = (
-            None
-        )
+        said = "order 2: the rule is plain NumPy; it is right, so derive it again and use check_double_vjp"
+        p.tally.notes[said] = None
         return None
-    outcome = gradcheck(rule, *p.inputs, g)
-    if outcome.ok:
+    second = gradcheck(rule, *p.inputs, g)
+    if second.ok:
         return None
     lost = "the rule is right, but its own derivative is not: a Tensor was detached, or made a constant, on the way"
-    return Finding(f"{lost}. {outcome.lines[0] if outcome.lines else ''}", "second-order")
+    return Finding(f"{lost}. {second.lines[0] if second.lines else ''}", "second-order")

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from tinygrad2.kernels import Array
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.point import Point, Tally, make_point
 from tinygrad2.verify.problem import Problem
 from tinygrad2.verify.space import Case
-from tinygrad2.verify.truth import Uncertified
 
 SEEDS = 2  # per configuration: a wrong rule is wrong at nearly every point
 TRIALS = 60  # of simpler arrays
