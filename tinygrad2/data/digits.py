@@ -18,11 +18,14 @@ N_TEST = 360  # of 1,797: a fifth
 
 
 def digits(upsample: int | None = None, seed: int = 0) -> Dataset:
-    """The digits, 1,437 training and 360 test images (N, 1, 8, 8), pixels in [0, 255].
+    """The digits that come with scikit-learn, 1,437 training and 360 test images (N, 1, 8, 8), pixels in [0, 255].
 
     upsample: side length of the bilinearly enlarged images, at least 8: 28 gives (N, 1, 28, 28) like MNIST
     seed: of the split, which keeps the proportions of the classes
-    Raises ModuleNotFoundError without scikit-learn.
+    Raises ModuleNotFoundError without scikit-learn, ValueError for too small a side.
+
+    >>> data.digits().x_test.shape
+    (360, 1, 8, 8)
     """
     side = 8 if upsample is None else operator.index(upsample)
     if side < 8:
@@ -38,7 +41,8 @@ def digits(upsample: int | None = None, seed: int = 0) -> Dataset:
     if side != 8:
         enlarge = _interpolation(8, side)
         x = enlarge @ x @ enlarge.T
-    x, y = x[:, None].astype(np.float32), scans.target.astype(np.int64)
+    x = x[:, None].astype(np.float32)
+    y = scans.target.astype(np.int64)
     train, test = _stratified_split(y, N_TEST, seed)
     return Dataset("digits", x[train], y[train], x[test], y[test], tuple("0123456789"), box=(0.0, 255.0))
 

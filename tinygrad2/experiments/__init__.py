@@ -3,6 +3,7 @@
 from tinygrad2.experiments.attack_options import AttackPlan, attack_options, choose
 from tinygrad2.experiments.attack_report import AttackReport
 from tinygrad2.experiments.attack_run import attack
+from tinygrad2.experiments.building import load_data
 from tinygrad2.experiments.compare import Comparison, compare
 from tinygrad2.experiments.compare import save as save_comparison
 from tinygrad2.experiments.config import defended, label, recipes, resolve, to_toml
@@ -35,6 +36,7 @@ __all__ = [
     "info",
     "label",
     "listing",
+    "load_data",
     "peak_memory_mib",
     "recipes",
     "require_figures",

@@ -1,4 +1,4 @@
-"""What an attack on a test set found, in words and pictures; the diagnostics of its batches as one."""
+"""What an attack on a test set found, in words and in a picture; the diagnostics of its batches as one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ RESULT = "adversarial.npz"
 
 @dataclass(frozen=True)
 class AttackReport:
-    """Of an attack on N images: arrays (N, ...) under the names that they have in adversarial.npz."""
+    """What an attack on N images found. Print it.
+
+    units: what the numbers in the images are
+    crafted_on: the name of the other network that the images were crafted on; None for an attack on the network itself
+    arrays: (N, ...), under the names that they have in adversarial.npz
+    """
 
     plan: AttackPlan
     units: str
@@ -30,7 +35,8 @@ class AttackReport:
     diagnostic: Diagnostic | None
 
     def __str__(self) -> str:
-        a, box = self.arrays, self.plan.options.get("box")
+        a = self.arrays
+        box = self.plan.options.get("box")
         right = a["before"] == a["labels"]
         fooled = right & (a["after"] != a["labels"])
         still = (right & ~fooled).mean()
@@ -55,15 +61,18 @@ def merged(notes: Sequence[Diagnostic | None], sizes: Sequence[int], right: Sequ
     given = [note for note in notes if note is not None]
     if len(given) < len(notes):
         return None
-    mean = lambda values, weights: float(np.average(values, weights=weights)) if np.any(weights) else 0.0
-    warnings = Counter(sentence for note in given for sentence in note.warnings)
-    times = lambda n: "" if len(notes) == 1 else f" (in {n} of {len(notes)} batches)"
+    counts = Counter(sentence for note in given for sentence in note.warnings)
+    warnings = [f"{sentence} (in {n} of {len(notes)} batches)" for sentence, n in counts.items()]
     return Diagnostic(
-        mean([note.zero_gradients for note in given], right),
-        mean([note.loss_change for note in given], sizes),
-        {probe: mean([note.probes[probe] for note in given], sizes) for probe in given[0].probes},
-        tuple(f"{sentence}{times(n)}" for sentence, n in warnings.items()),
+        _mean([note.zero_gradients for note in given], right),
+        _mean([note.loss_change for note in given], sizes),
+        {probe: _mean([note.probes[probe] for note in given], sizes) for probe in given[0].probes},
+        tuple(counts if len(notes) == 1 else warnings),
     )
+
+
+def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
+    return float(np.average(values, weights=weights)) if any(weights) else 0.0
 
 
 def _told(d: Diagnostic | None, crafted_on: str | None) -> list[str]:
@@ -86,7 +95,8 @@ def units(dataset: Dataset) -> str:
 
 def write(report: AttackReport, net: Layer, dataset: Dataset, out: Path) -> None:
     """A picture of one image of each class, and last, for it says that all is done, adversarial.npz."""
-    a, at = report.arrays, figures.one_of_each({"": net}, dataset)
+    a = report.arrays
+    at = figures.one_of_each({"": net}, dataset)
     notes = [f"{report.plan.norm} {size:.3g}" for size in a["norms"][at]]
     found = {report.plan.attack: (a["adversarial"][at], notes)}
     figures.grid(dataset, a["images"][at], a["labels"][at], found, {report.plan.attack: net}, out / "adversarial.png")

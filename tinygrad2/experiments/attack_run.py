@@ -1,4 +1,4 @@
-"""Attack a network on all its test images, and keep what was found.
+"""The run of an attack: a network is attacked on all its test images, and what was found is kept.
 
 Each batch is saved as it is done and has a random generator of its own, so an attack that was stopped goes on with the
 batches that are left, and not one bit differs.
@@ -58,8 +58,9 @@ def attack(
 ) -> AttackReport:
     """Attack every test image, a batch at a time, and write what was found to the folder `out`.
 
-    source: the name of another network to craft on, and the network; the images are then tested on `net`.
-    resume: go on with an attack that was stopped. Raises Interrupted after Ctrl-C, when the batch is done and saved.
+    source: the name of another network to craft on, and the network; the images are then tested on `net`
+    resume: go on with an attack that was stopped
+    Raises Interrupted after Ctrl-C, when the batch is done and saved.
     """
     figures.require()
     figures.one_of_each({"": net.eval()}, dataset)  # raises now if none will be there to show
@@ -71,9 +72,8 @@ def attack(
     size = len(x) if whole else plan.batch_size
     slices = [slice(i, i + size) for i in range(0, len(x), size)]
     record = _record(plan, crafted_on, net, dataset)
-    stopping: AbstractContextManager[list[int]] = (
-        nullcontext([]) if whole else stop_requests()
-    )  # without batches, a stop is one at once
+    # An attack on all images at once has no batch after which it could stop: Ctrl-C ends it at once.
+    stopping: AbstractContextManager[list[int]] = nullcontext([]) if whole else stop_requests()
     with _opened(Path(out), record, resume) as folder, stopping as stop:
         parts = [folder / f"part-{i:05}.npz" for i in range(len(slices))]
         left = [i for i, part in enumerate(parts) if not part.exists()]
@@ -93,7 +93,8 @@ def attack(
 
 
 def _run(plan: AttackPlan, i: int, net: Layer, x: np.ndarray, labels: np.ndarray) -> AttackResult:
-    known, options = find_attack(plan.attack), dict(plan.options)
+    known = find_attack(plan.attack)
+    options = dict(plan.options)
     if "rng" in known.options:
         options["rng"] = np.random.default_rng([plan.seed, i])
     if "progress" in known.options:
@@ -103,7 +104,8 @@ def _run(plan: AttackPlan, i: int, net: Layer, x: np.ndarray, labels: np.ndarray
 
 def _in_pixels(net: Layer, dataset: Dataset, box: tuple[float, float] | None) -> tuple[Layer, np.ndarray, np.ndarray]:
     """Network and images as the attack sees them, and what is to be subtracted from its images afterwards."""
-    x, mean = dataset.x_test, dataset.mean
+    x = dataset.x_test
+    mean = dataset.mean
     if box is None or mean is None:
         return net, x, np.zeros(1, x.dtype)
     raw = dataset.pixels(x)
@@ -132,10 +134,12 @@ def _collect(
     name: str | None,
 ) -> AttackReport:
     """All batches as one."""
-    x, y = dataset.x_test, dataset.y_test
+    x = dataset.x_test
+    y = dataset.y_test
     found = {key: np.concatenate([part[key] for part in parts]) for key in ("adversarial", "norms", "iterations")}
     found["adversarial"] = found["adversarial"] - shift
-    before, after = robust.predict(net, x), robust.predict(net, found["adversarial"])
+    before = robust.predict(net, x)
+    after = robust.predict(net, found["adversarial"])
     arrays = {"images": x, **found, "labels": y, "before": before, "after": after}
     if dataset.mean is not None:
         arrays["mean"] = dataset.mean  # images + mean: pixels 0-255
@@ -147,27 +151,36 @@ def _collect(
 
 def _probed(report: AttackReport, net: Layer, x: np.ndarray, shift: np.ndarray) -> AttackReport:
     """With what fools the first images without a gradient, or with a better one; the attack should beat it."""
-    plan, first = report.plan, slice(report.plan.probes)
+    plan = report.plan
+    first = slice(report.plan.probes)
     say(f"probing {len(x[first])} images for gradient masking ...")
     a = {name: values[first] for name, values in report.arrays.items()}
     adversarial = a["adversarial"] + shift
     fooled = a["after"] != a["labels"]
-    result = AttackResult(Tensor(adversarial), fooled, a["norms"], a["iterations"], report.diagnostic)
+    result = AttackResult(Tensor(adversarial), fooled, a["norms"], a["iterations"], report.diagnostic, plan.norm)
     epsilon = max(plan.options["epsilon"], float(abs(adversarial - x[first]).max()))  # that and rounding
     box = plan.options.get("box")
     return replace(report, diagnostic=diagnose(net, x[first], a["labels"], result, epsilon, rng=plan.seed, box=box))
 
 
-def _diagnostic(note: Any) -> Diagnostic | None:
+def _diagnostic(note: dict[str, Any] | None) -> Diagnostic | None:
     return None if note is None else Diagnostic(**{**note, "warnings": tuple(note["warnings"])})
 
 
 def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
     """What must be the same for an attack to be gone on with, as JSON gives it back."""
-    digest = lambda *arrays: hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
-    same = {"network": digest(*net.state_dict().values()), "crafted on": digest(*crafted_on.state_dict().values())}
-    made = {**asdict(plan), **same, "images": digest(dataset.x_test, dataset.y_test)}
-    return json.loads(json.dumps(made))
+    record = {
+        **asdict(plan),
+        "network": _digest(*net.state_dict().values()),
+        "crafted on": _digest(*crafted_on.state_dict().values()),
+        "images": _digest(dataset.x_test, dataset.y_test),
+    }
+    as_read: dict[str, Any] = json.loads(json.dumps(record))
+    return as_read
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
 @contextmanager

@@ -33,7 +33,10 @@ PIXELS = {"centred": data.centre, "unit": unit, "whitened": data.whiten}
 
 
 def load_data(config: Config) -> Dataset:
-    """The images of the experiment, as `pixels` says. Raises ValueError for an option that the data set has not."""
+    """The images of the experiment, prepared as its settings say.
+
+    Raises ValueError or TypeError for a setting that the data set does not have.
+    """
     d = config.data
     options = {} if d.upsample is None else {"upsample": d.upsample}
     dataset = PIXELS[d.pixels](data.load(d.name, **options).subset(d.n_train, d.n_test))
@@ -48,7 +51,8 @@ CHOSEN = {"hidden": "hidden widths", "input_scale": "input scale", "dropout": "d
 
 def build_net(config: Config, dataset: Dataset) -> Layer:
     """The network of the experiment with its first values, on its device; checked with one image."""
-    m, accepted = config.model, inspect.signature(MODELS[config.model.name]).parameters
+    m = config.model
+    accepted = inspect.signature(MODELS[config.model.name]).parameters
     shape = dataset.x_train.shape[1:]
     wanted = {"in_features": math.prod(shape), "in_channels": shape[0], "classes": len(dataset.classes)}
     options: dict[str, Any] = {name: value for name, value in wanted.items() if name in accepted}

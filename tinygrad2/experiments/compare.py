@@ -42,7 +42,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """rows: title → seed → what was measured; the first row is what the others are tested against."""
+    """Networks side by side. Print it.
+
+    rows: title → seed → what was measured; the first row is what the others are tested against
+    """
 
     rows: dict[str, dict[int, Measured]]
 
@@ -87,7 +90,8 @@ class Comparison:
 
     def _means(self, row: str) -> Iterable[str]:
         for column in self.columns:
-            values, digits = self.values(row, column), 2 if column.endswith("%") else 4
+            values = self.values(row, column)
+            digits = 2 if column.endswith("%") else 4
             if not values:
                 yield "—"
             elif len(values) == 1:
@@ -104,9 +108,10 @@ class Comparison:
 
 
 def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
-    """The networks of finished runs, grouped. Raises ValueError where runs were measured in different ways.
+    """The networks of finished runs, grouped: runs that differ in their seed alone are one row.
 
-    A reference network that several runs share counts once.
+    A reference network that several runs share counts once. Raises ValueError where runs were measured in different
+    ways, FileNotFoundError for a run that is not finished.
     """
     results = [result for path in paths for result in read(path)]
     _check_measured_alike(results)
@@ -123,7 +128,7 @@ def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
 
 
 def save(comparison: Comparison, out: str | os.PathLike[str]) -> list[Path]:
-    """The table in Markdown, out.md, and as a picture, out.png. Result: both paths."""
+    """Write the table in Markdown, out.md, and as a picture, out.png. Result: both paths."""
     figures.require()
     path = Path(out)
     make_folder(path.parent)
@@ -166,7 +171,8 @@ def _check_measured_alike(results: Sequence[Result]) -> None:
     keys = [k for k in first.settings if k in MEASURING or (k.startswith("eval.") and k not in INCIDENTAL)]
     for other in others:
         for key in keys:
-            a, b = first.settings.get(key), other.settings.get(key)
+            a = first.settings.get(key)
+            b = other.settings.get(key)
             if a != b:
                 raise ValueError(
                     f"{first.path} and {other.path} were measured in different ways: {key} is {a} there and {b} here"

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import os
 import tomllib
-import types
-import typing
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tinygrad2.experiments.settings import CHOICES, LEAST, Config
+from tinygrad2.experiments.fields import Field, fields_of, toml
+from tinygrad2.experiments.settings import Config, PhaseSettings
 from tinygrad2.nn import OPTIMIZERS
+from tinygrad2.nn.layer import nearest
 from tinygrad2.robust import DEFENSES, PENALTIES
 
-NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+
+def sections(config: Config) -> Iterator[tuple[str, Any]]:
+    """The sections with their names, in order."""
+    return ((f.name, getattr(config, f.name)) for f in dataclasses.fields(config))
+
+
+FIELDS: dict[str, Field] = {field.key: field for name, s in sections(Config()) for field in fields_of(name, s)}
 
 
 def recipes() -> list[str]:
@@ -38,7 +43,7 @@ def recipe_text(name: str) -> str:
     return resources.files(__package__).joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
 
 
-def about(recipe: str) -> str:
+def recipe_summary(recipe: str) -> str:
     """What a recipe is, in one line: its first comment."""
     return recipe_text(recipe).removeprefix("# ").partition("\n")[0]
 
@@ -54,7 +59,11 @@ def override(config: Config, sets: Iterable[str]) -> Config:
 def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = None, sets: Iterable[str] = ()) -> Config:
     """The defaults, overridden by a recipe, then by a TOML file, then by assignments such as "defense.lam=10".
 
-    Raises ValueError or TypeError that name the key, and FileNotFoundError.
+    Raises ValueError or TypeError that names the setting, and FileNotFoundError.
+
+    >>> from tinygrad2 import experiments
+    >>> experiments.resolve("demo", sets=["defense.c=3"]).defense.c
+    3.0
     """
     values: dict[str, Any] = {}
     if recipe is not None:
@@ -68,18 +77,16 @@ def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = Non
 
 def from_values(values: Mapping[str, Any]) -> Config:
     """The configuration with these values under dotted keys, each checked for name, type, choice and range."""
-    known = {f"{s}.{f.name}" for s, section in sections(Config()) for f in dataclasses.fields(section)}
     for key in values:
-        if key not in known:
-            raise ValueError(f"unknown setting {key!r}{_nearest_key(key, known)}")
+        if key not in FIELDS:
+            raise ValueError(f"unknown setting {key!r}{_nearest_key(key)}")
     made = {}
     for name, default in sections(Config()):
-        hints = typing.get_type_hints(type(default))
-        own = {k.partition(".")[2]: v for k, v in values.items() if k.partition(".")[0] == name}
-        checked = {k: _checked(f"{name}.{k}", v, hints[k]) for k, v in own.items()}
-        made[name] = dataclasses.replace(default, **checked)
-        if "optimizer" in hints:
-            made[name] = _with_fitting_momentum(name, made[name], "momentum" in checked)
+        own = {k.partition(".")[2]: FIELDS[k].checked(v) for k, v in values.items() if k.partition(".")[0] == name}
+        section = dataclasses.replace(default, **own)
+        if isinstance(section, PhaseSettings):
+            section = _with_fitting_momentum(name, section, "momentum" in own)
+        made[name] = section
     return Config(**made)
 
 
@@ -101,14 +108,15 @@ def defended(name: str) -> list[str]:
 
 
 def label(config: Config) -> str:
-    """The defense in one word, as `defended` takes it."""
-    d, p = config.defense.name, config.penalty.name
+    """The defense in one word, as `defended` takes it.
+
+    >>> from tinygrad2 import experiments
+    >>> experiments.label(experiments.resolve("demo"))
+    'deep-defense'
+    """
+    d = config.defense.name
+    p = config.penalty.name
     return d if p == "none" else p if d == "none" else f"{d}+{p}"
-
-
-def sections(config: Config) -> Iterator[tuple[str, Any]]:
-    """The sections with their names, in order."""
-    return ((f.name, getattr(config, f.name)) for f in dataclasses.fields(config))
 
 
 def to_values(config: Config) -> dict[str, Any]:
@@ -121,13 +129,14 @@ def to_toml(config: Config) -> str:
     lines = []
     for name, section in sections(config):
         lines += ["", f"[{name}]"]
-        lines += [f"{k} = {_toml(v)}" for k, v in dataclasses.asdict(section).items() if v is not None]
+        lines += [f"{k} = {toml(v)}" for k, v in dataclasses.asdict(section).items() if v is not None]
     return "\n".join(lines[1:]) + "\n"
 
 
 def difference(a: Config, b: Config) -> str:
     """The first setting in which the two differ, in words; empty if there is none."""
-    left, right = to_values(a), to_values(b)
+    left = to_values(a)
+    right = to_values(b)
     keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
     return f"{keys[0]} is {left.get(keys[0])} there and {right.get(keys[0])} here" if keys else ""
 
@@ -143,19 +152,14 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name most like this one, or nothing."""
-    close = get_close_matches(name, list(known), 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _nearest_key(key: str, known: set[str]) -> str:
+def _nearest_key(key: str) -> str:
     """A hint for a dotted key: a like one, or the same name in another section, or the section's settings."""
     section, _, name = key.rpartition(".")
-    same = [k for k in sorted(known) if k.rpartition(".")[2] == name]
+    known = sorted(FIELDS)
+    same = [k for k in known if k.rpartition(".")[2] == name]
     meant = get_close_matches(section, {k.partition(".")[0] for k in known}, 1)
-    close = [k for k in same if k.partition(".")[0] in meant] or same or get_close_matches(key, sorted(known), 1)
-    own = [k.partition(".")[2] for k in sorted(known) if k.partition(".")[0] == section]
+    close = [k for k in same if k.partition(".")[0] in meant] or same or get_close_matches(key, known, 1)
+    own = [k.partition(".")[2] for k in known if k.partition(".")[0] == section]
     names = ", ".join(own or [name for name, _ in sections(Config())])
     hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
     return f"{hint}; {f'[{section}] has' if own else 'the sections are'} {names}"
@@ -173,7 +177,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _parse_set(assignment: str) -> dict[str, Any]:
     """{"a.b": 1} from "a.b=1"; the value is TOML, and a bare word is a string."""
     key, equals, text = assignment.partition("=")
-    key, text = key.strip(), text.strip()
+    key = key.strip()
+    text = text.strip()
     if not equals or not key or not text:
         raise ValueError(f"--set expects section.name=value, such as --set defense.lam=10; got {assignment!r}")
     try:
@@ -182,39 +187,10 @@ def _parse_set(assignment: str) -> dict[str, Any]:
         return {key: text}
 
 
-def _checked(key: str, value: Any, hint: Any) -> Any:
-    """The value, if it is of the setting's type, one of its choices, and not below its least. hint: T or T | None."""
-    kind = typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
-    if typing.get_origin(kind) is tuple:
-        element = typing.get_args(kind)[0]
-        if not isinstance(value, list | tuple):
-            raise TypeError(f"{key}: expected a list, each entry {NAMES[element]}, got {value!r}")
-        return tuple(_checked(key, v, element) for v in value)
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise TypeError(f"{key}: expected {NAMES[kind]}, got {value!r}")
-    if key in CHOICES and value not in CHOICES[key]:
-        choices = ", ".join(CHOICES[key])
-        raise ValueError(f"{key}: unknown value {value!r}{nearest(value, CHOICES[key])}; known: {choices}")
-    least = LEAST.get(key.partition(".")[2])
-    if least is not None and not least <= value < float("inf"):
-        raise ValueError(f"{key}: expected {NAMES[kind]} of at least {least}, got {value}")
-    return value
-
-
-def _with_fitting_momentum(name: str, section: Any, chosen: bool) -> Any:
+def _with_fitting_momentum(name: str, section: PhaseSettings, chosen: bool) -> PhaseSettings:
     """The section without the default momentum, where its optimizer has none. Raises ValueError for a chosen one."""
     if section.momentum is None or "momentum" in inspect.signature(OPTIMIZERS[section.optimizer]).parameters:
         return section
     if chosen:
         raise ValueError(f"{name}.momentum: {section.optimizer!r} has no momentum; leave it out")
     return dataclasses.replace(section, momentum=None)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -13,7 +13,10 @@ from tinygrad2 import nn, robust
 from tinygrad2.data import Dataset
 from tinygrad2.nn import Layer
 
-INK, GREY, BLUE, ORANGE = "#222222", "#8a8a8a", "#2a6fbb", "#d9711c"
+INK = "#222222"
+GREY = "#8a8a8a"
+BLUE = "#2a6fbb"
+ORANGE = "#d9711c"
 STYLE: dict[Any, Any] = {
     "font.size": 10, "text.color": INK, "axes.edgecolor": GREY, "axes.labelcolor": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
@@ -89,7 +92,8 @@ def _beside(values: Sequence[float], at: int) -> dict[str, Any]:
 def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str | os.PathLike[str]) -> None:
     """One panel for each column: each row's values as points, their mean as a bar. columns: column → row → values."""
     rows = list(next(iter(columns.values())))
-    width, across = 0.09 * max(map(len, rows)), min(4, len(columns))
+    width = 0.09 * max(map(len, rows))
+    across = min(4, len(columns))
     down = -(-len(columns) // across)
     figure, axes = _figure(width + 2.2 * across, down * (0.6 + 0.32 * len(rows)), down, across)
     for ax in axes.flat[len(columns) :]:
@@ -117,7 +121,8 @@ def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> 
 def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.PathLike[str], mode: str) -> None:
     """For one image of each class and each network: DeepFool's perturbation, magnified, and the adversarial image."""
     at = one_of_each(nets, dataset)
-    x, labels = dataset.x_test[at], dataset.y_test[at]
+    x = dataset.x_test[at]
+    labels = dataset.y_test[at]
     found = {}
     for name, net in nets.items():
         result = robust.deepfool(net.eval(), x, mode=mode, max_iter=5)  # the paper's ρ₂

@@ -23,7 +23,7 @@ ELSEWHERE = "choose another folder with --out"
 
 
 class Folder:
-    """Paths and files of a run."""
+    """The folder of a run: its paths and files. `folder / name` is the path of a file in it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)

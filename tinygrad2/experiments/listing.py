@@ -13,10 +13,11 @@ from tinygrad2.data import LOADERS
 from tinygrad2.data.cifar10 import FILE as CIFAR10
 from tinygrad2.data.mnist import FILES
 from tinygrad2.data.speech import FILE as SPEECH
-from tinygrad2.experiments.config import about, nearest, recipes
+from tinygrad2.experiments.config import FIELDS, recipe_summary, recipes
 from tinygrad2.experiments.report import versions
 from tinygrad2.kernels import why_no_gpu, why_no_numba
 from tinygrad2.nn import OPTIMIZERS, schedules
+from tinygrad2.nn.layer import nearest
 from tinygrad2.nn.models import MODELS
 from tinygrad2.robust import DEFENSES, PENALTIES, metrics
 from tinygrad2.robust.attacks.deepfool import MODES
@@ -26,7 +27,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 
 def info() -> str:
-    """The answer to "what do I have, and what can I call it"."""
+    """Versions, devices, threads, data sets, and every name that commands take, as text."""
     rows = {
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items() if name != "cores"),
         "GPU": why_no_gpu() or "works",
@@ -59,12 +60,16 @@ def kinds() -> dict[str, Mapping[str, str]]:
         "optimizers": _summaries(OPTIMIZERS),
         "schedules": {f.__name__: _first_line(f) for f in (schedules.step, schedules.plateau, schedules.settled)},
         "data sets": _summaries(LOADERS),
-        "recipes": {name: about(name) for name in recipes()},
+        "recipes": {name: recipe_summary(name) for name in recipes()},
+        "settings": {key: field.summary for key, field in FIELDS.items()},
     }
 
 
 def listing(kind: str | None = None) -> str:
-    """All kinds, or one, name by name. Raises ValueError for an unknown kind, with the nearest."""
+    """All that can be named, or one kind of it, each with one line of explanation, as text.
+
+    kind: such as "attacks" or "settings". Raises ValueError for an unknown kind, with the nearest.
+    """
     found = kinds()
     if kind is not None and kind not in found:
         raise ValueError(f"unknown kind {kind!r}{nearest(kind, found)}; known: {', '.join(found)}")

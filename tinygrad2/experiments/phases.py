@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.experiments.config import label
-from tinygrad2.experiments.settings import Config, Fit, Penalty
+from tinygrad2.experiments.settings import Config, PenaltySettings, PhaseSettings
 from tinygrad2.robust import PENALTIES
 from tinygrad2.robust.attacks.registry import ATTACKS
 from tinygrad2.robust.defenses import (
@@ -34,7 +34,7 @@ class Phase:
 
     name: str
     section: str
-    settings: Fit
+    settings: PhaseSettings
     defense: Defense
 
 
@@ -47,7 +47,7 @@ def phases(config: Config, box: Box) -> list[Phase]:
         raise ValueError("defense.layers: there is no penalty whose gradient could be kept to them; leave it out")
     common = {"objective": objective(config.defense, config.penalty, rng, config.defense.layers), "rng": rng}
     found = [
-        Phase("reference", "reference", reference, Defense(objective(reference, Penalty(), rng))),
+        Phase("reference", "reference", reference, Defense(objective(reference, PenaltySettings(), rng))),
         Phase(label(config), "defense", config.defense, BUILDERS[config.defense.name](config, common, box)),
     ]
     if config.data.augment != "none" and config.defense.name == "smooth-gradient" and config.defense.epochs:
@@ -60,7 +60,9 @@ def phases(config: Config, box: Box) -> list[Phase]:
     return found
 
 
-def objective(fit: Fit, penalty: Penalty, rng: np.random.Generator, layers: tuple[str, ...] | None = None) -> Objective:
+def objective(
+    fit: PhaseSettings, penalty: PenaltySettings, rng: np.random.Generator, layers: tuple[str, ...] | None = None
+) -> Objective:
     """The cross-entropy with the phase's labels, and the penalty. rng: for penalties that draw random numbers."""
     common: dict[str, Any] = {"label_smoothing": fit.label_smoothing, "smoothing_over": fit.smoothing_over}
     if penalty.name == "none":
@@ -88,7 +90,8 @@ def _deep_defense(config: Config, common: dict[str, Any], box: Box) -> Defense:
 
 
 def _adversarial(config: Config, common: dict[str, Any], box: Box) -> Defense:
-    a, attack = config.adversarial, ATTACKS[config.adversarial.attack]
+    a = config.adversarial
+    attack = ATTACKS[config.adversarial.attack]
     options = chosen(a, ("steps", "step_size", "max_iter"), attack.options, "adversarial", a.attack)
     known = {"epsilon": a.epsilon, "box": box, "rng": common["rng"]}
     options |= {name: value for name, value in known.items() if name in attack.options}

@@ -17,7 +17,11 @@ class Track:
     """
 
     def __init__(self, items: Iterable[Any], total: int, what: str, done: int = 0) -> None:
-        self.items, self.total, self.what, self.done, self.note = items, total, what, done, ""
+        self.items = items
+        self.total = total
+        self.what = what
+        self.done = done
+        self.note = ""
 
     def __iter__(self) -> Iterator[Any]:
         return self._bar() if sys.stderr.isatty() and _tqdm() else self._lines()
@@ -35,7 +39,9 @@ class Track:
             yield item
             now = time.monotonic()
             if now - last >= PLAIN_SECONDS:
-                last, rate, count = now, i / (now - start), self.done + i
+                last = now
+                rate = i / (now - start)
+                count = self.done + i
                 left = clock((self.total - count) / rate)
                 say(
                     ", ".join(

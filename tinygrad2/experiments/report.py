@@ -18,7 +18,7 @@ from tinygrad2.experiments import figures
 from tinygrad2.experiments.config import label, to_values
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.progress import over_batches, say
-from tinygrad2.experiments.settings import Config, Eval
+from tinygrad2.experiments.settings import Config, EvalSettings
 from tinygrad2.experiments.trained import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
@@ -31,17 +31,19 @@ PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-lear
 
 @dataclass(frozen=True)
 class Table:
-    """One row for each network, all on the same n images or the first of them.
+    """One row for each network, all on the same n images or the first of them. Print it.
 
     epsilon_ref: of the last network, in the units of the images; None if no ε up to `largest` fools half of them, or if
         sizes are given instead: then `fgs` is empty in every row
-    motionless: of each network, the share of images that FGS cannot move, for the gradient is 0 in every pixel
-    under: network → attack → ε → accuracy, where sizes are given
+    n: number of test images
+    motionless: for each network, the share of the images that FGS cannot move, because the gradient is 0 in every pixel
+    under: network → attack → ε → accuracy in [0, 1], where sizes are given
+    largest: the largest size of a pixel
     """
 
     epsilon_ref: float | None
     n: int
-    settings: Eval
+    settings: EvalSettings
     rows: dict[str, Robustness]
     motionless: dict[str, float]
     under: dict[str, dict[str, dict[float, float]]]
@@ -116,14 +118,19 @@ class Table:
         ]
 
 
-def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
-    """One row for each network; ε_ref is that of the last one (in the paper: the defended network)."""
-    x, y = dataset.x_test[: settings.n], dataset.y_test[: settings.n]
+def table(nets: Mapping[str, Layer], dataset: Dataset, settings: EvalSettings) -> Table:
+    """How robust the networks are, one row for each.
+
+    nets: title → network; ε_ref is that of the last one (in the paper: the defended network)
+    """
+    x = dataset.x_test[: settings.n]
+    y = dataset.y_test[: settings.n]
     largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels
     fgs = {n: robust.FGS(net.eval(), x, y, box=dataset.box, saturating=settings.saturating) for n, net in nets.items()}
     found = float("inf") if settings.epsilons else list(fgs.values())[-1].epsilon_ref(largest)
     epsilon_ref = found if found < float("inf") else None
-    rows, under = {}, {}
+    rows = {}
+    under = {}
     for name, net in nets.items():
         progress = over_batches(f"rho2 of {name}")
         ratios = robust.rho(
@@ -142,7 +149,7 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: Eval) -> Table:
     return Table(epsilon_ref, len(dataset.x_test), settings, rows, motionless, under, largest)
 
 
-def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, box: Any) -> float:
+def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: EvalSettings, box: Any) -> float:
     """The share of fgs's images that its network still classifies as labelled, attacked at the l∞ size epsilon."""
     if name == "fgsm":
         return fgs.accuracy(epsilon)
@@ -157,18 +164,24 @@ def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: Eval, b
     return 1.0 - float(fooled.mean())
 
 
-def finish(config: Config, out: str | os.PathLike[str], seconds: Mapping[str, float]) -> Table:
-    """Measure the networks of a trained run, and write result.json and, where they can be drawn, the figures."""
-    folder, subject = Folder(out), from_run(out)
-    measured = table(subject.nets, subject.dataset, config.eval)
+def finish(
+    config: Config, out: str | os.PathLike[str], seconds: Mapping[str, float], dataset: Dataset | None = None
+) -> Table:
+    """Measure the networks of a trained run, and write result.json and, where they can be drawn, the figures.
+
+    seconds: wall time of each phase. dataset: the run's images, where they are loaded already.
+    """
+    folder = Folder(out)
+    trained = from_run(out, dataset=dataset)
+    measured = table(trained.nets, trained.dataset, config.eval)
     folder.write_json("result.json", result(config, measured, seconds))
     try:
         figures.require()
     except ModuleNotFoundError as reason:
         say(f"no figures: {reason}")
         return measured
-    figures.curves(folder.metrics(), list(subject.nets)[-1], folder / "curves.png")
-    figures.perturbations(subject.nets, subject.dataset, folder / "perturbations.png", config.eval.mode)
+    figures.curves(folder.metrics(), list(trained.nets)[-1], folder / "curves.png")
+    figures.perturbations(trained.nets, trained.dataset, folder / "perturbations.png", config.eval.mode)
     return measured
 
 

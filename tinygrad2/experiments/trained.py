@@ -26,7 +26,8 @@ def title_of(config: Config) -> str:
 
 def networks(config: Config) -> dict[str, str]:
     """The networks that a run leaves, by their titles, in the order of the table."""
-    r, found = config.reference, {}
+    r = config.reference
+    found = {}
     if r.epochs or r.weights is not None or not config.defense.epochs:
         found["Reference"] = "reference.npz"
     if config.defense.epochs:
@@ -69,7 +70,11 @@ def from_run(
 def from_weights(
     model: str, weights: str, data: str, sets: Iterable[str] = (), n: int | None = None
 ) -> TrainedNetworks:
-    """A network with weights from a file, measured on the test images (the first n) of a data set."""
+    """A network with weights from a file, measured on the test images (the first n) of a data set.
+
+    model, data: as in the settings model.name and data.name; sets: assignments over the default settings
+    Raises FileNotFoundError, and ValueError for weights that do not fit.
+    """
     chosen = [f'model.name="{model}"', f'data.name="{data}"']
     return _load(_first(resolve(sets=[*chosen, *sets]), n), {model: weights})
 
@@ -80,7 +85,8 @@ def source_network(path: str | os.PathLike[str], victim: TrainedNetworks, which:
     Raises ValueError unless both were trained on images prepared alike.
     """
     source = from_run(path)
-    ours, theirs = victim.dataset, source.dataset
+    ours = victim.dataset
+    theirs = source.dataset
     alike = ours.name == theirs.name and ours.box == theirs.box and ours.x_test.shape[1:] == theirs.x_test.shape[1:]
     means = [np.zeros(()) if d.mean is None else d.mean for d in (ours, theirs)]
     if not alike or not np.array_equal(means[0], means[1]):

@@ -50,15 +50,20 @@ class State:
     validation: list[float] = field(default_factory=list)  # accuracy after each epoch of the phase
 
 
-def train(config: Config, out: str | os.PathLike[str], resume: bool = False) -> dict[str, float]:
+def train(
+    config: Config, out: str | os.PathLike[str], resume: bool = False, dataset: Dataset | None = None
+) -> dict[str, float]:
     """Run the experiment, or go on with it, in the folder `out`. Result: the wall time of each phase, in seconds.
 
+    dataset: the images of the configuration, where they are loaded already.
     Raises Interrupted after Ctrl-C or SIGTERM, when the step is done and saved; Diverged at a loss that is not finite.
     """
     folder = Folder(out)
     folder.check(config, resume)
-    dataset = load_data(config)
-    net, planned = build_net(config, dataset), phases(config, dataset.box)
+    if dataset is None:
+        dataset = load_data(config)
+    net = build_net(config, dataset)
+    planned = phases(config, dataset.box)
     if config.reference.weights is not None and folder.load_state() is None:
         load_weights(net, config.reference.weights)
     quiet = np.errstate(over="ignore", invalid="ignore")  # the loop looks for what is not finite itself, and says where
@@ -72,8 +77,12 @@ class _Training:
     def __init__(
         self, config: Config, folder: Folder, dataset: Dataset, net: Layer, planned: list[Phase], stop: list[int]
     ) -> None:
-        self.config, self.folder, self.dataset, self.net = config, folder, dataset, net
-        self.phases, self.stop = planned, stop
+        self.config = config
+        self.folder = folder
+        self.dataset = dataset
+        self.net = net
+        self.phases = planned
+        self.stop = stop
         self.n_train = len(dataset.x_train) - config.data.n_validation
         self.state = State(0, 0, 0, {}, 0, {})
         self.since = time.monotonic()
@@ -89,7 +98,8 @@ class _Training:
                 if self.state.phase == self.state.epoch == self.state.step == 0:
                     self._measure(phase)  # later phases start where the one before was measured
                 if phase.settings.epochs and self.state.epoch == self.state.step == 0:
-                    x, y = self.dataset.x_train[: self.n_train], self.dataset.y_train[: self.n_train]
+                    x = self.dataset.x_train[: self.n_train]
+                    y = self.dataset.y_train[: self.n_train]
                     phase.defense.start(self.net, x, y, over_batches(f"{phase.name}: preparing"))
                 while self.state.epoch < phase.settings.epochs and not self._settled(phase):
                     self._epoch(phase)
@@ -100,7 +110,8 @@ class _Training:
 
     def _epoch(self, phase: Phase) -> None:
         """The rest of the current epoch, then its measurements and a checkpoint."""
-        s, run = phase.settings, self.config.run
+        s = phase.settings
+        run = self.config.run
         n_steps = -(-self.n_train // run.batch_size)
         self.optimizer.lr = s.lr * step(self.state.epoch, [share * s.epochs for share in s.drops], s.factor)
         if s.patience is not None:
@@ -118,7 +129,8 @@ class _Training:
                 self._save()
         self._check_network(phase)
         self._log(phase)
-        self.state.epoch, self.state.step = self.state.epoch + 1, 0
+        self.state.epoch += 1
+        self.state.step = 0
         self._measure(phase)
         self._save()
         if self.stop:
@@ -126,10 +138,12 @@ class _Training:
 
     def _step(self, phase: Phase, batch: np.ndarray) -> str:
         """One step of the optimizer. Result: a note for the progress line."""
-        run, images = self.config.run, self.dataset
+        run = self.config.run
+        images = self.dataset
         seed = [run.seed, self._epochs_before() + self.state.epoch, self.state.step]  # of nothing else, as the order
         bent = data.augment(images, self.config.data.augment, images.x_train[batch], seed)
-        x, labels = Tensor(bent).to(run.device), images.y_train[batch]
+        x = Tensor(bent).to(run.device)
+        labels = images.y_train[batch]
         self.optimizer.zero_grad()
         losses = phase.defense.losses(self.net, x, labels, batch)
         values = {name: loss.item() for name, loss in losses.items()}
@@ -156,7 +170,8 @@ class _Training:
 
     def _measure(self, phase: Phase) -> None:
         """Accuracy on the test images, and ρ₂ on the first of them."""
-        images, e = self.dataset, self.config.eval
+        images = self.dataset
+        e = self.config.eval
         self.net.eval()
         entry = {"accuracy": robust.accuracy(self.net, images.x_test, images.y_test)}
         if self.config.data.n_validation:
@@ -217,7 +232,10 @@ class _Training:
         """A fresh one for the current phase."""
         s = self._phase().settings
         options = {} if s.momentum is None else {"momentum": s.momentum}
-        return nn.OPTIMIZERS[s.optimizer](self.net.parameters(), lr=s.lr, weight_decay=s.weight_decay, **options)
+        made: nn.Optimizer = nn.OPTIMIZERS[s.optimizer](
+            self.net.parameters(), lr=s.lr, weight_decay=s.weight_decay, **options
+        )
+        return made
 
     def _defense(self) -> robust.Defense:
         return self._phase().defense
@@ -229,7 +247,8 @@ class _Training:
     def _count_time(self) -> None:
         """Add the time since the last call to the current phase."""
         if self.state.phase < len(self.phases):
-            name, now = self.phases[self.state.phase].name, time.monotonic()
+            name = self.phases[self.state.phase].name
+            now = time.monotonic()
             self.state.seconds[name] = self.state.seconds.get(name, 0.0) + now - self.since
             self.since = now
 
@@ -248,7 +267,8 @@ class _Training:
             return
         arrays, scalars = saved
         try:
-            rng, defense_rng = scalars.pop("rng"), scalars.pop("defense_rng", None)
+            rng = scalars.pop("rng")
+            defense_rng = scalars.pop("defense_rng", None)
             self.state = State(**scalars)
             self.optimizer = self._optimizer()
             self.net.load_state_dict(_part(arrays, "net."))

@@ -1,6 +1,10 @@
 """Attacks, penalties, defenses and robustness metrics, written in terms of layers and primitives alone.
 
-Reading them is reading the papers' formulas. Each room lists its names; all of them are here.
+Reading them is reading the papers' formulas. Each package lists its names; all of them are here. Their examples need:
+
+    import numpy as np
+    import tinygrad2 as tg
+    from tinygrad2 import nn, robust
 """
 
 from tinygrad2.robust import attacks, defenses, metrics, penalties

@@ -106,7 +106,7 @@ def verify_network(net: Layer, x: Tensor | ArrayLike, seed: int = 0) -> NetworkR
     exact = _in_float64(net)
     rows = []
     for name, layer, seen in _inputs(exact, Tensor(to_numpy(given.array).astype(np.float64))):
-        row = LayerReport(name, repr(layer), dtype=kept.get(name, True))
+        row = LayerReport(name, layer.brief(), dtype=kept.get(name, True))
         check = _LayerCheck(layer, seen, np.random.default_rng(seed))
         row.margin = check.margin()
         row.reverse = check.reverse_is_tape()

@@ -102,7 +102,8 @@ def argmax(z: Tensor) -> Integers:
     """The predicted classes on the host. z: (N, K), K ≥ 2; result: (N,)."""
     if z.ndim != 2 or z.shape[1] < 2:
         raise ValueError(f"the network must give logits (N, K) for K ≥ 2 classes; got shape {z.shape}")
-    return z.numpy().argmax(1).astype(np.int64)
+    classes: Integers = z.numpy().argmax(1)
+    return classes
 
 
 def sizes(x: Tensor, p: float = 2) -> Tensor:
@@ -127,7 +128,8 @@ def boxed(x: Tensor, box: Box | None) -> Tensor:
 def runner_up(logits: Tensor, labels: Integers) -> Integers:
     """The class of largest logit but for the label, on the host. logits: (N, K); result: (N,)."""
     others = np.where(labels[:, None] == np.arange(logits.shape[1]), -np.inf, logits.numpy())
-    return others.argmax(1).astype(np.int64)
+    second: Integers = others.argmax(1)
+    return second
 
 
 def margin(logits: Tensor, labels: Labels) -> Tensor:

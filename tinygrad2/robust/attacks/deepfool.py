@@ -32,7 +32,14 @@ ANY = -1  # the goal of a sample that may end in any class but its own
 
 @dataclass(frozen=True)
 class Walk:
-    """Where DeepFool ended."""
+    """Where DeepFool ended.
+
+    delta: (N, ...), the perturbation, on the tape
+    logits: (N, K), of the unperturbed x, on the tape
+    fooled: (N,)
+    iterations: (N,), steps taken
+    reached: (N, K), the logits where it ended, constants
+    """
 
     delta: Tensor  # (N, *x.shape[1:]), on the tape
     logits: Tensor  # (N, K), of the unperturbed x, on the tape
@@ -51,13 +58,19 @@ def walk(
     p: float = 2,
     box: Box | None = None,
 ) -> Walk:
-    """DeepFool from x. x: (N, ...); labels: N integers in [0, K).
+    """DeepFool from x, on the tape, so that it can be differentiated. Result: see `Walk`.
 
-    Without labels every sample leaves the class that the net gives it. With labels, as in training, a misclassified
-    sample walks to its true class instead, away from the class that it has at each iteration. Success is tested at
-    x + (1 + overshoot)·r, which is also where the walk ends; a sample that succeeded stops.
-    mode: "corrected" has gradient 0 where ‖w‖ is 0; "coded" adds 5e-6 to each component inside ‖w‖, as the authors do.
-    box: every point of the walk is clipped to it. The recorded derivatives are those of p = 2 in the papers' use.
+    x: (N, ...)
+    labels: (N,). Without labels every sample leaves the class that the net gives it. With labels, as in training, a
+        misclassified sample walks to its true class instead, away from the class that it has at each iteration.
+    mode: "corrected" has gradient 0 where ‖w‖ is 0; "coded" adds 5e-6 to each component inside ‖w‖, as the authors do
+    max_iter: steps, at most; a sample that succeeded stops
+    overshoot: success is tested at x + (1 + overshoot)·r, which is also where the walk ends
+    p: of the norm that is smallest, 1 ≤ p ≤ ∞; the papers differentiate p = 2
+    box: lowest and highest pixel; every point of the walk is clipped to it if it is given
+
+    >>> robust.walk(nn.Flatten(), tg.Tensor([[2.0, 1.0]])).delta.numpy()  # 1.02 times the way to the boundary
+    array([[-0.51,  0.51]])
     """
     _check_options(mode, max_iter, overshoot, p)
     geometry = _Geometry(lp.dual(p), EPSILON[mode])
@@ -68,8 +81,12 @@ def walk(
     if labels is not None:
         labels = check_labels(labels, *logits.shape)
         goal = np.where(source == labels, ANY, labels)
-    fooled, iterations = np.zeros(len(source), bool), np.zeros(len(source), np.int64)
-    at, start, r = np.arange(len(source)), x, None  # of the samples that still move; so are source and goal from here
+    fooled = np.zeros(len(source), bool)
+    iterations = np.zeros(len(source), np.int64)
+    # From here on at, start, r, source and goal are those of the samples that still move.
+    at = np.arange(len(source))
+    start = x
+    r = None
     ended: list[tuple[Integers, Tensor, Tensor]] = []
     for i in range(1, max_iter + 1):
         step = _step(trace, source, goal, geometry)
@@ -83,7 +100,11 @@ def walk(
         stop = reached | (i == max_iter)
         if stop.any():
             ended.append((at[stop], r[stop], there[stop]))
-            at, source, goal, start, r = at[~stop], source[~stop], goal[~stop], start[~stop], r[~stop]
+            at = at[~stop]
+            source = source[~stop]
+            goal = goal[~stop]
+            start = start[~stop]
+            r = r[~stop]
         if not at.size:
             break
         trace = net.trace(start + r)
@@ -105,13 +126,21 @@ def deepfool(
     max_iter: int = 50,
     overshoot: float = 0.02,
 ) -> AttackResult:
-    """The smallest l_p perturbation that DeepFool finds for each image. x: (N, ...); p: 1 ≤ p ≤ ∞ (`float("inf")`).
+    """The smallest l_p perturbation that DeepFool finds for each image.
 
-    labels: say only which samples count as fooled in `success` (those that the net gets wrong already do); the attack
-    leaves the predicted class, as the papers' ρ demands. The net is used in the mode (train or eval) that it is in.
-    max_iter: 50, as in DeepFool's own experiments; inside the Deep Defense loss (`walk`) and in its ρ₂ (`rho`) it is 5.
-    box: none unless given, for results pushed back into a box afterwards are rarely adversarial; given one, every point
-    of the walk is clipped to it, and success is what the net says inside. mode: see `walk`.
+    x: (N, ...)
+    labels: (N,), say only which samples count as fooled in `success` (those that the net gets wrong already do); the
+        attack leaves the predicted class, as the papers' ρ demands
+    p: 1 ≤ p ≤ ∞ (`float("inf")`)
+    box: lowest and highest pixel; every point of the walk is clipped to it, and success is what the net says inside.
+        None unless given, because results that are pushed back into a box afterwards are rarely adversarial.
+    mode, overshoot: see `walk`
+    max_iter: 50, as in DeepFool's own experiments; inside the Deep Defense loss (`walk`) and in its ρ₂ (`rho`) it is 5
+
+    The net is used in the mode (train or eval) that it is in. Source: Moosavi-Dezfooli et al. 2016, algorithm 2.
+
+    >>> robust.deepfool(nn.Flatten(), np.array([[2.0, 1.0]])).norms.round(3)  # 1.02/√2: the logits are the pixels
+    array([0.721])
     """
     x = accept(net, x, box)
     with no_grad():
@@ -121,7 +150,9 @@ def deepfool(
         norms = lengths(found.delta, p)  # 0 where there was no gradient to follow
         diagnostic = observed(found.logits, found.reached, labels, norms == 0)
         adversarial = boxed(x + found.delta, box)
-        return AttackResult(adversarial, found.fooled | (classes != labels), norms, found.iterations, diagnostic)
+        return AttackResult(
+            adversarial, found.fooled | (classes != labels), norms, found.iterations, diagnostic, lp.name(p)
+        )
 
 
 def _check_options(mode: str, max_iter: int, overshoot: float, p: float) -> None:
@@ -165,7 +196,8 @@ def _nearest(trace: Trace, source: Integers, geometry: _Geometry) -> Integers:
     with no_grad():
         f, _, length = (t.numpy() for t in _boundary(trace, differences(trace, k, source), geometry))
     distance = np.divide(f, length, out=np.full_like(length, np.inf), where=length > 0)[..., 0]
-    return k[distance.argmin(0), np.arange(len(source))]
+    nearest: Integers = k[distance.argmin(0), np.arange(len(source))]
+    return nearest
 
 
 def others(trace: Trace, source: Integers) -> Integers:

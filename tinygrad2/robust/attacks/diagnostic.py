@@ -59,12 +59,18 @@ def diagnose(
     net: Layer, x: Images, labels: Labels, result: AttackResult, epsilon: float, *,
     other: Layer | None = None, rng: int = 0, box: Box | None = None,
 ) -> Diagnostic:
-    """The attack's diagnostic, with every probe of size epsilon (l∞) run and what speaks of gradient masking named.
+    """The attack's diagnostic, with every probe run, and what speaks of gradient masking named.
 
-    result: of an attack of at most that size on x, (N, ...). other: a net trained on its own, for the black-box probe:
-    BIM on it, tried on this net. A probe that fools more images than the attack, by a sign test over the images, is a
-    warning; so are gradients that are exactly zero and a loss that did not rise. Raises ValueError if the result's
-    perturbations are larger than epsilon.
+    x: (N, ...); labels: (N,)
+    result: of an attack on x of at most the size epsilon
+    epsilon: l∞ size of the probes, in the units of x
+    other: a net trained on its own, for the black-box probe: BIM on it, tried on this net
+    rng: seed of the random probes
+    box: lowest and highest pixel
+
+    A probe that fools more images than the attack, by a sign test over the images, is a warning; so are gradients that
+    are exactly zero and a loss that did not rise. Raises ValueError if the result's perturbations are larger than
+    epsilon. Source: Athalye et al. 2018.
     """
     # fmt: on
     check_epsilon(epsilon)
@@ -95,4 +101,5 @@ def stronger(probe: Flags, attack: Flags) -> bool:
     """Whether the probe fools more, by the sign test over the images that only one of the two fools. Both: (N,)."""
     only = int((probe & ~attack).sum())
     n = only + int((attack & ~probe).sum())
-    return sum(math.comb(n, k) for k in range(only, n + 1)) < CHANCE * 2**n
+    outcomes = sum(math.comb(n, k) for k in range(only, n + 1))
+    return bool(outcomes < CHANCE * 2**n)

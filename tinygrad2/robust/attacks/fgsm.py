@@ -21,9 +21,10 @@ from tinygrad2.robust.types import Box, Images, Labels
 
 
 def loss_gradient(net: Layer, x: Tensor, labels: Labels, saturating: bool = False) -> Tensor:
-    """∂CE_i/∂x_i of each sample, a constant. x: (N, ...).
+    """∂CE_i/∂x_i of each sample, a constant.
 
-    `saturating=True` lets p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact.
+    x: (N, ...); labels: (N,); result: like x
+    saturating: let p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact
     """
     return value_and_gradient(
         net, x, lambda z: cross_entropy(z, labels, reduction="none", saturating=saturating)
@@ -42,7 +43,10 @@ def rising(labels: Labels, saturating: bool = False) -> AttackObjective:
 
 
 def sign_direction(net: Layer, x: Tensor, labels: Labels, saturating: bool = False) -> Tensor:
-    """sign(∂CE_i/∂x_i) of each sample, a constant of entries -1, 0, 1. x: (N, ...). See `rising`."""
+    """sign(∂CE_i/∂x_i) of each sample, a constant with entries -1, 0 and 1.
+
+    x: (N, ...); labels: (N,); result: like x. saturating: see `fgsm`.
+    """
     with no_grad():
         return sign(value_and_gradient(net, x, rising(labels, saturating)).gradient)
 
@@ -50,10 +54,17 @@ def sign_direction(net: Layer, x: Tensor, labels: Labels, saturating: bool = Fal
 def fgsm(
     net: Layer, x: Images, labels: Labels, epsilon: float, *, box: Box | None = None, saturating: bool = False
 ) -> AttackResult:
-    """One step of size epsilon along the sign of the loss gradient.
+    """One step of size epsilon along the sign of the loss gradient: x + epsilon · sign(∂CE/∂x), with sign(0) = 0.
 
-    x + epsilon · sign(∂CE/∂x), sign(0) = 0, clipped to the box if one is given. x: (N, ...), epsilon in its units.
-    Norms are l∞. `saturating`: see `rising`.
+    x: (N, ...); labels: (N,)
+    epsilon: l∞ size of the step, in the units of x
+    box: lowest and highest pixel; the result is clipped to it if it is given
+    saturating: let p_t - 1 round to 0 for a confident net, as usual float32 code does; the default is exact
+
+    Norms are l∞. Source: Goodfellow et al. 2015, section 4.
+
+    >>> robust.fgsm(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).adversarial.numpy()  # the logits are the pixels
+    array([[1.4, 1.6]])
     """
     check_epsilon(epsilon)
     x = accept(net, x, box)

@@ -34,13 +34,19 @@ def jsma(
     targets: int | Integers | None = None,
     softmax: bool = False,
 ) -> AttackResult:
-    """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes. x: (N, ...).
+    """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes.
 
-    box: needed, a pixel at its end is left out. theta: added to a pixel, negative to darken; default the whole box.
-    steps: at most; gamma: instead of steps, the share of the pixels that may change (0.145 in the paper's experiments).
-    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do.
-    softmax: derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it underflows
-    for a confident net. Norms are l0: entries changed. A sample without a valid pixel stops.
+    x: (N, ...); labels: (N,)
+    box: lowest and highest pixel; a pixel at its end is left out
+    theta: added to a pixel, negative to darken; by default the size of the box
+    steps: at most
+    gamma: share of the pixels that may change, instead of steps (0.145 in the paper's experiments)
+    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do
+    softmax: take derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it
+        underflows for a confident net.
+
+    Norms are l0: the number of entries changed. A sample without a valid pixel stops.
+    Source: Papernot et al. 2016, section III.
     """
     x = accept(net, x, box)
     theta = float(box[1] - box[0] if theta is None else theta)
@@ -51,10 +57,15 @@ def jsma(
     find = _most_salient_pair if pairs else _most_salient
     with no_grad():
         z = net(x)
-        labels, n = check_labels(labels, *z.shape), x.shape[0]
+        labels = check_labels(labels, *z.shape)
+        n = x.shape[0]
         goal = runner_up(z, labels) if targets is None else _goal(targets, z)
-        success, flat, iterations = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, np.int64)
-        at, here = np.arange(n), x  # the samples that still move
+        success = np.zeros(n, bool)
+        flat = np.zeros(n, bool)
+        iterations = np.zeros(n, np.int64)
+        # Of the samples that still move: where they are in the batch, and their images.
+        at = np.arange(n)
+        here = x
         ended: list[tuple[Integers, Tensor]] = []
         for i in range(steps + 1):
             trace = model.trace(here)
@@ -68,7 +79,9 @@ def jsma(
             stop = reached | ~found | (i == steps)
             if stop.any():
                 ended.append((at[stop], here[stop]))
-            at, here, chosen = at[~stop], here[~stop], chosen[~stop]
+            at = at[~stop]
+            here = here[~stop]
+            chosen = chosen[~stop]
             if not at.size:
                 break
             change = Tensor(theta * chosen.astype(x.dtype)).to(x.device)
@@ -76,7 +89,7 @@ def jsma(
         adversarial = concatenate([piece for _, piece in ended])[np.argsort(np.concatenate([s for s, _ in ended]))]
         diagnostic = observed(z, net(adversarial), labels, flat)
     changed = (adversarial.numpy() != x.numpy()).reshape(n, -1).sum(1)
-    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations, diagnostic)
+    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations, diagnostic, "l0")
 
 
 def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
@@ -118,7 +131,8 @@ def _most_salient_pair(a: np.ndarray, b: np.ndarray, free: Flags) -> tuple[Flags
 
     A pixel that two others beat in both a and b is in no best pair that they could not improve; few are left.
     """
-    chosen, found = np.zeros(a.shape, bool), np.zeros(len(a), bool)
+    chosen = np.zeros(a.shape, bool)
+    found = np.zeros(len(a), bool)
     for i in range(len(a)):
         left = _unbeaten(a[i], b[i], np.flatnonzero(free[i]))
         sum_a, sum_b = (np.add.outer(v[i, left], v[i, left]) for v in (a, b))
@@ -136,4 +150,5 @@ def _unbeaten(a: np.ndarray, b: np.ndarray, among: Integers) -> Integers:
     largest = np.maximum.accumulate(b[order])
     before = np.r_[-np.inf, largest][: len(order)]  # the largest b of those with larger a, ...
     second = np.maximum.accumulate(np.minimum(b[order], before))  # ... and the second largest
-    return order[b[order] > np.r_[-np.inf, second][: len(order)]]
+    left: Integers = order[b[order] > np.r_[-np.inf, second][: len(order)]]
+    return left

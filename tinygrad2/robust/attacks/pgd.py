@@ -78,7 +78,8 @@ class Ascent:
         """The best of several walks up the objective, each from another start(x)."""
         x = accept(net, x, self.box)
         origin = value_and_gradient(net, x, objective)
-        labels, best = check_labels(labels, *origin.logits.shape), Best(x)
+        labels = check_labels(labels, *origin.logits.shape)
+        best = Best(x)
         with no_grad():
             for _ in range(restarts):
                 y = start(x)
@@ -96,7 +97,8 @@ class Ascent:
         return boxed(x + reshape(rows, x.shape), self.box)
 
     def _step(self, g: Tensor) -> Tensor:
-        rows, q = reshape(g, (g.shape[0], -1)), lp.dual(self.p)
+        rows = reshape(g, (g.shape[0], -1))
+        q = lp.dual(self.p)
         return reshape(lp.steepest(rows, lp.length(rows, q), q), g.shape) * self.length
 
     def _warnings(self) -> tuple[str, ...]:
@@ -116,9 +118,18 @@ def bim(
 ) -> AttackResult:
     """Small steps up the loss from x, each projected to the ball of size epsilon (basic iterative method).
 
-    x: (N, ...), epsilon and step_size in its units. Steps go along the sign of the gradient (p = inf) or it (p = 2);
-    norms are l_p. step_size: 2.5 epsilon / steps unless given. keep: each sample's "best" step (one that fools the net
-    before one that does not, then the highest loss) or the "last", as printed figures do. `saturating`: see `rising`.
+    x: (N, ...); labels: (N,)
+    epsilon: size of the ball, in the units of x
+    p: the norm of the ball and of the result, inf or 2: steps go along the sign of the gradient (inf) or along it (2)
+    step_size: in the units of x; 2.5 epsilon / steps unless given
+    box: lowest and highest pixel; every point is clipped to it if it is given
+    keep: "best" step of each sample (one that fools the net before one that does not, then the highest loss), or "last"
+    saturating: see `fgsm`
+
+    Source: Kurakin et al. 2017.
+
+    >>> robust.bim(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).norms  # the logits are the pixels
+    array([0.6])
     """
     return Ascent(epsilon, p, steps, step_size, box, keep).climb(net, x, labels, rising(labels, saturating))
 
@@ -131,10 +142,15 @@ def pgd(
     """Small steps up the loss from random points of the ball of size epsilon; the best of several restarts.
 
     As `bim`, but each restart begins at a point drawn uniformly from the ball.
+    restarts: number of starting points. rng: a seed or a generator. Source: Madry et al. 2018.
+
+    >>> robust.pgd(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6, restarts=2).success
+    array([ True])
     """
     if restarts < 1:
         raise ValueError(f"restarts is a number of starting points and must be at least 1, got {restarts}")
-    ascent, rng = Ascent(epsilon, p, steps, step_size, box, keep), np.random.default_rng(rng)
+    ascent = Ascent(epsilon, p, steps, step_size, box, keep)
+    rng = np.random.default_rng(rng)
 
     def start(x: Tensor) -> Tensor:
         noise = (epsilon * uniform(rng, x.shape, p)).astype(x.dtype)
@@ -149,8 +165,12 @@ def cw_linf(
 ) -> AttackResult:
     """Small steps up the margin of logits that Carlini & Wagner attack, until a wrong class leads by kappa.
 
-    As `bim` for l∞, ascending -relu(z_t - max_{j≠t} z_j + kappa). A sample stands still where its wrong class leads by
-    more.
+    As `bim` with p = inf, but up -relu(z_t - max_{j≠t} z_j + kappa).
+    kappa: lead in units of the logits; a sample stands still where its wrong class leads by more.
+    Source: Carlini & Wagner 2017; logit-gradient regularisation (Yu et al. 2018), section 4.
+
+    >>> robust.cw_linf(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
+    array([ True])
     """
     objective: AttackObjective = lambda z: -relu(kappa - margin(z, labels))
     return Ascent(epsilon, np.inf, steps, step_size, box, keep).climb(net, x, labels, objective)
@@ -164,5 +184,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.nd
     """
     if p == np.inf:
         return rng.uniform(-1, 1, shape)
-    g, radius = rng.standard_normal(shape).reshape(shape[0], -1), rng.random((shape[0], 1))
-    return (g / np.linalg.norm(g, axis=1, keepdims=True) * radius ** (1 / g.shape[1])).reshape(shape)
+    g = rng.standard_normal(shape).reshape(shape[0], -1)
+    radius = rng.random((shape[0], 1))
+    points: np.ndarray = g / np.linalg.norm(g, axis=1, keepdims=True) * radius ** (1 / g.shape[1])
+    return points.reshape(shape)

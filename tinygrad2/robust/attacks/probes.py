@@ -37,11 +37,20 @@ def random_noise(
 ) -> AttackResult:
     """The best of several x ± epsilon with random signs: a probe that knows nothing of the net.
 
-    x: (N, ...), epsilon in its units; norms are l∞, iterations count the samples until the best (see `Best`).
+    x: (N, ...); labels: (N,)
+    epsilon: l∞ size, in the units of x
+    samples: random samples for each image; rng: a seed or a generator
+    box: lowest and highest pixel; the result is clipped to it if it is given
+
+    Norms are l∞; iterations count the samples until the best one.
+
+    >>> robust.random_noise(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
+    array([ True])
     """
     # fmt: on
     _check(epsilon, "samples", samples)
-    x, rng = accept(net, x, box), np.random.default_rng(rng)
+    x = accept(net, x, box)
+    rng = np.random.default_rng(rng)
     start = value_and_gradient(net, x, lambda z: margin(z, labels))
     best = Best(x)
     with no_grad():
@@ -59,16 +68,27 @@ def square(
 ) -> AttackResult:
     """Random squares of ± epsilon, kept where they raise the margin of a wrong class: needs logits, no gradient.
 
-    x: (N, C, H, W), starting from vertical stripes, or (N, D), an image of one row; epsilon in its units. A sample that
-    is fooled stays as it is. Norms are l∞, iterations the steps until then.
+    x: (N, C, H, W), starting from vertical stripes, or (N, D), which is taken for an image of one row; labels: (N,)
+    epsilon: l∞ size, in the units of x
+    steps: queries of the net, at most; a sample that is fooled stays as it is. rng: a seed or a generator
+    box: lowest and highest pixel; the result is clipped to it if it is given
+
+    Norms are l∞; iterations are the queries until a sample was fooled.
+    Source: Andriushchenko et al. 2020, algorithms 1 and 2.
+
+    >>> robust.square(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
+    array([ True])
     """
     # fmt: on
     _check(epsilon, "steps", steps)
-    x, rng = accept(net, x, box), np.random.default_rng(rng)
+    x = accept(net, x, box)
+    rng = np.random.default_rng(rng)
     start = value_and_gradient(net, x, lambda z: margin(z, labels))
     labels = check_labels(labels, *start.logits.shape)
     n, c, h, w = x.shape if x.ndim == 4 else (x.shape[0], 1, 1, x.shape[1])
-    signs, leads, queries = np.zeros((n, c, h, w)), np.full(n, -np.inf), np.zeros(n, np.int64)
+    signs = np.zeros((n, c, h, w))
+    leads = np.full(n, -np.inf)
+    queries = np.zeros(n, np.int64)
     with no_grad():
         for k in range(steps):
             going = leads <= 0
@@ -80,7 +100,8 @@ def square(
                 tried = np.where(_windows(rng, n, h, w, area(k / steps)), rng.choice([-1.0, 1.0], (n, c, 1, 1)), signs)
             now = margin(net(_moved(x, tried, epsilon, box)), labels).numpy()  # all: batch statistics may couple them
             higher = going & (now > leads)
-            signs[higher], leads[higher] = tried[higher], now[higher]
+            signs[higher] = tried[higher]
+            leads[higher] = now[higher]
             queries += going
         adversarial = _moved(x, signs, epsilon, box)
     return conclude(net, x, adversarial, labels, start, np.inf, queries)
@@ -96,14 +117,15 @@ def _windows(rng: np.random.Generator, n: int, h: int, w: int, share: float) -> 
     height = min(max(round(math.sqrt(share * h * w)), math.ceil(share * h)), h)
     width = min(max(1, round(share * h * w / height)), w)
     top, left = (rng.integers(0, most + 1, (n, 1, 1, 1)) for most in (h - height, w - width))
-    row, column = np.arange(h)[:, None] - top, np.arange(w) - left
+    row = np.arange(h)[:, None] - top
+    column = np.arange(w) - left
     inside: Flags = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     return inside
 
 
 def area(progress: float) -> float:
     """The share of the pixels in a square after this share of the queries."""
-    return SHARE / 2 ** int(np.searchsorted(HALVED_AT, progress, "right"))
+    return SHARE * 0.5 ** int(np.searchsorted(HALVED_AT, progress, "right"))
 
 
 def _check(epsilon: float, name: str, count: int) -> None:

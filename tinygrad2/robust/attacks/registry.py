@@ -22,7 +22,11 @@ from tinygrad2.robust.attacks.universal import universal
 
 
 class Attack(NamedTuple):
-    """run(net, x, labels, **options), the norm of its result's sizes, and whether it needs all images at once."""
+    """An attack by its function, run(net, x, labels, **options).
+
+    norm: of the sizes in its result, unless the option p says otherwise
+    whole: whether it needs all images at once
+    """
 
     run: Callable[..., AttackResult]
     norm: str
@@ -36,7 +40,7 @@ class Attack(NamedTuple):
     @property
     def options(self) -> dict[str, Parameter]:
         """Its options by name; one without a default, such as epsilon, must be given."""
-        return dict(list(signature(self.run).parameters.items())[3:])
+        return dict(list(signature(self.run, eval_str=True).parameters.items())[3:])
 
 
 ATTACKS = {
@@ -50,6 +54,32 @@ ATTACKS = {
     "random_noise": Attack(random_noise, "l∞"),
     "square": Attack(square, "l∞"),
     "universal": Attack(universal, "l∞", whole=True),
+}
+
+# The keyword parameters of the attacks, in one line each; a parameter that attacks share means the same in all.
+MEANINGS = {
+    "box": "clip to the range of the pixels, such as 0 255; without it nothing is clipped",
+    "constant": "the first weight of the hinge in the binary search",
+    "epsilon": "largest size of the perturbation, in the units of the images",
+    "gamma": "share of the pixels that may change, instead of --steps",
+    "kappa": "lead that a wrong class must reach, in logits",
+    "keep": "each image's best step, or the last one, as in printed figures",
+    "max_iter": "DeepFool's steps, at most",
+    "mode": "DeepFool's norms: corrected, or coded as by the Deep Defense authors (l2)",
+    "overshoot": "share of DeepFool's step that is added to get over the boundary",
+    "p": "which l_p norm: 1, 2, inf ...",
+    "pairs": "change two pixels a step",
+    "passes": "passes over the images, at most",
+    "restarts": "walks, each from another random point",
+    "samples": "random samples, the best of which counts",
+    "saturating": "let p - 1 round to 0 in the gradient, as usual float32 code does",
+    "searches": "steps of the binary search for the hinge's weight",
+    "share": "stop when this share of the images is fooled",
+    "softmax": "saliency of the probabilities instead of the logits",
+    "step_size": "size of a step; within a ball 2.5 epsilon / steps unless given",
+    "steps": "steps, at most",
+    "targets": "number of the class to reach; by default any wrong class will do",
+    "theta": "what is added to a pixel; negative darkens (default: the whole box)",
 }
 
 

@@ -20,7 +20,13 @@ from tinygrad2.robust.types import Flags, Images
 
 @dataclass(frozen=True)
 class TransferMatrix:
-    """Accuracies, as shares of all images, of n networks."""
+    """Accuracies of n networks, as shares of all images in [0, 1]. Print it.
+
+    names: of the networks
+    clean: (n,), on the images themselves
+    accuracy: (n, n), of network j, the column, on what was crafted on network i
+    white_box: (n, n), whether networks i and j are the same one
+    """
 
     names: tuple[str, ...]
     clean: np.ndarray  # (n,) on the images themselves
@@ -53,10 +59,15 @@ def transfer_matrix(
     batch_size: int = 100,
     progress: Callable[[list[slice]], Iterable[slice]] | None = None,
 ) -> TransferMatrix:
-    """Craft on each network, test on every other. x: (N, ...); labels: (N,). attack(net, x, labels) → AttackResult.
+    """Craft on each network, and test on every other.
 
-    The networks should be training runs of their own (other seeds). They are used in the mode that they are in.
-    progress wraps the list of batches.
+    attack: attack(net, x, labels) → AttackResult
+    nets: name → network, at least two, which should be training runs of their own (other seeds); they are used in the
+        mode (train or eval) that they are in
+    x: (N, ...); labels: (N,)
+    progress: wraps the list of batches
+
+    Source: logit-gradient regularisation (Yu et al. 2018), tables 4 to 6.
     """
     if len(nets) < 2:
         raise ValueError(f"transfer needs at least two networks, one to craft on and one to test; got {len(nets)}")
@@ -80,6 +91,7 @@ def _right(net: Layer, x: Images, labels: np.ndarray) -> int:
 
 def same_network(a: Layer, b: Layer) -> bool:
     """Whether the two compute one function because they are built alike and hold equal parameters."""
-    left, right = a.state_dict(), b.state_dict()
+    left = a.state_dict()
+    right = b.state_dict()
     equal = left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
     return a is b or (repr(a) == repr(b) and equal)

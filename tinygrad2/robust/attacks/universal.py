@@ -26,9 +26,13 @@ from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 BATCH = 250
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class UniversalResult(AttackResult):
-    """The images moved by v, v itself, and how many were fooled on the way."""
+    """The images moved by v, v itself, and how many were fooled on the way.
+
+    perturbation: v, (1, ...)
+    rates: share of the images whose class v changes, in [0, 1], after each pass
+    """
 
     perturbation: Tensor  # (1, *x.shape[1:])
     rates: tuple[float, ...]  # share of images whose class v changes, after each pass
@@ -49,23 +53,34 @@ def universal(
     rng: Rng = 0,
     progress: Callable[[Integers], Iterable[Any]] | None = None,
 ) -> UniversalResult:
-    """One perturbation of ‖v‖_p ≤ epsilon for all images, p = 2 or ∞, collected from DeepFool steps. x: (N, ...).
+    """One perturbation of ‖v‖_p ≤ epsilon for all images, collected from DeepFool steps.
 
-    It ends when v changes the class of at least `share` of the images, or after `passes` over them, each in an order of
-    its own. box: none unless given, else images are clipped to it after v is added. Norms are l_p, iterations are
-    passes. max_iter, overshoot: DeepFool's, as in the authors' code. progress wraps the order of a pass.
+    x: (N, ...); labels: (N,)
+    epsilon: in the units of x; p: 2 or inf
+    box: lowest and highest pixel; images are clipped to it after v is added, if it is given
+    share: it ends when v changes the class of this share of the images
+    passes: over the images, at most, each in an order of its own. rng: a seed or a generator
+    max_iter, overshoot: DeepFool's, as in the authors' code
+    progress: wraps the order of a pass
+
+    Norms are l_p, iterations are passes. Source: Moosavi-Dezfooli et al. 2017, algorithm 1.
+
+    >>> robust.universal(nn.Flatten(), np.array([[2.0, 1.0]]), [0], epsilon=1.0).perturbation.numpy()
+    array([[-0.51,  0.51]])
     """
     if not 0 < share <= 1 or passes < 1 or not 0 < epsilon < np.inf:
         given = f"share = {share}, passes = {passes}, epsilon = {epsilon}"
         raise ValueError(
             f"universal: share must be in (0, 1], passes at least 1, and epsilon finite and > 0; got {given}"
         )
-    x, rng = accept(net, x, box), np.random.default_rng(rng)
+    x = accept(net, x, box)
+    rng = np.random.default_rng(rng)
     with no_grad():
         start = _logits(net, x)
         before = argmax(start)
         labels = before if labels is None else check_labels(labels, *start.shape)
-        v, rates = x[:1] * 0.0, list[float]()
+        v = x[:1] * 0.0
+        rates = list[float]()
         lp.project(reshape(v, (1, -1)), p, epsilon)  # raises for a p without projection, before the work
         while len(rates) < passes and (not rates or rates[-1] < share):
             order = rng.permutation(len(before))
@@ -78,10 +93,13 @@ def universal(
             adversarial = boxed(x + v, box)
             end = _logits(net, adversarial)
             rates.append(float((argmax(end) != before).mean()))
-        norms, success = lengths(adversarial - x, p), argmax(end) != labels
+        norms = lengths(adversarial - x, p)
+        success = argmax(end) != labels
         diagnostic = observed(start, end, labels, _flat(net, x, labels))
     taken = np.full(len(before), len(rates))
-    return UniversalResult(adversarial, success, norms, taken, diagnostic, perturbation=v, rates=tuple(rates))
+    return UniversalResult(
+        adversarial, success, norms, taken, diagnostic, lp.name(p), perturbation=v, rates=tuple(rates)
+    )
 
 
 def _logits(net: Layer, x: Tensor) -> Tensor:

@@ -26,8 +26,13 @@ Craft = Callable[[Layer, Tensor, np.ndarray], Tensor]  # craft(net, x, labels): 
 class AdversarialTraining(Defense):
     """Adversarial images of each batch, crafted by the network as it is, appended or in place of their originals.
 
-    craft: the attack; it meets the network in eval mode
-    share: of the batch that is attacked, a random choice; append: keep the originals as well
+    craft: craft(net, x, labels), adversarial images like x; it meets the network in eval mode
+    objective: what is minimised on the images; the cross-entropy if None
+    share: share of the batch that is attacked, above 0 and at most 1, a random choice
+    append: keep the originals as well
+    rng: a seed or a generator
+
+    Source: Goodfellow et al. 2015, section 6.
     """
 
     def __init__(
@@ -42,9 +47,12 @@ class AdversarialTraining(Defense):
         super().__init__(objective, rng)
         if not 0 < share <= 1:
             raise ValueError(f"share: expected the attacked share of a batch, above 0 and at most 1, got {share}")
-        self.craft, self.share, self.append = craft, share, append
+        self.craft = craft
+        self.share = share
+        self.append = append
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
+        """The losses of a batch with its adversarial images. See `Defense.losses`."""
         n = len(labels)
         order = np.arange(n) if self.share == 1 else self.rng.permutation(n)
         attacked = order[: max(1, round(self.share * n))]
@@ -60,7 +68,10 @@ class AdversarialTraining(Defense):
 
 
 class FixedAdversarialSet(AdversarialTraining):
-    """DeepFool images of all training images, made once on the network that training starts from, join the batches."""
+    """DeepFool images of all training images, made once on the network that training starts from, join the batches.
+
+    max_iter: DeepFool's; the other options are those of `AdversarialTraining`. Source: Moosavi-Dezfooli et al. 2016.
+    """
 
     def __init__(
         self,

@@ -19,7 +19,12 @@ from tinygrad2.robust.types import Flags, Images, Labels
 
 
 class DeepDefenseLoss(NamedTuple):
-    """The objective and its parts: scalars on the tape, and per sample, on the host, ρ and whether the net is right."""
+    """The objective and its parts.
+
+    total, cross_entropy, regularizer: scalars on the tape
+    rho: (N,), on the host
+    correct: (N,), whether the net is right
+    """
 
     total: Tensor
     cross_entropy: Tensor
@@ -40,13 +45,22 @@ def deep_defense(
     max_iter: int = 5,
     overshoot: float = 0.02,
 ) -> DeepDefenseLoss:
-    """mean CE + (lam/N)·[Σ_correct exp(-c·ρ_i) + Σ_wrong exp(d·ρ_i)], ρ_i = ‖Δ_i‖/‖x_i‖, Δ from DeepFool. x: (N, ...).
+    """mean CE + (lam/N)·[Σ_correct exp(-c·ρ_i) + Σ_wrong exp(d·ρ_i)], with ρ_i = ‖Δ_i‖/‖x_i‖ and Δ from DeepFool.
+
+    x: (N, ...); labels: (N,)
+    lam: weight of the regulariser; c, d: rates for images that are classified correctly or not
+    mode, max_iter, overshoot: see `walk`
 
     A correctly classified sample leaves its class; a misclassified one walks to its true class: its ρ is pushed down.
-    ‖x‖ is a constant. mode: see `walk`. Batch normalisation is meant to be frozen (net.eval()) while this loss is used.
+    ‖x‖ is a constant. Batch normalisation is meant to be frozen (net.eval()) while this loss is used.
+    Source: Deep Defense (Yan et al. 2018), equations 3 and 6.
+
+    >>> robust.deep_defense(nn.Flatten(), np.array([[2.0, 1.0]]), [0]).rho.round(3)  # the logits are the pixels
+    array([0.323])
     """
     x = accept(net, x)
-    n, size = x.shape[0], sizes(x)
+    n = x.shape[0]
+    size = sizes(x)
     found = walk(net, x, labels, mode, max_iter, overshoot)
     correct = argmax(found.logits) == check_labels(labels, *found.logits.shape)
     rho = norm(reshape(found.delta, (n, -1)), 1) / size
@@ -57,18 +71,25 @@ def deep_defense(
 
 
 class DeepDefense(Defense):
-    """Cross-entropy, and a penalty on how small DeepFool's perturbations are, differentiated through the attack."""
+    """Cross-entropy, and a penalty on how small DeepFool's perturbations are, differentiated through the attack.
+
+    layers: those that the regulariser's gradient reaches (Deep Defense, figure 4); all if None
+    options: those of `deep_defense`
+    """
 
     training = False  # batch normalisation is frozen, and dropout off
 
     def __init__(self, layers: Collection[str] | None = None, **options: Any) -> None:
         """layers: those that the regulariser's gradient reaches (figure 4), all if None; options of `deep_defense`."""
         super().__init__()
-        self.layers, self.options = layers, options
+        self.layers = layers
+        self.options = options
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
+        """The loss of a batch and its two parts. See `Defense.losses`."""
         found = deep_defense(net, x, labels, **self.options)
-        fit, regularizer = found.cross_entropy, found.regularizer
+        fit = found.cross_entropy
+        regularizer = found.regularizer
         return {
             "loss": total_loss(net, fit, regularizer, self.layers),
             "cross_entropy": fit,

@@ -28,9 +28,16 @@ Losses: TypeAlias = dict[str, Tensor]  # "loss" is minimised; its parts are logg
 class Objective:
     """CE + lam · penalty(trace, labels), on clean and perturbed images alike.
 
+    penalty: penalty(trace, labels), a scalar; none if None
     reduction: "mean" or "sum" of the cross-entropies over the batch; "sum" is "mean" with lam divided by the batch size
+    label_smoothing: s in [0, 1)
+    smoothing_over: "all" classes: targets (1-s)·onehot + s/K; or the "others": 1-s, and s/(K-1) for each
     layers: those that the penalty's gradient reaches; all if None
-    label_smoothing: s; over "all" classes: targets (1-s)·onehot + s/K; over the "others": 1-s, and s/(K-1) for each
+
+    >>> objective = robust.Objective(robust.PENALTIES["jacobian_frobenius"], lam=2.0)
+    >>> losses = objective(nn.Flatten(), tg.Tensor([[2.0, 1.0]]), [0])  # the Jacobian is the identity
+    >>> round(losses["regularizer"].item(), 3)
+    2.828
     """
 
     penalty: Callable[[Trace, Labels], Tensor] | None = None
@@ -44,7 +51,8 @@ class Objective:
         if self.penalty is None:
             return {"loss": self.fit(net(x), labels)}
         trace = net.trace(x)
-        fit, regularizer = self.fit(trace.output, labels), self.penalty(trace, labels) * self.lam
+        fit = self.fit(trace.output, labels)
+        regularizer = self.penalty(trace, labels) * self.lam
         return {
             "loss": total_loss(net, fit, regularizer, self.layers),
             "cross_entropy": fit,
@@ -53,7 +61,8 @@ class Objective:
 
     def fit(self, logits: Tensor, labels: Labels) -> Tensor:
         """The cross-entropy against the smoothed labels. logits: (N, K)."""
-        s, k = self.label_smoothing, logits.shape[1]
+        s = self.label_smoothing
+        k = logits.shape[1]
         s *= (
             k / (k - 1) if self.smoothing_over == "others" else 1
         )  # 1 - s + s/K is then 1 minus the s that was asked for
@@ -61,7 +70,10 @@ class Objective:
 
 
 class Defense:
-    """No defense: the objective on the images as they are, cross-entropy where no penalty is named."""
+    """No defense: the objective on the images as they are, cross-entropy where no penalty is named.
+
+    objective: what is minimised. rng: a seed or a generator, for defenses that draw random numbers
+    """
 
     training = True  # whether dropout and batch normalisation train
 

@@ -18,7 +18,8 @@ from tinygrad2.robust.types import Integers
 class Parseval(Defense):
     """After each step the rows of every weight are pulled towards an orthonormal set: a small Lipschitz constant.
 
-    beta: how far; share: of the rows, chosen anew each time. Deep Defense takes 1e-4 (MNIST), 3e-4 (CIFAR-10) and 0.3.
+    beta: how far; share: of the rows in [0, 1], chosen anew each time
+    Deep Defense takes 1e-4 (MNIST), 3e-4 (CIFAR-10) and 0.3. Source: Cissé et al. 2017, algorithm 1.
     """
 
     def __init__(
@@ -30,9 +31,11 @@ class Parseval(Defense):
         rng: Rng = 0,
     ) -> None:
         super().__init__(objective, rng)
-        self.beta, self.share = beta, share
+        self.beta = beta
+        self.share = share
 
     def after_step(self, net: Layer) -> None:
+        """Move the weights towards orthonormal rows."""
         for w in net.parameters():
             if w.ndim > 1:  # biases and the scales of batch normalisation have no rows
                 rows = self.rng.permutation(w.shape[0])[: max(1, round(self.share * w.shape[0]))]
@@ -40,7 +43,14 @@ class Parseval(Defense):
 
 
 def parseval_step(w: Tensor, rows: Integers, beta: float) -> Tensor:
-    """W with W_S ← (1+β) W_S - β W_S W_Sᵀ W_S, S the rows. w: (O, ...), unfolded to (O, I·kh·kw)."""
+    """W with W_S ← (1+β) W_S - β W_S W_Sᵀ W_S, S the rows.
+
+    w: (O, ...), unfolded to (O, I·kh·kw); rows: indices of some of the O rows; result: like w
+
+    >>> robust.parseval_step(tg.Tensor([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 1]), 0.1).numpy().round(1)
+    array([[1.4, 0. ],
+           [0. , 1. ]])
+    """
     with no_grad():
         unfolded = reshape(w, (w.shape[0], -1))
         rest = np.setdiff1d(np.arange(w.shape[0]), rows)

@@ -21,7 +21,9 @@ from tinygrad2.robust.metrics.accuracy import Progress
 class SmoothGradient(Defense):
     """The training images move along their own input gradients, once at each visit, for good.
 
-    rate: λ̄, of the paper's -1 to 1; noise: standard deviation of the zero-mean ε_t of equation 22
+    rate: λ̄, of the paper's -1 to 1
+    noise: standard deviation of the zero-mean ε_t of equation 22
+    Source: the smooth gradient method (Mosca & Magoulas 2018), equations 15 and 21.
     """
 
     def __init__(
@@ -33,17 +35,22 @@ class SmoothGradient(Defense):
         rng: Rng = 0,
     ) -> None:
         super().__init__(objective, rng)
-        self.rate, self.noise = rate, noise
+        self.rate = rate
+        self.noise = noise
         self.images: np.ndarray = np.empty(0)
 
     def start(self, net: Layer, images: np.ndarray, labels: np.ndarray, progress: Progress | None = None) -> None:
+        """Copy the images, which move from here on."""
         self.images = images.copy()
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
-        self.visited, self.x = index, Tensor(Tensor(self.images[index]).to(x.device), requires_grad=True)
+        """The losses of a batch where its images are now. See `Defense.losses`."""
+        self.visited = index
+        self.x = Tensor(Tensor(self.images[index]).to(x.device), requires_grad=True)
         return self.objective(net, self.x, labels)
 
     def after_step(self, net: Layer) -> None:
+        """Move the images of the batch along their gradients."""
         samples = len(self.visited) if self.objective.reduction == "mean" else 1
         assert self.x.grad is not None, "the loss's backward pass comes before the step"
         move = self.x.grad.numpy() * (samples * self.rate)  # taken before the parameters moved

@@ -19,10 +19,11 @@ def total_loss(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[
     With g = ∂regularizer/∂θ taken as a constant, ⟨g, θ⟩ has the gradient g. It is added with the value 0.
     Raises ValueError for a name that has no parameters. Source: Deep Defense (Yan et al. 2018), figure 4.
 
-    >>> import numpy as np
-    >>> from tinygrad2 import nn, ops
-    >>> net = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Linear(2, 1, rng=1))
-    >>> loss = total_loss(net, ops.sum(net(np.ones((1, 2)))), ops.sum(net[0].weight * net[1].weight), ["1"])
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    >>> regularizer = tg.sum(net[0].weight) + tg.sum(net[1].weight)
+    >>> robust.total_loss(net, tg.sum(net[0].bias), regularizer, ["1"]).backward()
+    >>> net[0].weight.grad is None, net[1].weight.grad.numpy()
+    (True, array([[1., 1.]], dtype=float32))
     """
     if layers is None:
         return fit + regularizer

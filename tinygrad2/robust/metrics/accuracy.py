@@ -21,7 +21,7 @@ Progress: TypeAlias = Callable[[list[slice]], Iterable[slice]]
 def in_batches(
     f: Callable[[slice], np.ndarray], n: int, batch_size: int = 250, progress: Progress | None = None
 ) -> np.ndarray:
-    """The results of f on consecutive slices of n samples, joined along the first axis."""
+    """The results of f on consecutive slices of n samples, joined along the first axis. Raises ValueError for n = 0."""
     if n == 0:
         raise ValueError("an empty set of images has no accuracy or robustness")
     slices = [slice(i, min(i + batch_size, n)) for i in range(0, n, batch_size)]
@@ -29,18 +29,31 @@ def in_batches(
 
 
 def predict(net: Layer, x: np.ndarray, batch_size: int = 250) -> np.ndarray:
-    """The predicted classes. x: (N, ...); result: (N,)."""
+    """The predicted classes.
+
+    x: (N, ...); result: (N,), int64
+
+    >>> robust.predict(nn.Flatten(), np.array([[2.0, 1.0], [0.0, 1.0]]))
+    array([0, 1])
+    """
     with no_grad():
         return in_batches(lambda part: argmax(net(accept(net, x[part]))), len(x), batch_size)
 
 
 def accuracy(net: Layer, x: np.ndarray, labels: np.ndarray, batch_size: int = 250) -> float:
-    """The share of samples that the net classifies as labelled, in [0, 1]. x: (N, ...); labels: (N,)."""
+    """The share of samples that the net classifies as labelled, in [0, 1].
+
+    x: (N, ...); labels: (N,)
+
+    >>> robust.accuracy(nn.Flatten(), np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([0, 0]))
+    0.5
+    """
     check_paired(x, labels)
 
     def right(part: slice) -> np.ndarray:
         logits = net(accept(net, x[part]))
-        return argmax(logits) == check_labels(labels[part], *logits.shape)
+        correct: np.ndarray = argmax(logits) == check_labels(labels[part], *logits.shape)
+        return correct
 
     with no_grad():
         return float(in_batches(right, len(x), batch_size).mean())

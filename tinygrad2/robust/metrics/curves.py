@@ -26,10 +26,17 @@ def accuracy_curve(
     progress: Progress | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """The share of images still classified as labelled at each strength of an attack. x: (N, ...); result: (S,).
+    """The share of images still classified as labelled at each strength of an attack, in [0, 1].
 
-    attack(net, x, labels, strength=..., **options), where `strength` names the option that varies: epsilon in most
-    attacks; theta in JSMA, for figure 2 of Jacobian regularisation. For FGSM without options `FGS` is faster.
+    x: (N, ...); labels: (N,); strengths: S numbers; result: (S,)
+    attack: attack(net, x, labels, strength=..., **options)
+    strength: the name of the option that varies: epsilon in most attacks; theta in JSMA, for figure 2 of Jacobian
+        regularisation
+
+    For FGSM without options `FGS` is faster.
+
+    >>> robust.accuracy_curve(nn.Flatten(), np.array([[2.0, 1.0]]), np.array([0]), [0.0, 0.4, 0.6])
+    array([1., 1., 0.])
     """
     check_paired(x, labels)
 
@@ -37,7 +44,8 @@ def accuracy_curve(
         results = (attack(net, x[part], labels[part], **{strength: s}, **options) for s in strengths)
         return np.stack([~r.success for r in results], 1)
 
-    return in_batches(standing, len(x), batch_size, progress).mean(0)
+    curve: np.ndarray = in_batches(standing, len(x), batch_size, progress).mean(0)
+    return curve
 
 
 def pixel_curve(
@@ -51,10 +59,13 @@ def pixel_curve(
     progress: Progress | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """The share of images still classified as labelled after 0, 1, ..., `steps` steps of JSMA. Result: (steps + 1,).
+    """The share of images still classified as labelled after 0, 1, ..., `steps` steps of JSMA, in [0, 1].
 
-    One attack gives the whole curve: JSMA is greedy, so a shorter one is its beginning. options: those of `jsma` but
-    targets, with which a wrong class other than the goal would count as standing.
+    x: (N, ...); labels: (N,); result: (steps + 1,)
+    box: lowest and highest pixel
+    options: those of `jsma` but targets, with which a wrong class other than the goal would count as standing
+
+    One attack gives the whole curve: JSMA is greedy, so a shorter one is its beginning.
     """
     check_paired(x, labels)
     taken = np.arange(steps + 1)
@@ -63,4 +74,5 @@ def pixel_curve(
         found = jsma(net, x[part], labels[part], box=box, steps=steps, **options)
         return ~found.success[:, None] | (taken < found.iterations[:, None])
 
-    return in_batches(standing, len(x), batch_size, progress).mean(0)
+    curve: np.ndarray = in_batches(standing, len(x), batch_size, progress).mean(0)
+    return curve

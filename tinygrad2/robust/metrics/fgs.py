@@ -18,7 +18,13 @@ SHARES = (0.2, 0.5, 1.0)  # of ε_ref: the columns of table 1
 class FGS:
     """Accuracy under x + ε·sign(∂CE/∂x) as a function of ε; the directions are computed once.
 
-    No clipping unless a box is given, as in the paper. `saturating`: see `sign_direction`.
+    x: (N, ...); labels: (N,)
+    box: lowest and highest pixel; nothing is clipped unless it is given, as in the paper
+    saturating: see `fgsm`
+
+    >>> fgs = robust.FGS(nn.Flatten(), np.array([[2.0, 1.0]]), np.array([0]))  # the logits are the pixels
+    >>> fgs.accuracy(0.4), fgs.accuracy(0.6)
+    (1.0, 0.0)
     """
 
     def __init__(
@@ -33,7 +39,11 @@ class FGS:
         progress: Progress | None = None,
     ) -> None:
         check_paired(x, labels)
-        self.net, self.x, self.labels, self.box, self.batch_size = net, x, labels, box, batch_size
+        self.net = net
+        self.x = x
+        self.labels = labels
+        self.box = box
+        self.batch_size = batch_size
         self.directions = in_batches(
             lambda part: sign_direction(net, accept(net, x[part]), labels[part], saturating).numpy(),
             len(x),
@@ -42,16 +52,16 @@ class FGS:
         )
 
     def accuracy(self, epsilon: float) -> float:
-        """The share still classified as labelled. epsilon: l∞ size, in the units of x."""
+        """The share still classified as labelled, in [0, 1]. epsilon: l∞ size, in the units of the images."""
         check_epsilon(epsilon)
         moved = self.x + self.x.dtype.type(epsilon) * self.directions
         return accuracy(self.net, moved if self.box is None else moved.clip(*self.box), self.labels, self.batch_size)
 
     def epsilon_ref(self, largest: float, steps: int = 32, tolerance: float = 1e-3) -> float:
-        """The smallest ε at which half of the images are misclassified, to the relative tolerance; inf if > `largest`.
+        """The smallest ε at which half of the images are misclassified; inf if it is larger than `largest`.
 
-        It scans `steps` equal intervals for the first that crosses one half, since accuracy need not fall steadily, and
-        halves that one.
+        It scans `steps` equal intervals for the first that crosses one half, because accuracy need not fall steadily,
+        and halves that one until it is known to the relative tolerance.
         """
         check_epsilon(largest)
         lo = 0.0
@@ -68,7 +78,10 @@ class FGS:
 
 
 class Robustness(NamedTuple):
-    """One row of the paper's table 1."""
+    """One row of Deep Defense's table 1.
+
+    accuracy: in [0, 1]; rho2: the mean of ρ₂; fgs: share of ε_ref → accuracy in [0, 1]
+    """
 
     accuracy: float
     rho2: float
@@ -78,9 +91,11 @@ class Robustness(NamedTuple):
 def table_row(
     fgs: FGS, epsilon_ref: float | None, *, mode: str = "corrected", progress: Progress | None = None
 ) -> Robustness:
-    """Accuracy, ρ₂, and, if there is an ε_ref, accuracy at its SHARES (the defended net's, for every row of a table).
+    """Accuracy, ρ₂, and, if there is an ε_ref, accuracy at its SHARES.
 
-    fgs: of the net and the images that the row is about. progress: of ρ₂.
+    fgs: of the net and the images that the row is about
+    epsilon_ref: the defended net's, for every row of a table
+    mode: DeepFool's. progress: of ρ₂
     """
     return Robustness(
         accuracy(fgs.net, fgs.x, fgs.labels),

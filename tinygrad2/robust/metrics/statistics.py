@@ -44,8 +44,10 @@ def wilson_interval(right: int, n: int, confidence: float = 0.95) -> Interval:
     _check_confidence(confidence)
     if not 0 <= right <= n or n < 1:
         raise ValueError(f"an accuracy is `right` of n ≥ 1 images, 0 ≤ right ≤ n; got {right} of {n}")
-    z, p = NormalDist().inv_cdf((1 + confidence) / 2), right / n
-    centre, reach = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p = right / n
+    centre = p + z * z / (2 * n)
+    reach = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return Interval(max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale))
 
@@ -57,7 +59,8 @@ def wilcoxon(a: Any, b: Any) -> float:
     any other p is 1. n pairs cannot give less than 2^(1-n): five runs, as in the smooth gradient paper, no less than
     0.0625.
     """
-    a, b = _finite("a", a), _finite("b", b)
+    a = _finite("a", a)
+    b = _finite("b", b)
     if a.shape != b.shape:
         raise ValueError(f"the values come in pairs: got {a.size} and {b.size} of them")
     if (a == b).all():

@@ -15,8 +15,13 @@ from tinygrad2.robust.penalties.reduction import classes, flat, pick
 def cross_lipschitz(trace: Trace, *, reduction: str = "mean") -> Tensor:
     """1/K² Σ_l Σ_m ‖∇z_m - ∇z_l‖₂², differences of logits only. Hein & Andriushchenko 2017, their Ω.
 
-    The double sum is 2K Σ_k ‖J_k - J̄‖², J̄ the mean row: what all rows share cancels.
+    trace: of a net with logits (N, K); result: a scalar
     reduction: "mean" (the paper's), "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum.
+
+    The double sum is 2K Σ_k ‖J_k - J̄‖², J̄ the mean row: what all rows share cancels.
+
+    >>> robust.cross_lipschitz(nn.Flatten().trace(np.array([[2.0, 1.0]]))).item()  # the Jacobian is the identity
+    1.0
     """
     n, k = classes(trace)
     u = (np.eye(k) - 1 / k).astype(trace.output.dtype)  # Jᵀu_k = J_k - J̄
@@ -27,9 +32,16 @@ def cross_lipschitz(trace: Trace, *, reduction: str = "mean") -> Tensor:
 def spectral_norm(trace: Trace, *, iterations: int = 10, rng: Rng = None, reduction: str = "mean") -> Tensor:
     """‖J_i‖₂, the largest singular value, by power iteration from a random start: never more than the true one.
 
+    trace: of a net with logits (N, K); result: a scalar
+    iterations: products with J and Jᵀ, at least 1
+    rng: a seed or a generator; an int gives the same start always
+    reduction: "mean", "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum.
+
     Only the last ⟨Jᵀu, v⟩ is taped, with constant u and v: at the singular vectors its gradient is that of ‖J‖₂.
     Train-mode batch normalisation couples the samples, so that they have no Jacobians of their own: use eval mode.
-    reduction: "mean", "sum" or "none" (N,) of the samples. λ_mean = N·λ_sum. rng: an int gives the same start always.
+
+    >>> round(robust.spectral_norm(nn.Flatten().trace(np.array([[2.0, 1.0]])), rng=0).item(), 3)  # J is the identity
+    1.0
     """
     if iterations < 1:
         raise ValueError(f"iterations is a number of products with J and Jᵀ and must be at least 1, got {iterations}")

@@ -19,14 +19,22 @@ from tinygrad2.robust.penalties.reduction import pick
 def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
     """‖J^(L-1)‖_F of the input of the last Linear layer, M rows instead of K. Jacobian regularisation, appendix A.
 
-    The net must be a Sequential that ends in a Linear. reduction: as for `jacobian_frobenius`, with the same λ.
+    trace: of a Sequential that ends in a Linear of M inputs; result: a scalar
+    reduction: as for `jacobian_frobenius`, with the same λ
+
     Time and memory grow with M (1,024 for the paper's net): the paper reduces the batch to 50.
+    Raises ValueError for another kind of network.
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3))  # what the Linear sees are the pixels
+    >>> round(robust.penultimate_frobenius(net.trace(np.ones((1, 2), np.float32))).item(), 3)
+    1.414
     """
     steps = getattr(trace.reverse().layer, "steps", ())
     last = steps[-1].layer if steps else None
     if not isinstance(last, Linear):
-        raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net!r}")
-    n, m = trace.output.shape[0], last.weight.shape[1]
+        raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net.brief()}")
+    n = trace.output.shape[0]
+    m = last.weight.shape[1]
     one_hot = np.broadcast_to(np.eye(m, dtype=trace.output.dtype)[:, None], (m, n, m))
     lead, of = pick(FROBENIUS, reduction, "reduction")
     body = ReverseSequential(steps[:-1])
@@ -36,10 +44,11 @@ def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
 def fix_last_layer(net: Layer, rng: Rng = None) -> None:
     """Give the last Linear layer K orthonormal weight vectors that training leaves alone; its bias is still trained.
 
+    net: ends in a Linear layer. rng: a seed or a generator
     Make the optimizer afterwards. Raises ValueError where K vectors of M < K numbers cannot be orthonormal.
     """
     last = last_layer(net)
     if not isinstance(last, Linear):
-        raise ValueError(f"the network must end in a Linear layer; got {net!r}")
+        raise ValueError(f"the network must end in a Linear layer; got {net.brief()}")
     w = last.weight
     last.weight = Tensor(orthonormal(w.shape, rng, w.dtype).array).to(w.device)  # a buffer now, no parameter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from tinygrad2.autodiff import Tensor
@@ -13,7 +13,7 @@ from tinygrad2.ops import mean, reshape, sum
 T = TypeVar("T")
 
 # Of all entries of an array: λ_printed = λ_corrected / (entries per sample).
-ENTRIES = {
+ENTRIES: dict[str, Callable[[Tensor], Tensor]] = {
     "corrected": mean,
     "printed": lambda entries: sum(entries) * (1.0 / entries.shape[-2]),  # entries: (..., N, D)
 }

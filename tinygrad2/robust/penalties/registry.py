@@ -20,7 +20,11 @@ from tinygrad2.robust.types import Labels
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty's function, called alike whether it needs the labels or not."""
+    """A penalty's function, called as penalty(trace, labels, **options) whether it needs the labels or not.
+
+    >>> robust.PENALTIES["logit_margin"](nn.Flatten().trace(np.array([[2.0, 1.0]])), [0]).item()
+    2.0
+    """
 
     function: Callable[..., Tensor]
 
@@ -31,6 +35,7 @@ class Penalty:
 
     @property
     def takes_labels(self) -> bool:
+        """Whether the function needs the labels."""
         return "labels" in inspect.signature(self.function).parameters
 
     @property
@@ -61,5 +66,5 @@ PENALTIES: dict[str, Penalty] = {f.__name__: Penalty(f) for f in FUNCTIONS}
 
 
 def penalty(name: str) -> Penalty:
-    """The penalty of that name; an unknown name is a ValueError that suggests the nearest."""
+    """The penalty of that name. Raises ValueError for an unknown name, with the nearest."""
     return pick(PENALTIES, name, "penalty")
