@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
+from tinygrad2.verify.mistakes.factors import of_exchanged, of_factors
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis, explains
 from tinygrad2.verify.mistakes.nonlinear import of_nonlinear
-from tinygrad2.verify.mistakes.operands import of_exchanged, of_factors, of_operands, of_saved
+from tinygrad2.verify.mistakes.operands import of_operands, of_saved
 from tinygrad2.verify.mistakes.result import of_result, of_shape
 from tinygrad2.verify.mistakes.terms import named_terms, of_terms
 from tinygrad2.verify.point import Point

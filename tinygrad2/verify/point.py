@@ -140,7 +140,8 @@ class Point:
 
     def wrong(self) -> list[int]:
         """The numbers of the claimed inputs whose cotangent is wrong; all where the rule breaks."""
-        expected, got = self.expected, self.claimed()
+        expected = self.expected
+        got = self.claimed()
         if got is None:
             return list(range(len(expected)))
         return [k for k, (a, e) in enumerate(zip(got, expected, strict=True)) if a is not None and not self.close(a, e)]

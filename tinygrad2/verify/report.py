@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad2.verify.mistakes.hypothesis import Diagnosis
 from tinygrad2.verify.point import Point
 
 
@@ -79,7 +80,7 @@ class Report(Verdict):
     ones_would_catch: bool | None = None
     notes: list[str] = field(default_factory=list)
     hint: str | None = None
-    repairs: list[tuple[int, Any]] = field(default_factory=list, repr=False)  # (number of the result, its Diagnosis)
+    repairs: list[tuple[int, Diagnosis]] = field(default_factory=list, repr=False)  # with the number of the result
     exercise: str | None = None
     rungs: int = 0
     calls: int = 0
@@ -136,7 +137,8 @@ def by_configuration(points: Sequence[Point]) -> dict[str, tuple[int, int]]:
 
 def describe(p: Point) -> list[str]:
     """The lines that show one failing point: the configuration, the arrays, claimed and expected, and why."""
-    problem, got = p.problem, p.claimed()
+    problem = p.problem
+    got = p.claimed()
     lines = [f"Smallest failing case found: {p.case}"]
     for name, a in zip(problem.names, p.inputs, strict=False):
         lines.append(f"  {name} = {compact(a)}")
@@ -154,7 +156,8 @@ def describe(p: Point) -> list[str]:
 def _why(p: Point) -> str | None:
     """The chain rule for the entry that is most wrong, with measured slopes."""
     k = p.wrong()[0]
-    e, got = p.expected[k], p.claimed()
+    e = p.expected[k]
+    got = p.claimed()
     place = p.problem.wrt[k]
     slot = p.slices[place]
     if e.size == 0 or p.problem.second_order or len(p.truth.out_shapes) > 1:

@@ -35,13 +35,14 @@ def fails(problem: Problem, case: Case, tally: Tally) -> Point | None:
 
 def smallest(point: Point) -> Point:
     """The point of the smallest configuration that still fails, with the simplest arrays that still fail."""
-    problem, tally = point.problem, point.tally
+    problem = point.problem
     again = True
     while again:
         again = False
         for case in problem.space.smaller(point.case):
-            if problem.space.fits(case) and (lower := fails(problem, case, tally)):
-                point, again = lower, True
+            if problem.space.fits(case) and (lower := fails(problem, case, point.tally)):
+                point = lower
+                again = True
                 break
     return simplest(point)
 

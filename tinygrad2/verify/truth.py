@@ -1,7 +1,7 @@
 """What the derivative of a function truly is, measured from outside: by the function's values, never by its rules.
 
-Complex step where the function takes complex numbers (exact to rounding, and blind to kinks nearby), else central
-differences with two Richardson steps, certified: at all sample points the same side of every kink, or smaller steps.
+Where the function takes complex numbers, by the complex step: exact to rounding, and not disturbed by kinks nearby.
+Elsewhere by the certified differences of differences.py.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class Measured:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                ahead, behind = self(self.x + 1j * STEP * v), self(self.x - 1j * STEP * v)
+                ahead = self(self.x + 1j * STEP * v)
+                behind = self(self.x - 1j * STEP * v)
         except Exception:  # whatever a function does on numbers that it was not written for: then it is not
             return False
         with np.errstate(all="ignore"):
@@ -190,7 +191,7 @@ class SecondOrder:
 
     def first_order(self, z: Array) -> Array:
         """Jᵀg at z = (x, g)."""
-        x, g = z[: self.base.x.size], z[self.base.x.size :]
+        x, g = np.split(z, [self.base.x.size])
         return self.base.jacobian(x).transposed(g).value if self.base.takes_complex else self.base.tape(g, x)
 
     def jvp(self, v: Array) -> Estimate:
@@ -201,7 +202,8 @@ class SecondOrder:
         """The cotangents of x, d/dt J(x+tu)ᵀg by symmetry of second derivatives, and of g, Ju."""
         by_x = self.jvp(np.concatenate([u, np.zeros_like(self.g)]))
         by_g = self.base.jvp(u)
-        value, budget = (np.concatenate(p) for p in ((by_x.value, by_g.value), (by_x.budget, by_g.budget)))
+        value = np.concatenate([by_x.value, by_g.value])
+        budget = np.concatenate([by_x.budget, by_g.budget])
         return Estimate(value, budget, f"{by_g.scheme}, {by_x.scheme}")
 
 
