@@ -181,7 +181,7 @@ def test_ones_do_not_catch_what_random_cotangents_do() -> None:
         (lambda g, z: g, "adjoint"),
     ],
 )
-def test_each_rung_stops_what_it_is_for(rule, step: str) -> None:
+def test_each_step_stops_what_it_is_for(rule, step: str) -> None:
     report = check_vjp(softmax, rule, axes="n k", sizes={"n": (2, 3), "k": (2, 3)})
     assert report.failed == step, report
     assert f"({step})" in str(report)

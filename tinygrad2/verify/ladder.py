@@ -1,6 +1,6 @@
-"""The ladder of checks, from cheap to thorough; a derivation falls at the first rung that it misses.
+"""The ladder of checks, from cheap to thorough. A derivation fails at the first step that it does not pass.
 
-A rung looks at one point and returns what it found, or None. The last rung climbs all others again at other sizes and
+A step looks at one point and returns what it found, or None. At last the ladder is climbed again at other sizes and
 parameters, because a rule that is right for stride 1 may be wrong for stride 2.
 """
 
@@ -17,7 +17,7 @@ LINEAR_RTOL = 1e-9
 
 
 class Finding(NamedTuple):
-    """What a rung found: a sentence, and the mistake where the fact itself names it."""
+    """What a step found: a sentence, and the mistake where the fact itself names it."""
 
     sentence: str
     mistake: str | None = None
@@ -115,8 +115,8 @@ def entries(p: Point) -> Finding | None:
     return None
 
 
-Rung = Callable[[Point], Finding | None]
-RUNGS: dict[str, Rung] = {
+Step = Callable[[Point], Finding | None]
+STEPS: dict[str, Step] = {
     "signature": signature,
     "shape": shape,
     "dtype": dtype,
@@ -129,12 +129,12 @@ RUNGS: dict[str, Rung] = {
 AGAIN = "other configurations"
 
 
-def climb(p: Point, rungs: dict[str, Rung]) -> tuple[list[str], Finding | None]:
-    """The rungs passed, and what the first that was missed found."""
+def climb(p: Point, steps: dict[str, Step]) -> tuple[list[str], Finding | None]:
+    """The names of the steps passed, and what the first step that was not passed found."""
     passed: list[str] = []
-    for name, rung in rungs.items():
+    for name, step in steps.items():
         try:
-            finding = rung(p)
+            finding = step(p)
         except Broken as error:
             finding = Finding(f"the rule breaks: {error}")
         if finding:

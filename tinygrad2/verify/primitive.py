@@ -47,7 +47,7 @@ def verify_primitive(primitive: Primitive, *inputs: ArrayLike, constants: Sequen
     if not report.ok:
         return report
     second = _away_from_kinks(lambda *xs: primitive(*xs, *constants), inputs, seed)
-    report.rungs += 1
+    report.steps += 1
     if second.ok:
         report.passed.append(SECOND)
         return report

@@ -82,7 +82,7 @@ class Report(Verdict):
     hint: str | None = None
     repairs: list[tuple[int, Diagnosis]] = field(default_factory=list, repr=False)  # with the number of the result
     exercise: str | None = None
-    rungs: int = 0
+    steps: int = 0
     calls: int = 0
     seconds: float = 0.0
 
@@ -98,8 +98,8 @@ class Report(Verdict):
     def _lines(self) -> list[str]:
         cost = f"{self.calls} calls, {self.seconds:.2f} s"
         if self.ok:
-            return [f"{self.name}   RIGHT: all {self.rungs} steps passed", f"  {cost}", *self._notes()]
-        step = f"step {len(self.passed) + 1} of {self.rungs} ({self.failed})" if self.failed else "the check itself"
+            return [f"{self.name}   RIGHT: all {self.steps} steps passed", f"  {cost}", *self._notes()]
+        step = f"step {len(self.passed) + 1} of {self.steps} ({self.failed})" if self.failed else "the check itself"
         lines = [f"{self.name}   WRONG at {step}   {cost}"]
         lines += [f"  passed: {', '.join(self.passed)}"] if self.passed else []
         lines += [f"  {self.finding}"] if self.finding else []

@@ -16,7 +16,7 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.verify.diagnosis import diagnose
 from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.gradcheck import gradcheck
-from tinygrad2.verify.ladder import AGAIN, RUNGS, Finding, climb
+from tinygrad2.verify.ladder import AGAIN, STEPS, Finding, climb
 from tinygrad2.verify.point import Point, Tally, make_point
 from tinygrad2.verify.problem import Problem
 from tinygrad2.verify.report import Report, by_configuration, describe
@@ -33,16 +33,16 @@ def run(problem: Problem, seed: int = 0, order: int = 1, exercise: str | None = 
     tally = Tally()
     rng = np.random.default_rng(seed)
     first = draw_point(problem, rng, tally)
-    passed, finding = climb(first, RUNGS)
+    passed, finding = climb(first, STEPS)
     points = [first]
-    steps = [*RUNGS, AGAIN, *([SECOND] if order == 2 else [])]
+    steps = [*STEPS, AGAIN, *([SECOND] if order == 2 else [])]
     if finding is None:
         finding = _elsewhere(problem, points, rng, tally)
         passed += [] if finding else [AGAIN]
     if finding is None and order == 2:
         finding = _second_order(problem, first)
         passed += [] if finding else [SECOND]
-    report = Report(problem.name, finding is None, passed, rungs=len(steps))
+    report = Report(problem.name, finding is None, passed, steps=len(steps))
     if finding is not None:
         report.failed = steps[len(passed)]
         report.finding = finding.sentence
@@ -74,12 +74,12 @@ def draw_point(problem: Problem, rng: np.random.Generator, tally: Tally) -> Poin
 
 def _elsewhere(problem: Problem, points: list[Point], rng: np.random.Generator, tally: Tally) -> Finding | None:
     """Climb again at other cases; they are added to `points`."""
-    rungs = {name: rung for name, rung in RUNGS.items() if name != "dtype"}
+    steps = {name: step for name, step in STEPS.items() if name != "dtype"}
     while len(points) < POINTS:
         points.append(draw_point(problem, rng, tally))
-        passed, finding = climb(points[-1], rungs)
+        passed, finding = climb(points[-1], steps)
         if finding:
-            return Finding(f"{[*rungs][len(passed)]}, at {points[-1].case}: {finding.sentence}", finding.mistake)
+            return Finding(f"{[*steps][len(passed)]}, at {points[-1].case}: {finding.sentence}", finding.mistake)
     return None
 
 
