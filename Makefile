@@ -1,5 +1,5 @@
-# Every target makes what it needs: .venv itself, and in it the extras of pyproject.toml, each remembered by a stamp file.
-# Use another interpreter with: make test PYTHON=python3.13
+# Each target installs what it needs in .venv. The file .venv/.with-EXTRA remembers that an extra is installed.
+# To use another Python: make test PYTHON=python3.13
 
 PYTHON = python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -7,41 +7,41 @@ BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench soak lessons oracle build clean
 
-help: ## show this list
+help: ## show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.with-lab ## train a small defended network and show its backward pass
+demo: .venv/.with-lab ## train and defend a small network on digits; print a table and save figures (one minute)
 	$(BIN)/tinygrad2 demo
 
-# Two workers share the cores: one BLAS thread each. Numba keeps two, so that parallel kernels do run in parallel.
+# Two workers share the cores, so each gets one BLAS thread. Numba gets two: its parallel kernels must run in parallel.
 TEST_THREADS = OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1 \
 	NUMBA_NUM_THREADS=2 GOMP_SPINCOUNT=0
 
-test: .venv/.with-test ## run the test suite (TINYGRAD2_DATA=folder adds the tests on real MNIST)
+test: .venv/.with-test ## run the tests (with TINYGRAD2_DATA=folder also those on the real MNIST images)
 	$(TEST_THREADS) $(BIN)/python -m pytest -n 2
 
-lint: .venv/.with-lint ## style, types, and imports that point only downward
+lint: .venv/.with-lint ## check the style, the types, and that packages import only from lower layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: .venv/.with-test ## run the derivation checker's long campaigns (about an hour)
+soak: .venv/.with-test ## test the derivation checker on very many random cases (about an hour)
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/verify_campaigns.py
 
-bench: .venv/.with-bench ## time and memory beside PyTorch, JAX, autograd, foolbox (installs them; 20 minutes)
+bench: .venv/.with-bench ## measure time and memory beside PyTorch, JAX and others (a large download; 20 minutes)
 	$(BIN)/python -m benchmarks
 
-lessons: ## build the lesson notebooks
-	@echo "There is no lesson yet, so there is nothing to build." >&2; exit 1
+lessons: ## list the lessons that exist
+	@ls lessons/*.py 2>/dev/null || echo "There is no lesson yet. The tour in README.md takes five minutes."
 
-oracle: .venv/.with-oracle .venv/.with-test ## compare with PyTorch and attack libraries (a large download)
+oracle: .venv/.with-oracle .venv/.with-test ## compare the results with PyTorch and attack libraries (a large download)
 	$(TEST_THREADS) $(BIN)/python -m pytest -m oracle tests/oracle
 
-build: .venv/.with-core ## write the wheel to dist/
+build: .venv/.with-core ## build the wheel, in dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
-clean: ## remove .venv, dist and the caches of the tools
+clean: ## delete .venv, dist and the caches
 	rm -rf .venv dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -53,7 +53,7 @@ clean: ## remove .venv, dist and the caches of the tools
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-# In this order: torch's exact version first; the last two would replace it if they brought their dependencies.
+# The order matters: torch's exact version comes first. The last two would replace it with their dependencies.
 .venv/.with-oracle: pyproject.toml .venv/.created
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --editable '.[oracle]'

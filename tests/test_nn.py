@@ -424,13 +424,23 @@ def test_impossible_settings_are_refused_at_once(build: Callable[[], Any], kind:
 # --- Print, types, imports --------------------------------------------------------------------------------------------
 
 
+RESIDUAL = """\
+Residual(
+  (body): Sequential(
+    (0): Linear(2, 3, bias=False)
+    (act): LeakyReLU(negative_slope=0.1)
+  )
+  (shortcut): Identity()
+)"""
+
+
 def test_layers_print_as_they_are_made() -> None:
     conv = nn.Conv2d(4, 6, (3, 2), 2, "same", groups=2, bias=False)
     assert repr(conv) == "Conv2d(4, 6, 3×2, stride=2, padding='same', groups=2, bias=False)"
     net = nn.Sequential(nn.Linear(2, 3, bias=False), act=nn.LeakyReLU(0.1))
-    assert repr(nn.Residual(net)) == (
-        "Residual(Sequential(0=Linear(2, 3, bias=False), act=LeakyReLU(negative_slope=0.1)), Identity())"
-    )
+    assert repr(nn.Residual(net)) == RESIDUAL
+    assert nn.Residual(net).brief() == "Residual(...)" and net[0].brief() == repr(net[0])
+    assert repr(nn.Sequential()) == "Sequential()"
     assert repr(nn.LocalResponseNorm(5)) == "LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=1.0)"
 
 

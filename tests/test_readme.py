@@ -5,12 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MEASURED = (ROOT / "benchmarks/results/steps.md").read_text(encoding="utf-8")
 
 
 def blocks(kind):
@@ -44,7 +46,10 @@ def test_the_commands_of_the_tour_run_one_after_the_other(tmp_path):
     pytest.importorskip("matplotlib", reason="the commands draw figures")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     tour = [c for c in commands() if c[0] == "tinygrad2"]
-    assert [c[1] for c in tour] == ["train", "evaluate", "attack", "train", "compare", "list", "info"]
+    names = "check train evaluate attack verify train compare list info"
+    assert [c[1] for c in tour] == names.split()
+    for name, text in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", README, re.M | re.S):
+        (tmp_path / name).write_text(text, encoding="utf-8")
     for _, *arguments in tour:
         command = [sys.executable, "-m", "tinygrad2", *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
@@ -57,7 +62,7 @@ def test_the_two_commands_are_those_that_every_change_is_checked_with():
     assert makes == ["make demo", "make test"]
     checked = (ROOT / ".ci" / "run").read_text()
     for command in makes:
-        assert re.search(rf"; {command}$", checked, re.M), f".ci/run does not run {command!r}"
+        assert re.search(rf"^alone {command}$", checked, re.M), f".ci/run does not run {command!r}"
 
 
 def test_the_commands_without_make_are_those_of_the_makefile():
@@ -82,5 +87,28 @@ def test_every_file_that_the_readme_links_to_exists():
 def test_recipes_and_help_that_the_readme_names_exist():
     from tinygrad2 import experiments
 
-    named = set(re.findall(r"--recipe ([\w-]+)", README))
-    assert named <= set(experiments.recipes()), named
+    assert set(re.findall(r"--recipe ([\w-]+)", README)) == set(experiments.recipes())
+
+
+def test_the_papers_are_those_of_the_citation_file_and_of_the_package_index():
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    cited = re.findall(r"^    (?:url|doi): (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)
+    papers = re.findall(r"^\| \[.*?\]\((\S+)\)\.", README, re.M)
+    assert len(papers) == 5
+    assert papers == list(urls.values())
+    assert [p.removeprefix("https://doi.org/") for p in papers] == cited
+
+
+def test_the_table_of_speed_is_made_of_measured_ratios():
+    def rows(text):
+        lines = (line.strip("|").split("|") for line in text.splitlines() if line.startswith("| "))
+        return [[cell.strip() for cell in line] for line in lines]
+
+    (table,) = re.findall(r"^\| step \|.*?\n\n", README, re.M | re.S)
+    (_, *names), *shown = rows(table)
+    networks = [name.lower().replace(" ", "_") for name in names]
+    measured = {}
+    for network, step, _, _, ratio, *_ in rows(MEASURED.partition("\n## ")[0]):
+        measured.setdefault(step, {})[network] = ratio
+    del measured["step"]
+    assert {step: dict(zip(networks, ratios, strict=True)) for step, *ratios in shown} == measured

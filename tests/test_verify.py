@@ -19,7 +19,6 @@ from tinygrad2.verify import (
     exercise,
     exercises,
 )
-from tinygrad2.verify.formula import FormulaError, as_rule, evaluate, parse
 from tinygrad2.verify.space import Space
 
 NAMES = {
@@ -129,7 +128,7 @@ def test_the_smallest_case_of_a_flipped_kernel_is_a_kernel_of_two() -> None:
 
 def test_a_mistake_with_the_stride_is_shown_by_configuration() -> None:
     def unstrided(g, x, w, b, stride, padding):
-        from tinygrad2.verify.exercises.windows import windows
+        from tinygrad2.verify.exercises.convolution import windows
 
         seen = windows(x, *w.shape[2:], 1, padding)[:, :, : g.shape[2], : g.shape[3]]
         return np.einsum("nchwij,nohw->ocij", seen, g)
@@ -190,7 +189,7 @@ def test_integer_inputs_are_held() -> None:
 
 
 def test_points_are_moved_into_the_domain_and_the_report_says_so() -> None:
-    report = check_vjp(np.log, "g / x", np.ones((2, 3)))
+    report = check_vjp(np.log, lambda g, x: g / x, np.ones((2, 3)))
     assert report
     assert "moved the point (positive values)" in str(report)
     wrong = check_vjp(np.arcsin, lambda g, x: g / np.sqrt(1 + x * x), np.full(3, 0.5))
@@ -290,7 +289,7 @@ def test_the_report_is_escaped_in_notebooks() -> None:
 
 
 def test_the_report_is_json() -> None:
-    content = json.loads(json.dumps(exercise("relu").check("2 * g").as_dict()))
+    content = json.loads(json.dumps(exercise("relu").check(lambda g, x: 2 * g).as_dict()))
     assert content["ok"] is False
     assert content["text"].startswith("relu   WRONG")
 
@@ -313,22 +312,26 @@ def test_a_second_mistake_beside_a_named_one_is_not_hidden() -> None:
 # --- wrong use
 
 
+def rule(g, x):
+    return g
+
+
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: check_vjp(np.tanh, "g"), ValueError, "axes="),
-        (lambda: check_vjp(np.tanh, "g", np.ones(2), axes="n"), ValueError, "either"),
-        (lambda: check_vjp(3, "g", np.ones(2)), TypeError, "function"),
-        (lambda: check_vjp(lambda x: x[9], "g", np.ones(2)), ValueError, "cannot be evaluated"),
-        (lambda: check_vjp(np.tanh, "g", axes="n 1k"), ValueError, "1k"),
-        (lambda: check_vjp(np.tanh, "g", axes="n", params={"stride": 1}), ValueError, "stride"),
-        (lambda: check_vjp(np.tanh, "g", axes="n", valid=lambda **_: False), ValueError, "valid"),
-        (lambda: check_vjp(np.tanh, "g", np.ones(9999)), TypeError, "smaller examples"),
+        (lambda: check_vjp(np.tanh, rule), ValueError, "axes="),
+        (lambda: check_vjp(np.tanh, rule, np.ones(2), axes="n"), ValueError, "either"),
+        (lambda: check_vjp(3, rule, np.ones(2)), TypeError, "function"),
+        (lambda: check_vjp(lambda x: x[9], rule, np.ones(2)), ValueError, "cannot be evaluated"),
+        (lambda: check_vjp(np.tanh, rule, axes="n 1k"), ValueError, "1k"),
+        (lambda: check_vjp(np.tanh, rule, axes="n", params={"stride": 1}), ValueError, "stride"),
+        (lambda: check_vjp(np.tanh, rule, axes="n", valid=lambda **_: False), ValueError, "valid"),
+        (lambda: check_vjp(np.tanh, rule, np.ones(9999)), TypeError, "smaller examples"),
         (lambda: exercise("conv2d.dW"), ValueError, r"conv2d\.dw"),
         (lambda: exercise("relu").hint(4), ValueError, "1, 2 and 3"),
         (lambda: exercise("relu").case("n=1"), ValueError, "missing d"),
         (lambda: exercise("relu").case("n=1, d=1, q=2"), ValueError, "unknown q"),
-        (lambda: exercise("softmax.jacobian").check("g", order=2), ValueError, "first order"),
+        (lambda: exercise("softmax.jacobian").check(rule, order=2), ValueError, "first order"),
     ],
 )
 def test_wrong_use_says_what_to_do(call, error, match) -> None:
@@ -343,108 +346,3 @@ def test_a_case_is_what_it_prints() -> None:
         case = space.draw(rng)
         assert space.parse(str(case)) == case
         assert space.inputs(case)[0].shape[1] == space.inputs(case)[1].shape[0]
-
-
-# --- formulas
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("linear.dw", "einsum('no,ni->oi', g, x)"),
-        ("linear.dw", "g.T @ x"),
-        ("linear.db", "g.sum(axis=0)"),
-        ("sigmoid", "g * sigmoid(x) * (1 - sigmoid(x))"),
-        ("tanh", "g * (1 - np.tanh(x)**2)"),
-        ("relu", "where(x > 0, g, zeros_like(g))"),
-        ("l2_norm", "g[:, None] * x / norm(x, axis=1, keepdims=True)"),
-        ("mean", "broadcast_to(g[:, None], x.shape) / x.shape[1]"),
-        ("conv2d.db", "einsum('nohw->o', g)"),
-    ],
-)
-def test_formulas_are_rules(name: str, text: str) -> None:
-    report = exercise(name).check(text)
-    assert report, report
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "__import__('os').system('true')",
-        "x.__class__",
-        "().__class__.__bases__",
-        "open('f')",
-        "eval('1')",
-        "lambda: 1",
-        "[i for i in x]",
-        "x.tofile('f')",
-        "np.load('f')",
-        "np.linalg.inv(x)",
-        "x.dtype",
-        "(x := 1)",
-        "f'{x}'",
-        "exec('1')",
-        "x if x else g",
-        "x.T.base",
-        "not x",
-        "x and g",
-        "'a' * 9",
-        "x.resize(2)",
-        "sum(x, out=g)",
-        "exp(x, where=x)",
-        "g.__array__()",
-        "{x}",
-        "x[lambda: 0]",
-        "b'1'",
-        "1j",
-        "",
-        "x" * 3000,
-        "-" * 500 + "x",
-        "(" * 500,
-        "1 +",
-        "einsum('...i->i', x)",
-        "einsum(x, x)",
-        "einsum('ij,jk->ik', x)",
-        "print",
-        "einsum",
-    ],
-)
-def test_formulas_reach_nothing_but_the_table(text: str) -> None:
-    with pytest.raises(FormulaError):
-        value = evaluate(parse(text), {"x": np.ones((2, 2)), "g": np.ones((2, 2))})
-        if callable(value):
-            raise AssertionError(f"{text} gave {value}")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "outer(outer(x, x), outer(x, x))",
-        "einsum('ab,cd,ef,gh->abcdefgh', x, x, x, x)",
-        "broadcast_to(x, (9999, 9999, 2, 2))",
-        "diag(outer(x, x))",
-        "broadcast_to(0, (99999, 1)) @ broadcast_to(0, (1, 99999))",
-        "dot(broadcast_to(0, (99999, 1)), broadcast_to(0, (1, 99999)))",
-    ],
-)
-def test_formulas_are_bounded(text: str) -> None:
-    with pytest.raises(FormulaError, match=r"too large|shape|axes"):
-        evaluate(parse(text), {"x": np.ones((40, 40))})
-
-
-def test_large_powers_end_at_once() -> None:
-    assert evaluate(parse("9**9**9**9"), {}) == np.inf
-    assert np.isinf(evaluate(parse("10**10**10 + x"), {"x": np.ones(2)})).all()
-
-
-def test_an_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(FormulaError, match="did you mean sigmoid"):
-        as_rule("sigmoidd(x)", ["x"])(1.0, 2.0)
-    with pytest.raises(FormulaError, match="did you mean stride"):
-        as_rule("g * strid", ["x", "stride"])(1.0, 2.0, stride=2)
-
-
-def test_random_formulas_do_no_harm() -> None:
-    result = campaigns.formulas(campaigns.SUITE["formulas"])
-    assert not result["escapes or crashes"]
-    assert result["evaluated"] > 0.05 * result["formulas"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad2 import nn, ops
-from tinygrad2.verify import Uncertified, WrongDerivative, gradcheck, gradgradcheck
+from tinygrad2.verify import Uncertified, WrongDerivation, gradcheck, gradgradcheck
 from tinygrad2.verify.kinks import KINKS, watching
 from tinygrad2.verify.truth import Measured
 
@@ -59,9 +59,9 @@ def test_the_margin_is_the_distance_to_the_nearest_kink() -> None:
         lambda x: ops.max_pool2d(x.reshape(1, 1, 2, 2), 2): 0.75,
         lambda x: ops.max_pool2d(x.reshape(1, 1, 2, 2), 2, padding=1): np.inf,
     }.items():
-        with watching() as pattern:
+        with watching() as sides:
             f(ops.positive(x) if f is None else nn.Identity()(x))
-        assert pattern.margin == pytest.approx(margin)
+        assert sides.margin == pytest.approx(margin)
 
 
 def test_all_kinks_named_are_primitives() -> None:
@@ -90,7 +90,7 @@ def test_a_wrong_entry_is_named_with_both_values() -> None:
     assert len(report.lines) == 1
     assert "[1, 2]: expected" in report.lines[0]
     assert "complex step" in str(report)
-    with pytest.raises(WrongDerivative, match=r"\[1, 2\]"):
+    with pytest.raises(WrongDerivation, match=r"\[1, 2\]"):
         report.raise_for_error()
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from verify_mistakes import Mistake, T, changed, doubled, kernel_flip, right
 
-from tinygrad2.verify.exercises import jacobians as j
-from tinygrad2.verify.exercises import normal as n
+from tinygrad2.verify.exercises import normalization as n
+from tinygrad2.verify.exercises.convolution import windows
 from tinygrad2.verify.exercises.elementwise import sigmoid
-from tinygrad2.verify.exercises.windows import windows
+from tinygrad2.verify.exercises.softmax import one_hot, softmax
 
 # fmt: off
 HELD_OUT = [
@@ -44,15 +44,15 @@ HELD_OUT = [
     Mistake("batch_norm.dx", "times γ twice", "missing-factor", lambda g, x, w, b: right("batch_norm.dx")(g, x, w, b) * w),
     Mistake("batch_norm.dx", "averaged over the batch", "factor", lambda g, x, w, b: right("batch_norm.dx")(g, x, w, b) / len(x)),
     Mistake("batch_norm.dweight", "sign", "sign", lambda g, x, w, b: -(g * n.standardized(x)[0]).sum(0)),
-    Mistake("softmax", "the sum twice", "factor", lambda g, z: n.softmax(z) * (g - 2 * (g * n.softmax(z)).sum(-1, keepdims=True))),
-    Mistake("softmax", "only the sum", "missing-term", lambda g, z: -n.softmax(z) * (g * n.softmax(z)).sum(-1, keepdims=True)),
+    Mistake("softmax", "the sum twice", "factor", lambda g, z: softmax(z) * (g - 2 * (g * softmax(z)).sum(-1, keepdims=True))),
+    Mistake("softmax", "only the sum", "missing-term", lambda g, z: -softmax(z) * (g * softmax(z)).sum(-1, keepdims=True)),
     Mistake("log_softmax", "1/k in place of softmax", "", lambda g, z: g - g.mean(-1, keepdims=True)),
-    Mistake("cross_entropy", "halved", "factor", lambda g, z, t: g * (n.softmax(z) - n.hot(z, t)) / len(z) / 2),
-    Mistake("cross_entropy", "plus one-hot", "sign", lambda g, z, t: g * (n.softmax(z) + n.hot(z, t)) / len(z)),
+    Mistake("cross_entropy", "halved", "factor", lambda g, z, t: g * (softmax(z) - one_hot(z, t)) / len(z) / 2),
+    Mistake("cross_entropy", "plus one-hot", "sign", lambda g, z, t: g * (softmax(z) + one_hot(z, t)) / len(z)),
     Mistake("variance", "g not spread, all at once", "broadcast", lambda g, x: 2 * g.sum() * (x - x.mean(-1, keepdims=True)) / x.shape[1]),
     Mistake("l2_norm", "sign of x", "missing-factor", lambda g, x: g[:, None] * np.sign(x)),
-    Mistake("lrn", "direct part alone, with the wrong power", "", lambda g, x: g / n._lrn_scale(x)),
-    Mistake("softmax.jacobian", "the outer product alone", "missing-term", lambda z: -np.outer(j.softmax(z), j.softmax(z))),
+    Mistake("lrn", "direct part alone, with the wrong power", "", lambda g, x: g / n.lrn_scale(x)),
+    Mistake("softmax.jacobian", "the outer product alone", "missing-term", lambda z: -np.outer(softmax(z), softmax(z))),
     Mistake("layer_norm.jacobian", "sign", "sign", changed("layer_norm.jacobian", lambda a: -a)),
     Mistake("normalize.jacobian", "the outer product twice", "factor", lambda x: (np.eye(x.size, dtype=x.dtype) - 2 * np.outer(x, x) / (x @ x)) / np.sqrt(x @ x)),
     Mistake("linear.double", "dg: the input's part forgotten", "missing-term", doubled("linear.double", {(3, 0): 0})),

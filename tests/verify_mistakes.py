@@ -12,19 +12,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad2.verify.exercises import double as d
 from tinygrad2.verify.exercises import exercise
-from tinygrad2.verify.exercises import jacobians as j
-from tinygrad2.verify.exercises import normal as n
+from tinygrad2.verify.exercises import normalization as n
+from tinygrad2.verify.exercises.convolution import spread, windows
+from tinygrad2.verify.exercises.double_losses import deepfool_step_terms
 from tinygrad2.verify.exercises.elementwise import sigmoid
-from tinygrad2.verify.exercises.windows import spread, windows
+from tinygrad2.verify.exercises.jacobians import layer_norm_jacobian
+from tinygrad2.verify.exercises.softmax import one_hot, softmax
+from tinygrad2.verify.exercises.statistics import l2_norm
 
 
 class Mistake(NamedTuple):
     exercise: str
     what: str
     name: str
-    rule: Callable[..., Any] | str
+    rule: Callable[..., Any]
 
 
 def right(name: str) -> Callable[..., Any]:
@@ -137,7 +139,7 @@ def embedding_mean(g, table, rows):
 
 
 def bn_dx(g, x, w, b, mean=1.0, variance=1.0):
-    direct, by_mean, by_variance = n._bn_terms(g, x, w, b)[0].values()
+    direct, by_mean, by_variance = n.batch_norm_terms(g, x, w, b)[0].values()
     return direct + mean * by_mean + variance * by_variance
 
 
@@ -171,7 +173,7 @@ MISTAKES = [
     Mistake("sigmoid", "wrong sign", "sign", lambda g, x: -g * sigmoid(x) * (1 - sigmoid(x))),
     Mistake("sigmoid", "g ignored", "ignores-cotangent", lambda g, x: sigmoid(x) * (1 - sigmoid(x))),
     Mistake("sigmoid", "g squared", "nonlinear", lambda g, x: g * g * sigmoid(x) * (1 - sigmoid(x))),
-    Mistake("sigmoid", "text: y squared", "missing-factor", "g * sigmoid(x)**2 * (1 - sigmoid(x))"),
+    Mistake("sigmoid", "y squared", "missing-factor", lambda g, x: g * sigmoid(x) ** 2 * (1 - sigmoid(x))),
     # tanh
     Mistake("tanh", "1 - y in place of 1 - y²", "missing-factor", lambda g, x: g * (1 - np.tanh(x))),
     Mistake("tanh", "1 + y²", "sign", lambda g, x: g * (1 + np.tanh(x) ** 2)),
@@ -191,7 +193,7 @@ MISTAKES = [
     Mistake("linear.dw", "mean over the batch", "factor", lambda g, x, w, b: g.T @ x / len(x)),
     Mistake("linear.dw", "g ignored", "ignores-cotangent", lambda g, x, w, b: np.ones_like(g).T @ x),
     Mistake("linear.dw", "not summed over the batch", "unsummed", lambda g, x, w, b: g[:, :, None] * x[:, None, :]),
-    Mistake("linear.dw", "text: indices exchanged", "transpose", "einsum('no,ni->io', g, x)"),
+    Mistake("linear.dw", "indices exchanged", "transpose", lambda g, x, w, b: np.einsum("no,ni->io", g, x)),
     Mistake("linear.db", "not summed", "unsummed", lambda g, x, w, b: 1 * g),
     Mistake("linear.db", "mean", "factor", lambda g, x, w, b: g.mean(0)),
     Mistake("linear.db", "summed over the wrong axis", "transpose", lambda g, x, w, b: g.sum(1)),
@@ -276,27 +278,27 @@ MISTAKES = [
     Mistake("batch_norm_eval", "dweight of x, not of x̂", "missing-factor", lambda g, x, w, b, m, v: (lambda r: (r[0], (g * x).sum(0), r[2]))(right("batch_norm_eval")(g, x, w, b, m, v))),
     Mistake("batch_norm_eval", "dweight and dbias exchanged", "swap", lambda *a: (lambda r: (r[0], r[2], r[1]))(right("batch_norm_eval")(*a))),
     # softmax
-    Mistake("softmax", "diagonal Jacobian", "missing-term", lambda g, z: g * n.softmax(z)),
-    Mistake("softmax", "as for sigmoid", "missing-term", lambda g, z: g * n.softmax(z) * (1 - n.softmax(z))),
-    Mistake("softmax", "y forgotten in front", "missing-factor", lambda g, z: g - (g * n.softmax(z)).sum(-1, keepdims=True)),
-    Mistake("softmax", "plus in place of minus", "sign", lambda g, z: n.softmax(z) * (g + (g * n.softmax(z)).sum(-1, keepdims=True))),
-    Mistake("softmax", "sum over the batch", "missing-term", lambda g, z: n.softmax(z) * (g - (g * n.softmax(z)).sum(0))),
-    Mistake("softmax", "sum over everything", "broadcast", lambda g, z: n.softmax(z) * (g - (g * n.softmax(z)).sum())),
-    Mistake("softmax", "mean in place of sum", "factor|missing-term", lambda g, z: n.softmax(z) * (g - (g * n.softmax(z)).mean(-1, keepdims=True))),
-    Mistake("softmax", "g ignored in the sum", "missing-term", lambda g, z: n.softmax(z) * (g - n.softmax(z).sum(-1, keepdims=True))),
+    Mistake("softmax", "diagonal Jacobian", "missing-term", lambda g, z: g * softmax(z)),
+    Mistake("softmax", "as for sigmoid", "missing-term", lambda g, z: g * softmax(z) * (1 - softmax(z))),
+    Mistake("softmax", "y forgotten in front", "missing-factor", lambda g, z: g - (g * softmax(z)).sum(-1, keepdims=True)),
+    Mistake("softmax", "plus in place of minus", "sign", lambda g, z: softmax(z) * (g + (g * softmax(z)).sum(-1, keepdims=True))),
+    Mistake("softmax", "sum over the batch", "missing-term", lambda g, z: softmax(z) * (g - (g * softmax(z)).sum(0))),
+    Mistake("softmax", "sum over everything", "broadcast", lambda g, z: softmax(z) * (g - (g * softmax(z)).sum())),
+    Mistake("softmax", "mean in place of sum", "factor|missing-term", lambda g, z: softmax(z) * (g - (g * softmax(z)).mean(-1, keepdims=True))),
+    Mistake("softmax", "g ignored in the sum", "missing-term", lambda g, z: softmax(z) * (g - softmax(z).sum(-1, keepdims=True))),
     # log-softmax
-    Mistake("log_softmax", "the sum of g forgotten", "missing-term", lambda g, z: g - n.softmax(z)),
+    Mistake("log_softmax", "the sum of g forgotten", "missing-term", lambda g, z: g - softmax(z)),
     Mistake("log_softmax", "only g", "missing-term", lambda g, z: 1 * g),
     Mistake("log_softmax", "the rule of softmax", "missing-factor", lambda g, z: right("softmax")(g, z)),
-    Mistake("log_softmax", "plus in place of minus", "sign", lambda g, z: g + n.softmax(z) * g.sum(-1, keepdims=True)),
-    Mistake("log_softmax", "sum over everything", "broadcast", lambda g, z: g - n.softmax(z) * g.sum()),
+    Mistake("log_softmax", "plus in place of minus", "sign", lambda g, z: g + softmax(z) * g.sum(-1, keepdims=True)),
+    Mistake("log_softmax", "sum over everything", "broadcast", lambda g, z: g - softmax(z) * g.sum()),
     # cross-entropy
-    Mistake("cross_entropy", "not divided by n", "factor", lambda g, z, t: g * (n.softmax(z) - n.hot(z, t))),
-    Mistake("cross_entropy", "one-hot forgotten", "missing-term", lambda g, z, t: g * n.softmax(z) / len(z)),
-    Mistake("cross_entropy", "wrong sign", "sign", lambda g, z, t: g * (n.hot(z, t) - n.softmax(z)) / len(z)),
-    Mistake("cross_entropy", "g ignored", "ignores-cotangent", lambda g, z, t: (n.softmax(z) - n.hot(z, t)) / len(z)),
-    Mistake("cross_entropy", "divided by all entries", "factor", lambda g, z, t: g * (n.softmax(z) - n.hot(z, t)) / z.size),
-    Mistake("cross_entropy", "of a plain log-likelihood", "missing-term", lambda g, z, t: -g * n.hot(z, t) / n.softmax(z) / len(z)),
+    Mistake("cross_entropy", "not divided by n", "factor", lambda g, z, t: g * (softmax(z) - one_hot(z, t))),
+    Mistake("cross_entropy", "one-hot forgotten", "missing-term", lambda g, z, t: g * softmax(z) / len(z)),
+    Mistake("cross_entropy", "wrong sign", "sign", lambda g, z, t: g * (one_hot(z, t) - softmax(z)) / len(z)),
+    Mistake("cross_entropy", "g ignored", "ignores-cotangent", lambda g, z, t: (softmax(z) - one_hot(z, t)) / len(z)),
+    Mistake("cross_entropy", "divided by all entries", "factor", lambda g, z, t: g * (softmax(z) - one_hot(z, t)) / z.size),
+    Mistake("cross_entropy", "of a plain log-likelihood", "missing-term", lambda g, z, t: -g * one_hot(z, t) / softmax(z) / len(z)),
     # mean, variance, norm
     Mistake("mean", "not divided", "factor", lambda g, x: np.broadcast_to(g[:, None], x.shape)),
     Mistake("mean", "not spread", "broadcast", lambda g, x: g / x.shape[1]),
@@ -309,23 +311,23 @@ MISTAKES = [
     Mistake("variance", "wrong sign", "sign", changed("variance", lambda a: -a)),
     Mistake("l2_norm", "not divided by the norm", "missing-factor", lambda g, x: g[:, None] * x),
     Mistake("l2_norm", "divided by the square", "missing-factor", lambda g, x: g[:, None] * x / (x * x).sum(-1, keepdims=True)),
-    Mistake("l2_norm", "factor 2, of the squared norm", "factor", lambda g, x: 2 * g[:, None] * x / n.l2_norm(x)[:, None]),
-    Mistake("l2_norm", "x forgotten", "missing-factor", lambda g, x: g[:, None] / n.l2_norm(x)[:, None] + 0 * x),
+    Mistake("l2_norm", "factor 2, of the squared norm", "factor", lambda g, x: 2 * g[:, None] * x / l2_norm(x)[:, None]),
+    Mistake("l2_norm", "x forgotten", "missing-factor", lambda g, x: g[:, None] / l2_norm(x)[:, None] + 0 * x),
     Mistake("l2_norm", "one norm for the batch", "broadcast|missing-factor", lambda g, x: g[:, None] * x / np.sqrt((x * x).sum())),
     # local response normalisation
-    Mistake("lrn", "neighbours forgotten", "missing-term", lambda g, x: g * n._lrn_scale(x) ** -n.LRN_BETA),
-    Mistake("lrn", "second part with the wrong sign", "sign", lambda g, x: (lambda t: t[0] - t[1])([*n._lrn_terms(g, x)[0].values()])),
-    Mistake("lrn", "factor 2 of the square forgotten", "factor", lambda g, x: (lambda t: t[0] + t[1] / 2)([*n._lrn_terms(g, x)[0].values()])),
-    Mistake("lrn", "only the own channel", "missing-term", lambda g, x: g * n._lrn_scale(x) ** -n.LRN_BETA - 2 * n.LRN_ALPHA * n.LRN_BETA * g * x * x * n._lrn_scale(x) ** (-n.LRN_BETA - 1)),
+    Mistake("lrn", "neighbours forgotten", "missing-term", lambda g, x: g * n.lrn_scale(x) ** -n.LRN_BETA),
+    Mistake("lrn", "second part with the wrong sign", "sign", lambda g, x: (lambda t: t[0] - t[1])([*n.lrn_terms(g, x)[0].values()])),
+    Mistake("lrn", "factor 2 of the square forgotten", "factor", lambda g, x: (lambda t: t[0] + t[1] / 2)([*n.lrn_terms(g, x)[0].values()])),
+    Mistake("lrn", "only the own channel", "missing-term", lambda g, x: g * n.lrn_scale(x) ** -n.LRN_BETA - 2 * n.LRN_ALPHA * n.LRN_BETA * g * x * x * n.lrn_scale(x) ** (-n.LRN_BETA - 1)),
     # Jacobians
-    Mistake("softmax.jacobian", "diagonal", "missing-term", lambda z: np.diag(j.softmax(z))),
-    Mistake("softmax.jacobian", "wrong sign of the outer product", "sign", lambda z: np.diag(j.softmax(z)) + np.outer(j.softmax(z), j.softmax(z))),
-    Mistake("softmax.jacobian", "as for sigmoid", "missing-term", lambda z: np.diag(j.softmax(z) * (1 - j.softmax(z)))),
-    Mistake("softmax.jacobian", "negative", "sign", lambda z: np.outer(j.softmax(z), j.softmax(z)) - np.diag(j.softmax(z))),
-    Mistake("layer_norm.jacobian", "variance forgotten", "missing-term", lambda x: j._standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size))),
-    Mistake("layer_norm.jacobian", "mean forgotten", "missing-term", lambda x: j._standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - np.outer(*[j._standardized(x)[0]] * 2) / x.size)),
-    Mistake("layer_norm.jacobian", "1/d forgotten in the outer product", "factor", lambda x: j._standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size) - np.outer(*[j._standardized(x)[0]] * 2))),
-    Mistake("layer_norm.jacobian", "1/std forgotten", "missing-factor", lambda x: j._layer_norm_jacobian(x) / j._standardized(x)[1]),
+    Mistake("softmax.jacobian", "diagonal", "missing-term", lambda z: np.diag(softmax(z))),
+    Mistake("softmax.jacobian", "wrong sign of the outer product", "sign", lambda z: np.diag(softmax(z)) + np.outer(softmax(z), softmax(z))),
+    Mistake("softmax.jacobian", "as for sigmoid", "missing-term", lambda z: np.diag(softmax(z) * (1 - softmax(z)))),
+    Mistake("softmax.jacobian", "negative", "sign", lambda z: np.outer(softmax(z), softmax(z)) - np.diag(softmax(z))),
+    Mistake("layer_norm.jacobian", "variance forgotten", "missing-term", lambda x: n.standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size))),
+    Mistake("layer_norm.jacobian", "mean forgotten", "missing-term", lambda x: n.standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - np.outer(*[n.standardized(x)[0]] * 2) / x.size)),
+    Mistake("layer_norm.jacobian", "1/d forgotten in the outer product", "factor", lambda x: n.standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size) - np.outer(*[n.standardized(x)[0]] * 2))),
+    Mistake("layer_norm.jacobian", "1/std forgotten", "missing-factor", lambda x: layer_norm_jacobian(x) / n.standardized(x)[1]),
     Mistake("normalize.jacobian", "the norm taken as constant", "missing-term", lambda x: np.eye(x.size, dtype=x.dtype) / np.sqrt(x @ x)),
     Mistake("normalize.jacobian", "not divided by the norm", "missing-factor", lambda x: np.eye(x.size, dtype=x.dtype) - np.outer(x, x) / (x @ x)),
     Mistake("normalize.jacobian", "plus in place of minus", "sign", lambda x: (np.eye(x.size, dtype=x.dtype) + np.outer(x, x) / (x @ x)) / np.sqrt(x @ x)),
@@ -359,7 +361,7 @@ MISTAKES = [
     Mistake("l2_norm.double", "second term with the wrong sign", "sign", doubled("l2_norm.double", {(0, 1): -1})),
     Mistake("l2_norm.double", "dg not divided", "missing-factor", lambda g, u, x: (right("l2_norm.double")(g, u, x)[0], (u * x).sum(-1))),
     Mistake("deepfool_step", "the norm taken as constant", "missing-term", lambda g, f, v: (right("deepfool_step")(g, f, v)[0], -(f / (v * v).sum(-1))[:, None] * g)),
-    Mistake("deepfool_step", "factor 2 forgotten", "factor", lambda g, f, v: (lambda t: (t[0]["-(g·v)/‖v‖²"], t[1]["-f g/‖v‖²"] + t[1]["2 f v (g·v)/‖v‖⁴"] / 2))(d._deepfool(g, f, v))),
+    Mistake("deepfool_step", "factor 2 forgotten", "factor", lambda g, f, v: (lambda t: (t[0]["-(g·v)/‖v‖²"], t[1]["-f g/‖v‖²"] + t[1]["2 f v (g·v)/‖v‖⁴"] / 2))(deepfool_step_terms(g, f, v))),
     Mistake("deepfool_step", "df not divided by the square", "missing-factor", lambda g, f, v: (-(g * v).sum(-1), right("deepfool_step")(g, f, v)[1])),
     Mistake("deepfool_step", "sign of r forgotten", "sign", lambda *a: tuple(-r for r in right("deepfool_step")(*a))),
 ]  # fmt: skip

@@ -19,7 +19,8 @@ from typing import Any
 
 from tinygrad2 import experiments as ex
 from tinygrad2 import robust
-from tinygrad2.verify import runner, verify_network
+from tinygrad2.experiments import checking
+from tinygrad2.verify import verify_network
 
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
 FLAGS: dict[type, dict[str, Any]] = {
@@ -179,7 +180,7 @@ def list_(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> int:
     """Check the derivations that a file declares: right or wrong, where, and what the mistake is."""
-    return runner.main(args.file, args.k, args.order, args.seed, args.json)
+    return checking.main(args.file, args.k, args.order, args.seed, args.json)
 
 
 def verify(args: argparse.Namespace) -> int:

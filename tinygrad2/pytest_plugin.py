@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -30,10 +31,9 @@ class DerivationItem(pytest.Item):
 
 
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
-    """A derivation at the top of a module is a test, whatever its name."""
-    import sys
-
+    """A derivation at the top of a module is a test, whatever its name; `tinygrad2 check` collects the same."""
     declare = sys.modules.get("tinygrad2.verify.declare")  # a file that declares derivations has imported it
-    if declare is not None and isinstance(obj, declare.Derivation):
-        return DerivationItem.from_parent(collector, name=name, derivation=obj)
+    if declare is not None:
+        for derivation in declare.derivations({name: obj}):
+            return DerivationItem.from_parent(collector, name=name, derivation=derivation)
     return None

@@ -5,17 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.nn import fused
-from tinygrad2.nn import reverse as r
+from tinygrad2.nn import pattern
 from tinygrad2.nn.layer import Applied, Layer, located
 from tinygrad2.nn.layers import Identity
+from tinygrad2.nn.reverse import ReverseResidual, ReverseSequential, Step
 
 
 class Sequential(Layer):
-    """Layers one after the other: `Sequential(a, b)`, `Sequential(conv1=a, fc=b)` or `Sequential({"conv1": a})`."""
+    """Layers one after the other: `Sequential(a, b)`, `Sequential(conv1=a, fc=b)` or `Sequential({"conv1": a})`.
+
+    A layer without a name is named by its position. Raises TypeError for what is no layer, and ValueError for a name
+    that is there already or has a dot.
+
+    >>> net = Sequential(relu=ReLU(), flatten=Flatten())
+    >>> net
+    Sequential(
+      (relu): ReLU()
+      (flatten): Flatten()
+    )
+    >>> net(np.ones((2, 3, 4), np.float32)).shape
+    (2, 12)
+    """
+
+    layers: dict[str, Layer]
 
     def __init__(self, *layers: Layer | Mapping[str, Layer], **named: Layer) -> None:
-        self.layers: dict[str, Layer] = {}
+        self.layers = {}
         for part in (*layers, named):
             for name, layer in (part if isinstance(part, Mapping) else {str(len(self.layers)): part}).items():
                 self._add(name, layer)
@@ -30,17 +45,16 @@ class Sequential(Layer):
         self.layers[name] = layer
 
     def apply(self, x: Tensor) -> Applied:
-        steps: list[r.Step] = []
-        for group in fused.groups([*self.layers.items()]):
-            x, more = fused.apply(group, x) if len(group) > 1 else self._apply_one(*group[0], x)
-            steps += more
-        return x, r.ReverseSequential(tuple(steps))
-
-    @staticmethod
-    def _apply_one(name: str, layer: Layer, x: Tensor) -> tuple[Tensor, list[r.Step]]:
-        with located(name, layer):
-            x, reverse = layer.apply(x)
-        return x, [r.Step(name, layer, x.shape, reverse)]
+        steps: list[Step] = []
+        for group in pattern.groups([*self.layers.items()]):
+            if len(group) > 1:
+                x, step = pattern.pooled(group, x)
+            else:
+                ((name, layer),) = group
+                x, reverse = located(name, layer, layer.apply, x)
+                step = Step(name, layer, x.shape, reverse)
+            steps.append(step)
+        return x, ReverseSequential(pattern.rewrite(steps))
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         return iter(self.layers.items())
@@ -51,30 +65,29 @@ class Sequential(Layer):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __repr__(self) -> str:
-        return f"Sequential({', '.join(f'{name}={layer!r}' for name, layer in self.layers.items())})"
-
 
 class Residual(Layer):
-    """body(x) + shortcut(x); the shortcut is the identity where none is given. He et al. 2016."""
+    """body(x) + shortcut(x); the shortcut is the identity where none is given. He et al. 2016, equation 1.
+
+    Both must give the same shape. Raises ValueError where they do not.
+
+    >>> Residual(Tanh())(np.zeros((1, 2), np.float32)).numpy().tolist()
+    [[0.0, 0.0]]
+    """
+
+    body: Layer
+    shortcut: Layer
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body = body
         self.shortcut = Identity() if shortcut is None else shortcut
 
     def apply(self, x: Tensor) -> Applied:
-        outputs, branches = [], []
-        for name, layer in self.children():
-            with located(name, layer):
-                y, reverse = layer.apply(x)
-            outputs.append(y)
-            branches.append(r.Step(name, layer, y.shape, reverse))
-        (y, z), (body, shortcut) = outputs, branches
+        y, body = located("body", self.body, self.body.apply, x)
+        z, shortcut = located("shortcut", self.shortcut, self.shortcut.apply, x)
         if y.shape != z.shape:
             raise ValueError(
                 f"the body gives shape {y.shape}, the shortcut {z.shape}; give a shortcut layer that matches"
             )
-        return y + z, r.ReverseResidual(body, shortcut)
-
-    def __repr__(self) -> str:
-        return f"Residual({self.body!r}, {self.shortcut!r})"
+        steps = Step("body", self.body, y.shape, body), Step("shortcut", self.shortcut, z.shape, shortcut)
+        return y + z, ReverseResidual(*steps)

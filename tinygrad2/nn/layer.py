@@ -6,44 +6,60 @@ drops the reverse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels.backend import to_device
 from tinygrad2.nn.reverse import ReverseLayer
+from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace
 
 Applied = tuple[Tensor, ReverseLayer]
+T = TypeVar("T")
 
 
 class Layer:
-    """Base of all layers.
+    """Base of all layers. A layer of your own defines `apply`.
 
     A Tensor attribute that requires a gradient is a parameter, any other Tensor a buffer; a Layer attribute is a child.
     Lists of layers are not searched: put them in a Sequential.
+
+    >>> class Double(Layer):
+    ...     def apply(self, x):
+    ...         return x * 2.0, ReverseScale(Tensor(np.float32(2.0)))
+    >>> Double()(np.ones((1, 3), np.float32)).numpy().tolist()
+    [[2.0, 2.0, 2.0]]
     """
 
     training: bool = True
 
     def apply(self, x: Tensor) -> Applied:
-        """The output at x, and the reverse layer at x. Every layer defines this."""
+        """The output at x, and the reverse layer at x. Every layer defines this. x: samples first, (N, ...)."""
         raise NotImplementedError(f"{type(self).__name__} must define apply(x) -> (output, reverse layer)")
 
     def __call__(self, x: Any) -> Tensor:
-        with located("", self):
-            return self.apply(_as_input(x))[0]
+        """The output at x. x: a Tensor or an array, samples first, (N, ...)."""
+        y, _ = located("", self, self.apply, x if isinstance(x, Tensor) else Tensor(x))
+        return y
 
     def trace(self, x: Any) -> Trace:
-        """A forward pass that keeps what the reverse layers share."""
-        x = _as_input(x)
-        with located("", self):
-            y, reverse = self.apply(x)
+        """A forward pass that keeps what the reverse layers share. x: a Tensor or an array, samples first, (N, ...)."""
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        y, reverse = located("", self, self.apply, x)
         return Trace(self, x, y, reverse)
+
+    def summary(self, x: Any) -> Summary:
+        """A table: for each layer its name, output shape at x, number of parameters, and reverse layer; and the total.
+
+        x: an input, (N, ...). A copy runs: running statistics and random generators of this network stay as they are.
+        """
+        trace = deepcopy(self).trace(x)
+        return Summary(list(trace.reverse().rows()), {name: p.size for name, p in self.named_parameters()})
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers directly inside this one, with their names."""
@@ -112,7 +128,7 @@ class Layer:
         missing, unknown = sorted(own.keys() - new.keys()), sorted(new.keys() - own.keys())
         if missing or unknown:
             raise ValueError(
-                f"the state does not fit {self!r}: missing {', '.join(map(repr, missing)) or 'nothing'}; "
+                f"the state does not fit {self.brief()}: missing {', '.join(map(repr, missing)) or 'nothing'}; "
                 f"unknown {', '.join(repr(name) + nearest(name, own) for name in unknown) or 'nothing'}"
             )
         for name, t in own.items():
@@ -123,18 +139,34 @@ class Layer:
         for name, t in own.items():
             t.data = to_device(new[name], t.device)
 
-    def __repr__(self) -> str:
+    def extra_repr(self) -> str:
+        """What stands in the brackets of a printed layer: its settings. PyTorch's name."""
         settings = {k: v for k, v in vars(self).items() if isinstance(v, int | float | str | tuple) and k != "training"}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
+        return ", ".join(f"{k}={v!r}" for k, v in settings.items())
+
+    def brief(self) -> str:
+        """The printed form in one line: what is inside a layer made of layers is left out."""
+        inside = any(True for _ in self.children())
+        return f"{type(self).__name__}({'...' if inside else self.extra_repr()})"
+
+    def __repr__(self) -> str:
+        """One line for each layer, as PyTorch prints it."""
+        children = [f"({name}): {layer!r}" for name, layer in self.children()]
+        if not children:
+            return self.brief()
+        lines = "\n".join(filter(None, [self.extra_repr(), *children]))
+        return f"{type(self).__name__}(\n  {lines.replace(chr(10), chr(10) + '  ')}\n)"
 
 
-@contextmanager
-def located(name: str, layer: Layer) -> Iterator[None]:
-    """Errors from inside begin with the dotted name and the printed form of the layer that they come from."""
+def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> T:
+    """call(x); its errors begin with the dotted name and the printed form of the layer that they come from.
+
+    name: what the layer is called inside the layer around it, "" for the outermost one.
+    """
     try:
-        yield
+        return call(x)
     except (ValueError, TypeError) as error:
-        path, message = getattr(error, "located", ("", f"{layer!r}: {error}"))
+        path, message = getattr(error, "located", ("", f"{layer.brief()}: {error}"))
         path = dotted(name, path)
         error.located = (path, message)  # type: ignore[union-attr]
         error.args = (f"layer {path!r}, {message}" if path else message,)
@@ -146,11 +178,7 @@ def dotted(*names: str) -> str:
     return ".".join(filter(None, names))
 
 
-def nearest(name: str, known: Any) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like this one, or nothing."""
     close = get_close_matches(name, known, 1)
     return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _as_input(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x)

@@ -1,11 +1,13 @@
 """Optimizers, with PyTorch's names and update rules.
 
-Their state is a dict of arrays, so that a resumed run continues bit for bit.
+Their state is a dict of arrays, so that a resumed run continues bit for bit. In the formulas g is the gradient, with
+weight_decay·p added, t the number of the update from 1, and all products, roots and quotients are entry by entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,27 @@ from tinygrad2.kernels.backend import Array, to_device, to_numpy, xp
 
 
 class Optimizer:
-    """Base: the parameters, the learning rate `lr` (set it anew at any time), and running averages per parameter.
+    """Base: p ← p - lr·direction(g) for every parameter p. A subclass defines `direction`.
 
-    `slots` names the averages; `steps` counts the updates of each parameter.
+    params: the Tensors to train, as net.parameters() gives; `lr`, at least 0, can be set anew at any time. `slots`
+    names the running averages that each parameter has; `steps` counts the updates of each parameter. Raises ValueError
+    where there is nothing to train, or for a negative setting.
+
+    >>> class Signs(Optimizer):
+    ...     def direction(self, i, g):
+    ...         return np.sign(g)
+    >>> p = Tensor(np.array([1.0, 1.0]), requires_grad=True)
+    >>> (p * Tensor(np.array([2.0, -3.0]))).sum().backward()
+    >>> Signs([p], lr=0.5).step()
+    >>> p.numpy().tolist()
+    [0.5, 1.5]
     """
 
+    params: list[Tensor]
+    lr: float
+    weight_decay: float
+    steps: list[int]
+    state: dict[str, list[Array]]
     slots: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
@@ -30,11 +48,10 @@ class Optimizer:
             )
         if not lr >= 0 or not weight_decay >= 0:
             raise ValueError(f"lr and weight_decay must not be negative, got lr={lr}, weight_decay={weight_decay}")
-        self.lr, self.weight_decay = lr, weight_decay
+        self.lr = lr
+        self.weight_decay = weight_decay
         self.steps = [0] * len(self.params)
-        self.state: dict[str, list[Array]] = {
-            slot: [xp(p.array).zeros_like(p.array) for p in self.params] for slot in self.slots
-        }
+        self.state = {slot: [xp(p.array).zeros_like(p.array) for p in self.params] for slot in self.slots}
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -51,7 +68,7 @@ class Optimizer:
                 p.data = p.array - float(self.lr) * self.direction(i, g)
 
     def direction(self, i: int, g: Array) -> Array:
-        """What the learning rate multiplies, for parameter i with gradient g (weight decay included)."""
+        """What the learning rate multiplies, for parameter i with gradient g (weight decay included), of g's shape."""
         raise NotImplementedError(f"{type(self).__name__} must define direction(i, g)")
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -60,8 +77,12 @@ class Optimizer:
         return {"steps": np.asarray(self.steps), "lr": np.asarray(float(self.lr)), **averages}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved state of the same kind of optimizer over the same parameters; all of it, or nothing."""
-        own, new = self.state_dict(), {name: np.asarray(values) for name, values in state.items()}
+        """Continue from a saved state of the same kind of optimizer over the same parameters; all of it, or nothing.
+
+        Raises ValueError where a name, a shape or a dtype does not fit.
+        """
+        own = self.state_dict()
+        new = {name: np.asarray(values) for name, values in state.items()}
         if own.keys() != new.keys():
             raise ValueError(f"the optimizer state does not fit: expected {sorted(own)}, got {sorted(new)}")
         for name, a in own.items():
@@ -70,13 +91,28 @@ class Optimizer:
                     f"optimizer state {name!r}: expected shape {a.shape}, {a.dtype}; "
                     f"got {new[name].shape}, {new[name].dtype}"
                 )
-        self.steps, self.lr = new["steps"].tolist(), float(new["lr"])
+        self.steps = new["steps"].tolist()
+        self.lr = float(new["lr"])
         for slot, arrays in self.state.items():
             arrays[:] = [to_device(new[f"{slot}.{i}"], p.device) for i, p in enumerate(self.params)]
 
+    def __repr__(self) -> str:
+        """The settings in the order of the arguments, and the number of parameters."""
+        settings = [f"{name}={getattr(self, name)!r}" for name in signature(type(self)).parameters if name != "params"]
+        count = len(self.params)
+        return f"{type(self).__name__}({', '.join(settings)}, {count} parameter{'s' if count > 1 else ''})"
+
 
 class SGD(Optimizer):
-    """v ← momentum·v + g; p ← p - lr·v, with g including weight_decay·p."""
+    """v ← momentum·v + g; p ← p - lr·v. Polyak 1964, as PyTorch writes it.
+
+    lr: at least 0; momentum: in [0, 1).
+
+    >>> SGD([Tensor(np.ones(3), requires_grad=True)], lr=0.1, momentum=0.9)
+    SGD(lr=0.1, momentum=0.9, weight_decay=0.0, 1 parameter)
+    """
+
+    momentum: float
 
     def __init__(
         self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, *, weight_decay: float = 0.0
@@ -94,8 +130,19 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """m̂/(√v̂ + eps) with bias-corrected averages of g and g². Kingma & Ba 2015, algorithm 1."""
+    """m ← β₁m + (1-β₁)g; v ← β₂v + (1-β₂)g²; p ← p - lr·m̂/(√v̂ + eps). Kingma & Ba 2015, algorithm 1.
 
+    m̂ = m/(1-β₁ᵗ) and v̂ = v/(1-β₂ᵗ) take away that the averages start at 0. betas: β₁ and β₂, in [0, 1).
+
+    >>> p = Tensor(np.array([1.0, -2.0]), requires_grad=True)
+    >>> (p * p).sum().backward()
+    >>> Adam([p], lr=0.25).step()  # the first step has the length lr, in the direction of -sign(g)
+    >>> p.numpy().round(6).tolist()
+    [0.75, -1.75]
+    """
+
+    betas: tuple[float, float]
+    eps: float
     slots = ("mean", "square")
 
     def __init__(
@@ -106,19 +153,31 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.betas, self.eps = (float(betas[0]), float(betas[1])), float(eps)
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.eps = float(eps)
         super().__init__(params, lr, weight_decay)
 
     def direction(self, i: int, g: Array) -> Array:
-        (b1, b2), m, v, t = self.betas, self.state["mean"], self.state["square"], self.steps[i]
+        b1, b2 = self.betas
+        m = self.state["mean"]
+        v = self.state["square"]
+        t = self.steps[i]
         m[i] = b1 * m[i] + (1 - b1) * g
         v[i] = b2 * v[i] + (1 - b2) * g * g
         return (m[i] / (1 - b1**t)) / ((v[i] / (1 - b2**t)) ** 0.5 + self.eps)
 
 
 class RMSprop(Optimizer):
-    """g/(√v + eps), v an average of g². Tieleman & Hinton 2012."""
+    """v ← alpha·v + (1-alpha)g²; p ← p - lr·g/(√v + eps). Tieleman & Hinton 2012, lecture 6.5.
 
+    alpha: in [0, 1).
+
+    >>> RMSprop([Tensor(np.ones(3), requires_grad=True)], lr=0.01)
+    RMSprop(lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0.0, 1 parameter)
+    """
+
+    alpha: float
+    eps: float
     slots = ("square",)
 
     def __init__(
@@ -129,7 +188,8 @@ class RMSprop(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.alpha, self.eps = float(alpha), float(eps)
+        self.alpha = float(alpha)
+        self.eps = float(eps)
         super().__init__(params, lr, weight_decay)
 
     def direction(self, i: int, g: Array) -> Array:
@@ -139,13 +199,21 @@ class RMSprop(Optimizer):
 
 
 class WAME(Optimizer):
-    """(ζ/Z) g/√v: ζ grows while an entry of g keeps its sign and shrinks when that flips; Z, v average ζ, g².
+    """p ← p - lr·(ζ/Z) g/(√v + eps), with averages Z of ζ and v of g². Mosca & Magoulas, ESANN 2017, algorithm 1.
 
-    Mosca & Magoulas, ESANN 2017. ζ starts at 1, and stays where this gradient or the one before is 0. The averages are
-    bias-corrected as Adam's, so the first step is lr·sign(g); averages that start at 0 would make it 31.6 times as
-    long. Where all gradients were 0, eps makes of 0/0 a step of 0.
+    ζ is multiplied by factors[1] while an entry of g keeps its sign and by factors[0] when that flips, within the
+    bounds. It starts at 1, and stays where this gradient or the one before is 0. The averages are bias-corrected as
+    Adam's, so the first step is lr·sign(g); averages that start at 0 would make it 31.6 times as long. Where all
+    gradients were 0, eps makes of 0/0 a step of 0. alpha: in [0, 1).
+
+    >>> WAME([Tensor(np.ones(3), requires_grad=True)], bounds=(0.01, 10))
+    WAME(lr=0.001, alpha=0.9, factors=(0.1, 1.2), bounds=(0.01, 10.0), eps=1e-08, weight_decay=0.0, 1 parameter)
     """
 
+    alpha: float
+    factors: tuple[float, float]
+    bounds: tuple[float, float]
+    eps: float
     slots = ("zeta", "mean_zeta", "square", "previous")
 
     def __init__(
@@ -158,14 +226,18 @@ class WAME(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.alpha, self.eps = float(alpha), float(eps)
-        self.factors, self.bounds = (float(factors[0]), float(factors[1])), (float(bounds[0]), float(bounds[1]))
+        self.alpha = float(alpha)
+        self.factors = (float(factors[0]), float(factors[1]))
+        self.bounds = (float(bounds[0]), float(bounds[1]))
+        self.eps = float(eps)
         super().__init__(params, lr, weight_decay)
         self.state["zeta"] = [a + 1 for a in self.state["zeta"]]
 
     def direction(self, i: int, g: Array) -> Array:
         zeta, z, v, previous = (self.state[slot] for slot in self.slots)
-        (shrink, grow), np_, past = self.factors, xp(g), 1 - self.alpha ** self.steps[i]
+        shrink, grow = self.factors
+        np_ = xp(g)
+        past = 1 - self.alpha ** self.steps[i]
         turn = np_.sign(g) * np_.sign(previous[i])  # of signs: the product of small gradients underflows
         zeta[i] = np_.where(turn > 0, grow * zeta[i], np_.where(turn < 0, shrink * zeta[i], zeta[i])).clip(*self.bounds)
         z[i] = self.alpha * z[i] + (1 - self.alpha) * zeta[i]
@@ -174,4 +246,4 @@ class WAME(Optimizer):
         return zeta[i] / (z[i] / past) * g / ((v[i] / past) ** 0.5 + self.eps)
 
 
-OPTIMIZERS = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop, "wame": WAME}
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "rmsprop": RMSprop, "wame": WAME}

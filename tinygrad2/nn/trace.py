@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import to_device
-from tinygrad2.nn.reverse import (
-    Linearized,
-    ReverseConv2d,
-    ReverseConv2dAt,
-    ReverseLayer,
-    ReverseLinear,
-    ReverseSequential,
-    ReverseWithin,
-    Step,
-)
+from tinygrad2.kernels.backend import to_device, xp
+from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseSequential, Row
+from tinygrad2.nn.summary import table, times
 from tinygrad2.ops import broadcast_to, concatenate
+
+if TYPE_CHECKING:
+    from tinygrad2.nn.layer import Layer
 
 BLOCK_BYTES = 3 << 24  # of the largest cotangents between convolutions; small blocks are slower, large ones need memory
 
 
 class Trace:
-    """One recorded forward pass of a network at x: `output` is net(x), `reverse()` the network that computes Jᵀu."""
+    """One recorded forward pass of a network at x: `output` is net(x), `reverse()` the network that computes Jᵀu.
 
-    def __init__(self, net: object, x: Tensor, output: Tensor, reverse_layer: ReverseLayer) -> None:
+    It prints as its reverse network. `net.trace(x)` makes it.
+
+    >>> trace = Linear(2, 3, bias=False).trace(np.ones((1, 2), np.float32))
+    >>> trace.output.shape, trace.jacobian().shape
+    ((1, 3), (3, 1, 2))
+    """
+
+    net: Layer
+    input: Tensor
+    output: Tensor
+
+    def __init__(self, net: Layer, x: Tensor, output: Tensor, reverse_layer: ReverseLayer) -> None:
         self.net = net
         self.input = x
         self.output = output
@@ -50,8 +56,9 @@ class Trace:
     def jacobian_norms(self, lead: int = 2) -> Tensor:
         """‖∂z_k/∂x‖² of every output and sample, recorded: (K, N); with lead=0 their sum, ‖J‖_F², for still less work.
 
-        Where the network begins with a wide Linear, its Gram matrix takes the place of the last product of `jacobian()`
-        and of that product's derivatives: prefer this wherever only norms are needed.
+        lead: how many of the axes K, N the result has. Where the network begins with a wide Linear, its Gram matrix
+        takes the place of the last product of `jacobian()` and of that product's derivatives: prefer this wherever only
+        norms are needed.
         """
         layer, blocks = _blocks(*self._rows())
         return _joined([layer.squared_norms(u, lead) for u in blocks], lead)
@@ -59,24 +66,44 @@ class Trace:
     def _rows(self) -> tuple[ReverseLayer, Tensor]:
         """The reverse network and K one-hot cotangents (K, N, *out), or what is left of it and what they became.
 
-        Through a last Linear they pass once for all samples, as the rows of its W.
+        Through last layers that are the same map for every sample they pass once for all samples.
         """
         n, *out = self.output.shape
-        k, layer = math.prod(out), self._reverse
-        u = Tensor(to_device(np.eye(k, dtype=self.output.dtype).reshape(k, 1, *out), self.output.device))
-        if isinstance(layer, ReverseSequential) and layer.steps and isinstance(layer.steps[-1].reverse, ReverseLinear):
-            *first, last = layer.steps
-            layer, u = ReverseSequential(tuple(first)), last.reverse.vjp(u)
+        k = math.prod(out)
+        array = self.output.array
+        u = Tensor(xp(array).eye(k, dtype=array.dtype).reshape(k, 1, *out))
+        layer = self._reverse
+        if isinstance(layer, ReverseSequential):
+            left = len(layer.steps)
+            while left and layer.steps[left - 1].reverse.constant:
+                left -= 1
+            u = ReverseSequential(layer.steps[left:]).vjp(u)
+            layer = ReverseSequential(layer.steps[:left])
         return layer, broadcast_to(u, (k, n, *u.shape[2:]))
+
+    def __repr__(self) -> str:
+        return repr(self.reverse())
 
 
 class ReverseNetwork:
     """u ↦ Jᵀu at the traced point. u: (N, *out), or with leading axes (K, N, *out); result: (N, *in) or (K, N, *in).
 
     `print(rev)` shows the forward layers going down and beside each its reverse, read upwards, with what the two share.
+
+    >>> rev = ReLU().trace(np.array([[-1.0, 2.0]])).reverse()
+    >>> rev(np.array([[5.0, 5.0]])).numpy().tolist()
+    [[0.0, 5.0]]
+    >>> print(rev)
+    forward ↓          output  reverse ↑    shares
+    x                  1×2     Jᵀu
+               ReLU()  1×2     ReverseMask  mask
+    z                  1×2     u
     """
 
-    def __init__(self, net: object, layer: ReverseLayer, input_shape: tuple[int, ...], output: Tensor) -> None:
+    net: Layer
+    layer: ReverseLayer
+
+    def __init__(self, net: Layer, layer: ReverseLayer, input_shape: tuple[int, ...], output: Tensor) -> None:
         self.net = net
         self.layer = layer
         self._input_shape = input_shape
@@ -85,14 +112,16 @@ class ReverseNetwork:
     def squared_norms(self, u: Any, lead: int | None = None) -> Tensor:
         """‖Jᵀu‖² of each sample, recorded; at most the work of `self(u)`. u: (..., N, *out); result: (..., N).
 
-        lead: only so many of these axes are kept, the squares are summed over the others.
+        lead: how many of these axes the result has, at first all; the squares are summed over the others.
         """
         u = self._checked(u)
-        lead = u.ndim - len(self._given[1]) + 1 if lead is None else lead
+        if lead is None:
+            lead = u.ndim - len(self._given[1]) + 1
         layer, blocks = self._blocks(u)
         return _joined([layer.squared_norms(u, lead) for u in blocks], lead)
 
     def __call__(self, u: Any) -> Tensor:
+        """Jᵀu. u: a Tensor or an array. Raises ValueError and TypeError where its shape or dtype does not fit."""
         layer, blocks = self._blocks(self._checked(u))
         return _joined([layer.vjp(u) for u in blocks])
 
@@ -122,31 +151,32 @@ class ReverseNetwork:
         """The reverse of the reverse: the network linearised at the point, v ↦ Jv."""
         return ReverseNetwork(self.net, self.layer.reverse(), self._input_shape, self._output)
 
+    def rows(self) -> Iterator[Row]:
+        """The lines of the printed network without its first and last ones, in forward order."""
+        forward = self.layer.of if isinstance(self.layer, Linearized) else self.layer
+        return forward.rows("", self.net.brief(), self._output.shape)
+
     def __repr__(self) -> str:
         linearized = isinstance(self.layer, Linearized)
-        forward = self.layer.of if isinstance(self.layer, Linearized) else self.layer
-        rows = forward.rows("", repr(self.net), self._output.shape)
         title, start, end = ("linearised ↓", "v", "J v") if linearized else ("reverse ↑", "Jᵀu", "u")
-        table = [
-            ("forward ↓", "", "output", title, "shares"),
-            ("x", "", _shape(self._input_shape), start, ""),
-            *[(r.name, r.layer, _shape(r.shape), r.linearized if linearized else r.reverse, r.shares) for r in rows],
-            ("z", "", _shape(self._output.shape), end, ""),
+        layers = [
+            (row.name, row.layer, times(row.shape), row.linearized if linearized else row.reverse, row.shares)
+            for row in self.rows()
         ]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
-        return "\n".join(lines)
+        head = [("forward ↓", "", "output", title, "shares"), ("x", "", times(self._input_shape), start, "")]
+        return table([*head, *layers, ("z", "", times(self._output.shape), end, "")])
 
 
 def _blocks(layer: ReverseLayer, u: Tensor) -> tuple[ReverseLayer, Sequence[Tensor]]:
     """The layers that the cotangents (K, ...) still go to, and these cotangents in blocks of at most BLOCK_BYTES.
 
-    All go together through the last layers, down to the first convolution that would make them too large.
+    All go together through the last layers, down to the first one with `in_blocks` that would make them too large.
     """
     steps = layer.steps if isinstance(layer, ReverseSequential) else ()
-    sizes = _sizes(steps)
-    count, limit = len(u), BLOCK_BYTES // u.dtype.itemsize
-    wide = [j for j in range(1, len(steps)) if count * sizes[j - 1] > limit and _convolves(steps[j].reverse)]
+    sizes = [step.size for step in steps]
+    count = len(u)
+    limit = BLOCK_BYTES // u.dtype.itemsize
+    wide = [j for j in range(1, len(steps)) if steps[j].reverse.in_blocks and count * sizes[j - 1] > limit]
     if not wide:
         return layer, [u]
     below = wide[-1] + 1
@@ -156,30 +186,11 @@ def _blocks(layer: ReverseLayer, u: Tensor) -> tuple[ReverseLayer, Sequence[Tens
     return ReverseSequential(steps[:below]), some
 
 
-def _convolves(layer: ReverseLayer) -> bool:
-    return isinstance(layer, ReverseConv2d | ReverseConv2dAt)
-
-
-def _sizes(steps: Sequence[Step]) -> list[int]:
-    """How many numbers each reverse layer takes; one that does nothing passes on what the layer before it takes."""
-    sizes: list[int] = []
-    for step in steps:
-        if isinstance(step.reverse, ReverseWithin):
-            sizes.append(sizes[-1])
-        else:
-            sizes.append(math.prod(step.reverse.at.shape if isinstance(step.reverse, ReverseConv2dAt) else step.shape))
-    return sizes
-
-
 def _joined(blocks: Sequence[Tensor], lead: int = 1) -> Tensor:
-    """The results of all blocks of cotangents side by side; their sum if none of the axes was kept."""
+    """The results of all blocks of cotangents side by side; their sum if `lead`, the number of axes left, is 0."""
     joined, *others = blocks
     if lead and others:
         return concatenate(blocks)
     for block in others:
         joined = joined + block
     return joined
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.verify.diagnosis import Diagnosis, diagnose
-from tinygrad2.verify.formula import as_rule
-from tinygrad2.verify.gathering import declared
+from tinygrad2.verify.diagnosis import diagnose
 from tinygrad2.verify.gradcheck import gradcheck
 from tinygrad2.verify.ladder import AGAIN, RUNGS, Finding, climb
+from tinygrad2.verify.mistakes.hypothesis import Diagnosis
 from tinygrad2.verify.problem import Point, Problem, Tally, make_point
 from tinygrad2.verify.report import Report, by_configuration, describe
 from tinygrad2.verify.shrink import smallest
@@ -29,10 +28,9 @@ POINTS = 12  # random cases; a diagnosis must repair all of them
 SECOND = "order 2"
 
 
-@declared
 def check_vjp(
     f: Callable[..., Any],
-    vjp: Callable[..., Any] | str,
+    vjp: Callable[..., Any],
     *inputs: Any,
     axes: str | None = None,
     params: Mapping[str, Sequence[Any]] | None = None,
@@ -46,7 +44,7 @@ def check_vjp(
     """Check a vector-Jacobian product derived by hand; the report says whether, where and what is wrong.
 
     f(*inputs, **params) -> one array, in NumPy or in Tensors. vjp(g, *inputs, **params) -> one cotangent per floating
-    input (a tuple; bare for one; None for "not claimed"), or a formula such as "einsum('nchw,nohw->oc', x, g)".
+    input (a tuple; bare for one; None for "not claimed").
     inputs: examples that fix the shapes; or axes="n c h w, o c kh kw": sizes are drawn, equal names stay equal.
     params: the values to try of f's parameters, the simplest first. sizes, draws, valid: see Space.
     order=2: a vjp written in Tensors is differentiated too.
@@ -56,10 +54,9 @@ def check_vjp(
     return run(problem, seed=seed, order=order)
 
 
-@declared
 def check_jacobian(
     f: Callable[..., Any],
-    jacobian: Callable[..., Any] | str,
+    jacobian: Callable[..., Any],
     *inputs: Any,
     axes: str | None = None,
     params: Mapping[str, Sequence[Any]] | None = None,
@@ -77,7 +74,6 @@ def check_jacobian(
     return run(jacobian_problem(f, jacobian, space, name), seed=seed)
 
 
-@declared
 def check_double_vjp(
     f: Callable[..., Any],
     double_vjp: Callable[..., Any],
@@ -125,18 +121,15 @@ def turned(double_vjp: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
-def jacobian_problem(
-    f: Callable[..., Any], jacobian: Callable[..., Any] | str, space: AnySpace, name: str | None
-) -> Problem:
+def jacobian_problem(f: Callable[..., Any], jacobian: Callable[..., Any], space: AnySpace, name: str | None) -> Problem:
     """A claimed Jacobian as a rule: Jᵀg. Read as its transpose, if that is right, it names the mistake."""
     names = _names(f, space)
-    matrix = as_rule(jacobian, names, with_cotangent=False) if isinstance(jacobian, str) else jacobian
 
     def rule_of(transposed: bool) -> Callable[..., Any]:
         def rule(g: Any, *inputs: Any, **params: Any) -> Any:
             x = arrays_of(inputs[0])[0]
             g = arrays_of(g)[0]
-            j = arrays_of(matrix(*inputs, **params))[0]
+            j = arrays_of(jacobian(*inputs, **params))[0]
             rows, columns = (x, g) if transposed else (g, x)
             if j.shape not in ((rows.size, columns.size), rows.shape + columns.shape):
                 raise ValueError(
@@ -150,7 +143,7 @@ def jacobian_problem(
         return rule
 
     said = "Right after transposing J: its rows belong to the outputs, its columns to the inputs."
-    label = name or str(getattr(matrix, "__name__", "jacobian"))
+    label = name or str(getattr(jacobian, "__name__", "jacobian"))
     return Problem(label, f, rule_of(False), space, names, (0,), variants={"transpose": (said, rule_of(True))})
 
 
@@ -319,12 +312,11 @@ def _names(f: Callable[..., Any], space: AnySpace) -> list[str]:
     return names_of(f, len(space.inputs(space.draw(np.random.default_rng(0)))))
 
 
-def _problem(f: Callable[..., Any], vjp: Callable[..., Any] | str, space: AnySpace, name: str | None) -> Problem:
+def _problem(f: Callable[..., Any], vjp: Callable[..., Any], space: AnySpace, name: str | None) -> Problem:
     if not callable(f):
         raise TypeError(f"the first argument must be the function that was differentiated, got {type(f).__name__}")
     names = _names(f, space)
     inputs = space.inputs(space.draw(np.random.default_rng(0)))
     floats = [a.dtype.kind == "f" for a in inputs]
-    rule: Callable[..., Any] = as_rule(vjp, [*names, *space.params]) if isinstance(vjp, str) else vjp
     wrt = tuple(i for i, is_float in enumerate(floats) if is_float)
-    return Problem(name or str(getattr(rule, "__name__", "vjp")), f, rule, space, names, wrt)
+    return Problem(name or str(getattr(vjp, "__name__", "vjp")), f, vjp, space, names, wrt)

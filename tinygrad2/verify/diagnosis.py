@@ -36,6 +36,3 @@ def diagnose(points: Sequence[Point], k: int) -> Diagnosis | None:
         if found:
             return found
     return None
-
-
-__all__ = ["Diagnosis", "diagnose"]

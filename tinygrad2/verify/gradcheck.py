@@ -14,19 +14,17 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, algebra
 from tinygrad2.autodiff import vjp as vjp_of
 from tinygrad2.autodiff.tree import flatten
-from tinygrad2.verify.truth import Array, Estimate, Measured, arrays_of, joined, names_of
+from tinygrad2.kernels import Array
+from tinygrad2.verify.report import Verdict
+from tinygrad2.verify.truth import Estimate, Measured, arrays_of, joined, names_of
 
 ENTRIES = 2000  # with more inputs than this, random directions are compared in place of every entry
 DIRECTIONS = 8
 RTOL = 1e-9
 
 
-class WrongDerivative(AssertionError):
-    """A derivative that was checked is wrong."""
-
-
-@dataclass
-class GradReport:
+@dataclass(repr=False)
+class GradReport(Verdict):
     """The outcome of gradcheck: true in an `if` exactly when the derivative is right. `print` it to see where not."""
 
     what: str
@@ -36,20 +34,10 @@ class GradReport:
     worst: float = 0.0
     budget: float = 0.0
 
-    def __bool__(self) -> bool:
-        return self.ok
-
     def __str__(self) -> str:
         verdict = "right" if self.ok else "WRONG"
         head = f"{self.what}: {verdict}; largest error {self.worst:.1e}, error budget {self.budget:.1e} ({self.scheme})"
         return "\n".join([head, *("  " + line for line in self.lines)])
-
-    __repr__ = __str__
-
-    def raise_for_error(self) -> None:
-        """Raise WrongDerivative with the report unless all is right."""
-        if not self.ok:
-            raise WrongDerivative(str(self))
 
 
 def gradcheck(f: Callable[..., Any], *inputs: Any, vjp: Callable[..., Any] | None = None, seed: int = 0) -> GradReport:
@@ -101,7 +89,7 @@ def gradgradcheck(
 def _first_order(f: Callable[..., Any]) -> Callable[..., Any]:
     """(inputs, g) ↦ the cotangents of all floating inputs, recorded, so that it can be differentiated in turn."""
 
-    def product(*args: Any) -> list[Tensor]:
+    def first_order(*args: Any) -> list[Tensor]:
         *inputs, g = args
         leaves, rebuild = flatten(list(inputs))
         places = [i for i, a in enumerate(leaves) if arrays_of(a)[0].dtype.kind == "f"]
@@ -115,8 +103,8 @@ def _first_order(f: Callable[..., Any]) -> Callable[..., Any]:
         _, pullback = vjp_of(of_floats, *[leaves[i] for i in places])
         return list(pullback(_joined_tensors(g)))
 
-    product.__name__ = f"the first-order product of {_name(f)}"
-    return product
+    first_order.__name__ = f"the first-order product of {_name(f)}"
+    return first_order
 
 
 def _joined_tensors(tree: Any) -> Tensor:
@@ -157,9 +145,10 @@ def _compare(
         claimed = got
     else:
         directions = [rng.standard_normal(point.x.size) / np.sqrt(point.x.size) for _ in range(DIRECTIONS)]
-        pushed = [point.push(v) for v in directions]
-        value, budget = np.array([p.value @ g for p in pushed]), np.array([p.budget @ np.abs(g) for p in pushed])
-        truth = Estimate(value, budget, pushed[0].scheme + f", {DIRECTIONS} random directions")
+        slopes = [point.jvp(v) for v in directions]
+        value = np.array([s.value @ g for s in slopes])
+        budget = np.array([s.budget @ np.abs(g) for s in slopes])
+        truth = Estimate(value, budget, slopes[0].scheme + f", {DIRECTIONS} random directions")
         where = [f"along random direction {i}" for i in range(DIRECTIONS)]
         claimed = np.array([got @ v for v in directions])
     return _report(what, claimed, truth.value, truth.budget, truth.scheme, where)

@@ -1,7 +1,7 @@
 """Which side of every kink a point is on: differences are trusted only where that is the same at all sample points.
 
-While a function of Tensors runs, each piecewise primitive leaves its pattern (masks, indices) and its margin (how far
-the nearest entry is from the kink). Two points with equal patterns lie in one smooth region of the function.
+While a function of Tensors runs, each piecewise primitive leaves its sides (masks, indices) and its margin (how far
+the nearest entry is from the kink). Two points with equal sides lie in one smooth region of the function.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import REGISTRY
-from tinygrad2.kernels import Geometry, reference, to_numpy
+from tinygrad2.kernels import Array, Geometry, reference, to_numpy
 
-Array = np.ndarray[Any, Any]
-Sight = tuple[Array, Array]  # pattern, distances to the kinks
+Sight = tuple[Array, Array]  # masks or indices, distances to the kinks
 
 
 @dataclass
-class Pattern:
+class Sides:
     """The sides that one run of a function took, and the smallest distance to a kink (inf where there is none)."""
 
-    sides: list[bytes] = field(default_factory=list)
+    masks: list[bytes] = field(default_factory=list)
     margin: float = np.inf
 
     def see(self, sight: Sight) -> None:
-        side, distances = sight
-        self.sides.append(np.ascontiguousarray(side).tobytes())
+        mask, distances = sight
+        self.masks.append(np.ascontiguousarray(mask).tobytes())
         if distances.size:
             self.margin = min(self.margin, float(distances.min()))
 
@@ -95,14 +94,14 @@ _patching = threading.RLock()
 
 
 @contextmanager
-def watching() -> Iterator[Pattern]:
-    """Note the pattern of every piecewise primitive that runs inside the block."""
-    pattern = Pattern()
+def watching() -> Iterator[Sides]:
+    """Note on which side of its kinks every piecewise primitive is that runs inside the block."""
+    seen = Sides()
 
     def watched(fn: Callable[..., Any], look: Callable[..., Sight]) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
             arrays = [to_numpy(a).real if hasattr(a, "dtype") and hasattr(a, "ndim") else a for a in args]
-            pattern.see(look(*arrays))
+            seen.see(look(*arrays))
             return fn(*args)
 
         return run
@@ -112,7 +111,7 @@ def watching() -> Iterator[Pattern]:
         try:
             for name, fn in plain.items():
                 REGISTRY[name].fn = watched(fn, KINKS[name])
-            yield pattern
+            yield seen
         finally:
             for name, fn in plain.items():
                 REGISTRY[name].fn = fn

@@ -7,21 +7,23 @@ and its parameters; the distance to the nearest kink; the dtype kept. What is wr
 from __future__ import annotations
 
 import copy
-import html
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinygrad2.autodiff import Primitive, Tensor, autograd
-from tinygrad2.kernels import to_numpy
+from tinygrad2.kernels import Array, to_numpy
+from tinygrad2.nn import Layer, ReverseLayer
+from tinygrad2.nn.layer import Applied
 from tinygrad2.verify.check import check_vjp
 from tinygrad2.verify.gradcheck import GradReport, gradgradcheck
 from tinygrad2.verify.kinks import watching
-from tinygrad2.verify.report import Report, WrongDerivation
-from tinygrad2.verify.truth import Array, Measured, Uncertified
+from tinygrad2.verify.report import Report, Verdict
+from tinygrad2.verify.truth import Measured, Uncertified
 
 DIRECTIONS = 4  # random directions per order and layer
 MOVES = 4  # points tried before a check is skipped, and counted
@@ -51,21 +53,18 @@ class LayerReport:
         return [self.name or "(whole)", self.layer[:40], *errors, kink, "kept" if self.dtype else "CHANGED", verdict]
 
 
-@dataclass
-class NetworkReport:
+@dataclass(repr=False)
+class NetworkReport(Verdict):
     """The outcome of verify_network: true in an `if` exactly when every layer is right; skipped checks are counted."""
 
     rows: list[LayerReport]
     checks: int
     skipped: int
 
-    @property
-    def ok(self) -> bool:
-        """True if nothing is wrong."""
-        return not any(row.wrong for row in self.rows)
+    ok: bool = field(init=False)
 
-    def __bool__(self) -> bool:
-        return self.ok
+    def __post_init__(self) -> None:
+        self.ok = not any(row.wrong for row in self.rows)
 
     def __str__(self) -> str:
         head = ["layer", "", "reverse=tape", "1st order", "2nd order", "kink margin", "dtype", ""]
@@ -75,19 +74,8 @@ class NetworkReport:
         lines.append(f"{self.checks} checks, {self.skipped} skipped (no point away from a kink was found)")
         return "\n".join([*lines, *(str(row.diagnosis) for row in self.rows if row.diagnosis is not None)])
 
-    __repr__ = __str__
 
-    def _repr_html_(self) -> str:
-        """The same for notebooks, escaped."""
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-    def raise_for_error(self) -> None:
-        """Raise WrongDerivation with the report unless all is right."""
-        if not self.ok:
-            raise WrongDerivation(str(self))
-
-
-def verify_network(net: Any, x: Any, seed: int = 0) -> NetworkReport:
+def verify_network(net: Layer, x: Tensor | ArrayLike, seed: int = 0) -> NetworkReport:
     """Check every layer of a network, or one layer of your own (forward and reverse), at the input x.
 
     x: as the network takes it, (N, ...). The checks run on a copy in float64, on the CPU; the network is not changed.
@@ -98,7 +86,7 @@ def verify_network(net: Any, x: Any, seed: int = 0) -> NetworkReport:
     exact = _in_float64(net)
     rows, checks, skipped = [], 0, 0
     for name, layer, seen in _inputs(exact, Tensor(to_numpy(given.array).astype(np.float64))):
-        row = LayerReport(name, repr(layer), dtype=kept.get(name, True))
+        row = LayerReport(name, layer.brief(), dtype=kept.get(name, True))
         check = _LayerCheck(layer, seen, np.random.default_rng(seed))
         row.margin = check.margin()
         row.reverse = check.reverse_is_tape()
@@ -117,14 +105,15 @@ def verify_network(net: Any, x: Any, seed: int = 0) -> NetworkReport:
 class _LayerCheck:
     """One layer at one input, as a function of its input and its parameters."""
 
-    def __init__(self, layer: Any, x: Tensor, rng: np.random.Generator) -> None:
-        self.layer, self.rng = layer, rng
+    def __init__(self, layer: Layer, x: Tensor, rng: np.random.Generator) -> None:
+        self.layer = layer
+        self.rng = rng
         self.names = [name for name, t in vars(layer).items() if isinstance(t, Tensor) and t.requires_grad]
         self.values = [x.numpy(), *[getattr(layer, name).numpy() for name in self.names]]
         self.states = [(g, g.bit_generator.state) for g in _generators(layer)]
         self.u = rng.standard_normal(self._apply(self.values)[0].shape)
 
-    def _apply(self, values: Sequence[Any]) -> tuple[Tensor, Any]:
+    def _apply(self, values: Sequence[Tensor | Array]) -> tuple[Tensor, ReverseLayer]:
         """The output and the reverse layer, with these values in the places of the input and the parameters."""
         x, *parameters = [v if isinstance(v, Tensor) else Tensor(v) for v in values]
         for generator, state in self.states:
@@ -133,8 +122,7 @@ class _LayerCheck:
         try:
             for name, t in zip(self.names, parameters, strict=True):
                 setattr(self.layer, name, t)
-            result: tuple[Tensor, Any] = self.layer.apply(x)
-            return result
+            return self.layer.apply(x)
         finally:
             for name, t in zip(self.names, own, strict=True):
                 setattr(self.layer, name, t)
@@ -145,14 +133,13 @@ class _LayerCheck:
 
     def backward(self, *values: Any) -> Tensor:
         """The reverse layer: (x, *parameters) ↦ Jᵀu for a fixed u."""
-        result: Tensor = self._apply(values)[1].vjp(Tensor(self.u))
-        return result
+        return self._apply(values)[1].vjp(Tensor(self.u))
 
     def margin(self) -> float:
         """The distance to the nearest kink at this input."""
-        with watching() as pattern:
+        with watching() as sides:
             self._apply(self.values)
-        return pattern.margin
+        return sides.margin
 
     def reverse_is_tape(self) -> float:
         """How far the reverse layer is from the tape's own product, relative to the largest entry."""
@@ -188,9 +175,9 @@ class _LayerCheck:
             part = slice(edges[i], edges[i + 1])
             v[:] = 0
             v[part] = self.rng.choice([-1.0, 1.0], edges[i + 1] - edges[i]) / max(1, edges[i + 1] - edges[i]) ** 0.5
-            pushed = point.push(v)
-            error = abs(float(pushed.value @ g) - float(tape @ v)) - 4 * float(pushed.budget @ np.abs(g))
-            scale = max(float(np.linalg.norm(tape[part])), float(np.linalg.norm(pushed.value)), 1e-6)
+            slope = point.jvp(v)
+            error = abs(float(slope.value @ g) - float(tape @ v)) - 4 * float(slope.budget @ np.abs(g))
+            scale = max(float(np.linalg.norm(tape[part])), float(np.linalg.norm(slope.value)), 1e-6)
             worst = max(worst, error / scale)
         return worst
 
@@ -253,22 +240,22 @@ def _away_from_kinks(f: Callable[..., Any], inputs: Sequence[Any], seed: int) ->
     return gradgradcheck(f, *moved, seed=seed)
 
 
-def _inputs(net: Any, x: Tensor) -> Iterator[tuple[str, Any, Tensor]]:
+def _inputs(net: Layer, x: Tensor) -> Iterator[tuple[str, Layer, Tensor]]:
     """Every layer with the input that it gets, in the order in which they run; a layer that runs twice counts once."""
     names = {id(layer): name for name, layer in net.named_layers()}
-    seen: dict[int, tuple[str, Any, Tensor]] = {}
+    seen: dict[int, tuple[str, Layer, Tensor]] = {}
     with _listening(net, lambda layer, given: seen.setdefault(id(layer), (names[id(layer)], layer, given.detach()))):
         net(x)
     return iter(list(seen.values()))
 
 
 @contextmanager
-def _listening(net: Any, hear: Callable[[Any, Tensor], Any]) -> Iterator[None]:
+def _listening(net: Layer, hear: Callable[[Layer, Tensor], object]) -> Iterator[None]:
     """Call `hear(layer, input)` before every layer of the network runs."""
     layers = [layer for _, layer in net.named_layers()]
 
-    def wrapped(layer: Any, apply: Callable[..., Any]) -> Callable[..., Any]:
-        def run(x: Tensor) -> Any:
+    def wrapped(layer: Layer, apply: Callable[[Tensor], Applied]) -> Callable[[Tensor], Applied]:
+        def run(x: Tensor) -> Applied:
             hear(layer, x)
             return apply(x)
 
@@ -276,14 +263,14 @@ def _listening(net: Any, hear: Callable[[Any, Tensor], Any]) -> Iterator[None]:
 
     try:
         for layer in layers:
-            layer.apply = wrapped(layer, layer.apply)
+            vars(layer)["apply"] = wrapped(layer, layer.apply)
         yield
     finally:
         for layer in layers:
             vars(layer).pop("apply", None)
 
 
-def _dtypes_kept(net: Any, x: Tensor) -> Iterator[tuple[str, bool]]:
+def _dtypes_kept(net: Layer, x: Tensor) -> Iterator[tuple[str, bool]]:
     """For every layer, whether output and reverse have the dtype of its input."""
     for name, layer, seen in list(_inputs(net, x)):
         y, reverse = layer.apply(seen)
@@ -291,7 +278,7 @@ def _dtypes_kept(net: Any, x: Tensor) -> Iterator[tuple[str, bool]]:
         yield name, seen.dtype.kind != "f" or (y.dtype == seen.dtype and back.dtype == seen.dtype)
 
 
-def _in_float64(net: Any) -> Any:
+def _in_float64(net: Layer) -> Layer:
     """A copy of the network on the CPU with all parameters and buffers in float64; shared tensors stay shared."""
     copied = copy.deepcopy(net).to("cpu")
     made: dict[int, Tensor] = {}
@@ -304,7 +291,7 @@ def _in_float64(net: Any) -> Any:
     return copied
 
 
-def _generators(layer: Any) -> list[np.random.Generator]:
+def _generators(layer: Layer) -> list[np.random.Generator]:
     """The random generators of a layer and of all inside it."""
     return [v for _, part in layer.named_layers() for v in vars(part).values() if isinstance(v, np.random.Generator)]
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels import to_numpy
-from tinygrad2.verify.space import REGIONS, AnySpace, Array, Case, Examples, grid
-from tinygrad2.verify.truth import Measured, SecondOrder, Uncertified, joined, split
+from tinygrad2.kernels import Array, to_numpy
+from tinygrad2.verify.space import REGIONS, AnySpace, Case, Examples, grid
+from tinygrad2.verify.truth import Measured, SecondOrder, Uncertified, split
 
 RTOL = 1e-7  # of the largest entry: far above the rounding of a formula, far below any mistake
 LARGEST = 5000  # entries of all inputs together
@@ -246,6 +246,3 @@ def with_cotangent(problem: Problem, case: Case, inputs: Sequence[Array]) -> Seq
         return inputs
     shape = Measured(lambda *xs: problem.f(*xs, **case.params), inputs).out_shapes[0]
     return [*inputs, grid(np.random.default_rng([case.seed, 2]), shape, {})]
-
-
-__all__ = ["Broken", "Point", "Problem", "Tally", "joined", "make_point"]

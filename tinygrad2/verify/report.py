@@ -11,15 +11,40 @@ import numpy as np
 
 from tinygrad2.verify.problem import Point
 
-WIDTH = 100
-
 
 class WrongDerivation(AssertionError):
     """A derivation that was checked is wrong. The message is the report."""
 
 
-@dataclass
-class Report:
+class Verdict:
+    """What every report has in common: it is true in an `if` exactly when all that was checked is right.
+
+    Printing a report shows all of it, and so do notebooks.
+    """
+
+    ok: bool
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks, escaped: nothing in it can be markup."""
+        color = "#1a7f37" if self.ok else "#cf222e"
+        first, *rest = str(self).split("\n")
+        body = "\n".join([f'<b style="color:{color}">{html.escape(first)}</b>', *map(html.escape, rest)])
+        return f'<pre style="line-height:1.35">{body}</pre>'
+
+    def raise_for_error(self) -> None:
+        """Raise WrongDerivation, with the report as its message, unless all is right."""
+        if not self.ok:
+            raise WrongDerivation(str(self))
+
+
+@dataclass(repr=False)
+class Report(Verdict):
     """The outcome of a check: true in an `if` exactly when the derivation is right. Print it; notebooks show it.
 
     mistakes: names for machines (sign, factor, transpose, ...). failures_by_configuration: "stride=2" -> (right, all).
@@ -45,25 +70,8 @@ class Report:
     calls: int = 0
     seconds: float = 0.0
 
-    def __bool__(self) -> bool:
-        return self.ok
-
     def __str__(self) -> str:
         return "\n".join(line[:400] for line in self._lines())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        """The same for notebooks, escaped: nothing in it can be markup."""
-        color = "#1a7f37" if self.ok else "#cf222e"
-        first, *rest = str(self).split("\n")
-        body = "\n".join([f'<b style="color:{color}">{html.escape(first)}</b>', *map(html.escape, rest)])
-        return f'<pre style="line-height:1.35">{body}</pre>'
-
-    def raise_for_error(self) -> None:
-        """Raise WrongDerivation with the report unless the derivation is right."""
-        if not self.ok:
-            raise WrongDerivation(str(self))
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as JSON can hold them, and the printed report as "text"."""

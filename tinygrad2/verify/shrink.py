@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinygrad2.verify.problem import Array, Point, Problem, Tally, make_point
+from tinygrad2.kernels import Array
+from tinygrad2.verify.problem import Point, Problem, Tally, make_point
 from tinygrad2.verify.space import Case
 from tinygrad2.verify.truth import Uncertified
 

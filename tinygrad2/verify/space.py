@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from tinygrad2.kernels import Array
+
 Sizes = Mapping[str, int]
 Draw = Callable[[np.random.Generator, tuple[int, ...], Sizes], Array]
 LARGEST = 4  # of an axis, where the space does not say

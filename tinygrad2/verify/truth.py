@@ -16,12 +16,10 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, autograd
 from tinygrad2.autodiff.tree import flatten
-from tinygrad2.kernels import to_numpy
-from tinygrad2.verify.kinks import Pattern, watching
+from tinygrad2.kernels import Array, to_numpy
+from tinygrad2.verify.kinks import Sides, watching
 
-Array = np.ndarray[Any, Any]
-
-Patterned = Callable[[Array], tuple[Array, Pattern | None]]  # a value, and the sides of the kinks where f shows them
+Watched = Callable[[Array], tuple[Array, Sides | None]]  # a value, and the sides of the kinks where f shows them
 
 STEP = 1e-200  # of the complex step: its square is nothing, so there is neither truncation nor cancellation
 FIRST, SMALLEST = 1e-3, 1e-9  # steps of real differences
@@ -112,12 +110,12 @@ class Measured:
         with np.errstate(all="ignore"):
             return joined(arrays_of(self.call(x)))
 
-    def watched(self, x: Array) -> tuple[Array, Pattern | None]:
+    def watched(self, x: Array) -> tuple[Array, Sides | None]:
         """The output, and for functions of Tensors the sides of the kinks that it took."""
         if not self.tensors:
             return self(x), None
-        with watching() as pattern:
-            return self(x), pattern
+        with watching() as sides:
+            return self(x), sides
 
     def _written_in_tensors(self) -> bool:
         try:
@@ -154,7 +152,7 @@ class Measured:
                 return True
         return False
 
-    def push(self, v: Array, at: Array | None = None) -> Estimate:
+    def jvp(self, v: Array, at: Array | None = None) -> Estimate:
         """The directional derivative Jv, at the point or at another vector `at`. v: (n,); result: (m,)."""
         x = self.x if at is None else at
         if self.takes_complex:
@@ -164,7 +162,7 @@ class Measured:
 
     def jacobian(self, at: Array | None = None) -> Estimate:
         """All of J, column by column. Result: (m, n)."""
-        columns = [self.push(e, at) for e in np.eye(self.x.size)]
+        columns = [self.jvp(e, at) for e in np.eye(self.x.size)]
         if not columns:
             nothing = np.zeros((self.y.size, 0))
             return Estimate(nothing, nothing, "no inputs")
@@ -209,21 +207,21 @@ class SecondOrder:
         self.places = [*self.base.places, len(primals)]
         self.shapes = [*self.base.shapes, np.shape(arrays_of(g)[0])]
         self.out_shapes = self.base.shapes
-        self.y = self.product(np.concatenate([self.base.x, self.g]))
+        self.y = self.first_order(np.concatenate([self.base.x, self.g]))
 
-    def product(self, z: Array) -> Array:
+    def first_order(self, z: Array) -> Array:
         """Jᵀg at z = (x, g)."""
         x, g = z[: self.base.x.size], z[self.base.x.size :]
         return self.base.jacobian(x).transposed(g).value if self.base.takes_complex else self.base.tape(g, x)
 
-    def push(self, v: Array) -> Estimate:
+    def jvp(self, v: Array) -> Estimate:
         """The directional derivative of (x, g) ↦ Jᵀg along v."""
-        return richardson(lambda z: (self.product(z), None), np.concatenate([self.base.x, self.g]), v)
+        return richardson(lambda z: (self.first_order(z), None), np.concatenate([self.base.x, self.g]), v)
 
     def vjp(self, u: Array) -> Estimate:
         """The cotangents of x, d/dt J(x+tu)ᵀg by symmetry of second derivatives, and of g, Ju."""
-        by_x = self.push(np.concatenate([u, np.zeros_like(self.g)]))
-        by_g = self.base.push(u)
+        by_x = self.jvp(np.concatenate([u, np.zeros_like(self.g)]))
+        by_g = self.base.jvp(u)
         value, budget = (np.concatenate(p) for p in ((by_x.value, by_g.value), (by_x.budget, by_g.budget)))
         return Estimate(value, budget, f"{by_g.scheme}, {by_x.scheme}")
 
@@ -241,11 +239,11 @@ def _bent(far: Array, near: Array, h: float, y: Array) -> bool:
     return bool(np.any((np.abs(near) > noise) & (np.abs(near) > 0.6 * np.abs(far))))
 
 
-def richardson(f: Patterned, x: Array, v: Array) -> Estimate:
+def richardson(f: Watched, x: Array, v: Array) -> Estimate:
     """The derivative of f at x along v by central differences at h, h/2, h/4, extrapolated twice.
 
-    f returns its value and its pattern. h shrinks until all seven points have one pattern, or, where f has none, until
-    the two last extrapolations agree. Raises Uncertified where no step down to 1e-9 does.
+    f returns its value and its sides. h shrinks until all seven points are on the same sides, or, where f shows none,
+    until the two last extrapolations agree. Raises Uncertified where no step down to 1e-9 does.
     """
     y, sides = f(x)
     if not np.isfinite(y).all():
@@ -266,12 +264,12 @@ def richardson(f: Patterned, x: Array, v: Array) -> Estimate:
     raise Uncertified("the point is on a kink, or at the edge of the domain: no step down to 1e-9 avoids it")
 
 
-def _samples(f: Patterned, x: Array, v: Array, h: float, sides: Pattern | None) -> Array | None:
+def _samples(f: Watched, x: Array, v: Array, h: float, sides: Sides | None) -> Array | None:
     """f ahead and behind at h, h/2, h/4, as (3, 2, m); None as soon as one is in another region, or not finite."""
     values = []
     for step in (h, -h, h / 2, -h / 2, h / 4, -h / 4):
         y, seen = f(x + step * v)
-        if (seen is not None and sides is not None and seen.sides != sides.sides) or not np.isfinite(y).all():
+        if (seen is not None and sides is not None and seen.masks != sides.masks) or not np.isfinite(y).all():
             return None
         values.append(y)
     return np.array(values).reshape(3, 2, -1)

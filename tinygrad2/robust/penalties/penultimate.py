@@ -32,7 +32,7 @@ def penultimate_frobenius(trace: Trace, *, reduction: str = "root") -> Tensor:
     steps = getattr(trace.reverse().layer, "steps", ())
     last = steps[-1].layer if steps else None
     if not isinstance(last, Linear):
-        raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net!r}")
+        raise ValueError(f"the network must be a Sequential that ends in a Linear layer; got {trace.net.brief()}")
     n = trace.output.shape[0]
     m = last.weight.shape[1]
     one_hot = np.broadcast_to(np.eye(m, dtype=trace.output.dtype)[:, None], (m, n, m))
@@ -49,6 +49,6 @@ def fix_last_layer(net: Layer, rng: Rng = None) -> None:
     """
     last = last_layer(net)
     if not isinstance(last, Linear):
-        raise ValueError(f"the network must end in a Linear layer; got {net!r}")
+        raise ValueError(f"the network must end in a Linear layer; got {net.brief()}")
     w = last.weight
     last.weight = Tensor(orthonormal(w.shape, rng, w.dtype).array).to(w.device)  # a buffer now, no parameter

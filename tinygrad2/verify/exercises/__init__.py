@@ -1,20 +1,64 @@
-"""The exercises. Importing the room registers all; `exercise(name)` finds one, `exercises()` lists the names."""
+"""The book of exercises: one file a chapter, and in it the forward function, the solution and the statement of each.
 
-# isort: off
-from tinygrad2.verify.exercises import elementwise, linear, windows, normal, double, jacobians
-from tinygrad2.verify.exercises.core import Exercise, Worked, exercise, exercises
+`exercise(name)` opens one, `exercises()` lists their names.
+"""
 
-# isort: on
+from __future__ import annotations
 
-__all__ = [
-    "Exercise",
-    "Worked",
-    "double",
-    "elementwise",
-    "exercise",
-    "exercises",
-    "jacobians",
-    "linear",
-    "normal",
-    "windows",
-]
+from difflib import get_close_matches
+
+from tinygrad2.verify.exercises import (
+    convolution,
+    double,
+    double_losses,
+    elementwise,
+    jacobians,
+    linear,
+    normalization,
+    pooling,
+    softmax,
+    statistics,
+)
+from tinygrad2.verify.exercises.base import Exercise, Worked
+
+CHAPTERS = (
+    elementwise,
+    linear,
+    convolution,
+    pooling,
+    softmax,
+    statistics,
+    normalization,
+    jacobians,
+    double,
+    double_losses,
+)
+BOOK: dict[str, Exercise] = {ex.name: ex for chapter in CHAPTERS for ex in chapter.EXERCISES}
+
+
+def exercise(name: str) -> Exercise:
+    """The exercise of this name. ValueError for an unknown name suggests the nearest.
+
+    >>> from tinygrad2.verify import exercise
+    >>> exercise("tanh")
+    exercise 'tanh': y = tanh x. Derive dx from g.
+      write rule(g, x) -> dx, then ex.check(rule)
+    """
+    if name not in BOOK:
+        close = get_close_matches(name, BOOK, 3)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(BOOK)}"
+        raise ValueError(f"unknown exercise {name!r}; {hint}")
+    return BOOK[name]
+
+
+def exercises() -> list[str]:
+    """The names of all exercises, in the order of the book.
+
+    >>> from tinygrad2.verify import exercises
+    >>> exercises()[:4]
+    ['relu', 'leaky_relu', 'sigmoid', 'tanh']
+    """
+    return list(BOOK)
+
+
+__all__ = ["BOOK", "Exercise", "Worked", "exercise", "exercises"]

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad2.verify.problem import Array, Broken, Point
+from tinygrad2.kernels import Array
+from tinygrad2.verify.problem import Broken, Point
 from tinygrad2.verify.truth import SecondOrder
 
 Repair = Callable[..., Any]  # the point and the number of the wrong result -> the right result
@@ -52,7 +53,7 @@ def got(p: Point, k: int) -> Array:
     claimed = p.claimed()
     if claimed is None or claimed[k] is None:
         raise Broken("nothing")
-    return claimed[k]  # type: ignore[return-value]
+    return claimed[k]
 
 
 def again(p: Point, k: int, **changed: Any) -> Array:

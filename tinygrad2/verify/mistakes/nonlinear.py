@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, fit, got, saved
-from tinygrad2.verify.problem import Array, Broken, Point
+from tinygrad2.verify.problem import Broken, Point
 
 
 def of_nonlinear(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:

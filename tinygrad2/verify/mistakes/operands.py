@@ -13,8 +13,9 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, fit, got, put, saved, subsets
-from tinygrad2.verify.problem import Array, Point
+from tinygrad2.verify.problem import Point
 
 
 def of_operands(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:

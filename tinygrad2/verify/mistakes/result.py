@@ -7,9 +7,10 @@ from itertools import permutations
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.constants import named_numbers
 from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, got, subsets
-from tinygrad2.verify.problem import Array, Broken, Point
+from tinygrad2.verify.problem import Broken, Point
 
 
 def of_result(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:

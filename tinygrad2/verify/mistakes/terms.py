@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.constants import all_close, named_numbers
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis, Hypothesis, cotangent, explains, got, saved
-from tinygrad2.verify.problem import Array, Broken, Point
+from tinygrad2.verify.problem import Broken, Point
 
 
 def of_terms(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:

@@ -1,7 +1,7 @@
 """One process for one derivation: run the learner's file, check what is wanted, write the report as JSON, end.
 
-`python -m tinygrad2.verify.child FILE OUT INDEX SEED ORDER`; INDEX -1 only lists the names. Nothing here can hurt the
-process that started it: that one watches the clock.
+`python -m tinygrad2.experiments.checking_child FILE OUT INDEX SEED ORDER`; INDEX -1 only lists the names. Nothing here
+can hurt the process that started it: that process watches the clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import runpy
 import sys
 from typing import Any
 
-from tinygrad2.verify.gathering import Gathering, gathering
+from tinygrad2.verify.declare import Derivation, derivations
 
 MEMORY = 4 * 2**30  # bytes of address space, where the system can limit it
 WRITTEN = 64 * 2**20  # bytes in any one file, printed text among them
@@ -22,25 +22,23 @@ def main(arguments: list[str]) -> None:
     """Run one file for one derivation."""
     path, out, index, seed, order = arguments
     limit()
-    number = lambda text: None if text == "-" else int(text)
-    gathered = Gathering(int(index), number(seed), number(order))
-    write(out, gather(path, gathered))
+    options = {"seed": seed, "order": order}
+    given = {name: int(text) for name, text in options.items() if text != "-"}
+    write(out, check(path, int(index), given))
 
 
-def gather(path: str, g: Gathering) -> dict[str, Any]:
-    """What the file declares, and the wanted report."""
+def check(path: str, index: int, options: dict[str, int]) -> dict[str, Any]:
+    """The names of the derivations in the file, and the report on number `index`; or the error that ended the file."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    token = gathering.set(g)
+    found: list[Derivation] = []
+    report = None
     try:
-        runpy.run_path(path, run_name="checked_by_tinygrad2")
-    except (Exception, SystemExit) as error:
-        if g.report is None and g.later is None:
-            return {"names": g.names, "error": f"{type(error).__name__}: {error}{_line(error, path)}"}
-    finally:
-        gathering.reset(token)
-    if g.later is not None:
-        g.report = g.later.check(**g.options({}))
-    return {"names": g.names, "report": None if g.report is None else g.report.as_dict()}
+        found = derivations(runpy.run_path(path, run_name="checked_by_tinygrad2"))
+        if 0 <= index < len(found):
+            report = found[index].check(**options).as_dict()
+    except (Exception, SystemExit) as error:  # the file breaks, or the declaration is wrong: an unknown exercise, ...
+        return {"names": [d.label for d in found], "error": f"{type(error).__name__}: {error}{_line(error, path)}"}
+    return {"names": [d.label for d in found], "report": report}
 
 
 def write(out: str, content: dict[str, Any]) -> None:

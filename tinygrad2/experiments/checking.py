@@ -25,8 +25,8 @@ class Unusable(ValueError):
 
 
 @dataclass
-class Outcome:
-    """The verdict about one derivation."""
+class Checked:
+    """One derivation of the file, and the verdict about it."""
 
     name: str
     ok: bool
@@ -51,7 +51,7 @@ def check_file(
     order: int | None = None,
     seed: int | None = None,
     limit: float = LIMIT,
-) -> list[Outcome]:
+) -> list[Checked]:
     """Check every derivation that the file declares and whose name contains `select`. Raises Unusable."""
     source = Path(path)
     if not source.is_file():
@@ -65,15 +65,24 @@ def check_file(
     wanted = [i for i, name in enumerate(names) if not select or select in name]
     if not wanted:
         raise Unusable(f"no derivation in {source} has a name with {select!r} in it; there are: {', '.join(names)}")
-    return [_outcome(names[i], _run(source, i, order, seed, limit)) for i in wanted]
+    return [_checked(names[i], _run(source, i, order, seed, limit)) for i in wanted]
 
 
 def _run(path: Path, index: int, order: int | None, seed: int | None, limit: float) -> dict[str, Any]:
     """What the child for one derivation has written; an "error" where it has written nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        out, printed = Path(folder, "report.json"), Path(folder, "printed.txt")
+        out = Path(folder, "report.json")
+        printed = Path(folder, "printed.txt")
         given = ["-" if v is None else str(v) for v in (seed, order)]
-        command = [sys.executable, "-m", "tinygrad2.verify.child", str(path), str(out), str(index), *given]
+        command = [
+            sys.executable,
+            "-m",
+            "tinygrad2.experiments.checking_child",
+            str(path),
+            str(out),
+            str(index),
+            *given,
+        ]
         with printed.open("wb") as stream:
             ended = _wait(command, stream, limit)
         if out.is_file():
@@ -118,32 +127,32 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _outcome(name: str, result: dict[str, Any]) -> Outcome:
+def _checked(name: str, result: dict[str, Any]) -> Checked:
     report = result.get("report")
     if report is None:
         why = result.get("error", "the file ended before it came to this derivation")
-        return Outcome(name, False, f"{name}   WRONG: {why}", {"name": name, "ok": False, "finding": why})
-    return Outcome(name, report["ok"], report["text"], report)
+        return Checked(name, False, f"{name}   WRONG: {why}", {"name": name, "ok": False, "finding": why})
+    return Checked(name, report["ok"], report["text"], report)
 
 
-def as_text(outcomes: Sequence[Outcome]) -> str:
+def as_text(results: Sequence[Checked]) -> str:
     """The reports of what is wrong, then the table."""
-    width = max(len(o.name) for o in outcomes)
-    table = [f"{o.name:{width}}  {'right' if o.ok else 'WRONG'}  {o.summary}" for o in outcomes]
-    right = sum(o.ok for o in outcomes)
-    reports = [o.text + "\n" for o in outcomes if not o.ok]
-    return "\n".join([*reports, *table, f"{right} of {len(outcomes)} right"])
+    width = max(len(r.name) for r in results)
+    table = [f"{r.name:{width}}  {'right' if r.ok else 'WRONG'}  {r.summary}" for r in results]
+    right = sum(r.ok for r in results)
+    reports = [r.text + "\n" for r in results if not r.ok]
+    return "\n".join([*reports, *table, f"{right} of {len(results)} right"])
 
 
-def as_json(outcomes: Sequence[Outcome]) -> str:
+def as_json(results: Sequence[Checked]) -> str:
     """The same for machines: a list of reports."""
-    return json.dumps([{**o.report, "name": o.name} for o in outcomes], indent=2, ensure_ascii=False)
+    return json.dumps([{**r.report, "name": r.name} for r in results], indent=2, ensure_ascii=False)
 
 
 def main(
     path: str, select: str | None = None, order: int | None = None, seed: int | None = None, as_machine: bool = False
 ) -> int:
     """Check a file and print. Result: 0 all right, 1 a derivation is wrong; Unusable (exit code 2) is raised."""
-    outcomes = check_file(path, select, order, seed)
-    print(as_json(outcomes) if as_machine else as_text(outcomes))
-    return 0 if all(o.ok for o in outcomes) else 1
+    results = check_file(path, select, order, seed)
+    print(as_json(results) if as_machine else as_text(results))
+    return 0 if all(r.ok for r in results) else 1

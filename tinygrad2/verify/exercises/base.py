@@ -1,0 +1,186 @@
+"""What an exercise is: a statement, a forward function in NumPy, a solution, three hints, and where it must hold.
+
+The solution never decides anything: the checker measures the forward function. The solution is there to be read
+afterwards (`inspect.getsource(ex.solution)`), and it is the function that order 2 differentiates.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad2.kernels import Array
+from tinygrad2.verify.check import jacobian_problem, run, turned
+from tinygrad2.verify.problem import Problem, Tally, Terms, make_point
+from tinygrad2.verify.report import Report
+from tinygrad2.verify.space import Space, WithCotangent
+
+ARGUMENTS = {"vjp": "(g, ", "double": "(g, u, ", "jacobian": "("}  # of a rule, before the inputs
+
+
+class Worked(NamedTuple):
+    """One case worked out: the inputs, the parameters and the cotangent g that go in, and what must come out.
+
+    inputs: input name -> array. expected: result name, such as "dw" -> array of the input's shape.
+    """
+
+    inputs: dict[str, Array]
+    params: dict[str, Any]
+    g: Any
+    expected: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A derivation to be made by hand. `exercise("conv2d.dw")` opens one; `check` says whether yours is right.
+
+    statement: what y is. forward(*inputs, **params): the same in NumPy. wrt: the inputs to derive by.
+    space: the sizes and parameters for which a rule must hold. kind: "vjp", "jacobian" or "double".
+    solution: a right rule, of the form that `check` takes: vjp(g, *inputs, **params); for kind "jacobian" J(*inputs);
+    for kind "double" double_vjp(g, u, *inputs, **params), and `first` is then the right first-order rule.
+    terms, saved, remarks: what helps to name a mistake, see Problem.
+
+    >>> import numpy as np
+    >>> from tinygrad2.verify import exercise
+    >>> ex = exercise("tanh")
+    >>> ex.check(lambda g, x: g * (1 - np.tanh(x))).mistakes
+    ['missing-factor']
+    >>> ex.hint(1)
+    'Write the derivative with y alone.'
+    """
+
+    name: str
+    statement: str
+    _: KW_ONLY
+    forward: Callable[..., Any]
+    solution: Callable[..., Any]
+    hints: tuple[str, str, str]
+    wrt: tuple[str, ...]
+    space: Space
+    kind: str = "vjp"
+    first: Callable[..., Any] | None = None
+    terms: Terms | None = None
+    saved: Callable[..., Mapping[str, Array]] | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """What the forward function calls its inputs."""
+        return list(inspect.signature(self.forward).parameters)[: len(self.space.inputs_axes)]
+
+    @property
+    def results(self) -> list[str]:
+        """What a rule returns: ["dx", "dw"], or ["J"]."""
+        if self.kind == "jacobian":
+            return ["J"]
+        return [f"d{name}" for name in [*self.wrt, *(["g"] if self.kind == "double" else [])]]
+
+    @property
+    def task(self) -> str:
+        """The statement, and what to derive."""
+        *most, last = self.results
+        wanted = f"{', '.join(most)} and {last}" if most else last
+        given = {"vjp": " from g", "double": " from g and u", "jacobian": f" = ∂y/∂{self.wrt[0]}"}[self.kind]
+        return f"{self.statement} Derive {wanted}{given}."
+
+    def part(self, name: str, solution: Callable[..., Any], hints: tuple[str, str, str]) -> Exercise:
+        """The exercise of one result alone: CONV2D.part("w", conv2d_dw, ...) is the exercise "conv2d.dw"."""
+        i = self.wrt.index(name)
+        terms = self.terms
+        return replace(
+            self,
+            name=f"{self.name}.d{name}",
+            solution=solution,
+            hints=hints,
+            wrt=(name,),
+            terms=terms and (lambda g, *inputs, **params: [terms(g, *inputs, **params)[i]]),
+        )
+
+    def check(
+        self, rule: Callable[..., Any], order: int = 1, seed: int = 0, vjp: Callable[..., Any] | None = None
+    ) -> Report:
+        """Check a rule for this exercise. Whatever the rule does, the report says it; nothing is raised.
+
+        order=2: the rule is a double backward, (g, u, *inputs, **params) -> a cotangent per floating input, then for g.
+        seed: of the random points. vjp: with order=2 your first-order rule; a mistake that was inherited from it is
+        then told from a new one. ValueError for another order, and for order=2 of a Jacobian.
+        """
+        report = run(
+            self.problem(rule, order), seed=seed, exercise=None if order == 2 and self.kind == "vjp" else self.name
+        )
+        if vjp is not None and not report.ok and (order == 2 or self.kind == "double"):
+            first = run(self._first_order(vjp), seed=seed)
+            if first.ok:
+                report.notes.append("your first-order rule is right: the mistake was made in differentiating it")
+            else:
+                report.diagnosis = f"The mistake is of first order: {first.diagnosis or first.finding}"
+                report.mistakes = first.mistakes
+        return report
+
+    def problem(self, rule: Callable[..., Any], order: int = 1) -> Problem:
+        """The rule as a problem of the one form that the ladder knows."""
+        if order not in (1, 2):
+            raise ValueError(f"order must be 1 or 2, got {order}")
+        if self.kind == "jacobian":
+            if order == 2:
+                raise ValueError(f"{self.name}: a Jacobian is checked in first order only")
+            problem = replace(jacobian_problem(self.forward, rule, self.space, self.name), names=self.names)
+            return self._with_knowledge(problem)
+        if self.kind == "double":
+            return self._with_knowledge(self._double(rule, self.name))
+        if order == 2:
+            return self._double(rule, f"{self.name}, order 2")
+        return self._with_knowledge(self._first_order(rule))
+
+    def _with_knowledge(self, problem: Problem) -> Problem:
+        """The problem, with what the exercise knows about likely mistakes."""
+        return replace(problem, terms=self.terms, saved=self.saved, remarks=self.remarks)
+
+    def _first_order(self, rule: Callable[..., Any]) -> Problem:
+        wrt = tuple(self.names.index(name) for name in self.wrt)
+        return Problem(self.name, self.forward, rule, self.space, self.names, wrt)
+
+    def _double(self, rule: Callable[..., Any], name: str) -> Problem:
+        """The double backward as the rule of (inputs, g) ↦ the right first-order rule."""
+        first = self.first if self.first is not None else self.solution
+        inputs = self.space.inputs(self.space.draw(np.random.default_rng(0)))
+        floating = tuple(i for i, a in enumerate(inputs) if a.dtype.kind == "f")
+        return Problem(
+            name,
+            lambda *a, **p: first(a[-1], *a[:-1], **p),
+            turned(rule),
+            WithCotangent(self.space, self.forward),
+            [*self.names, "g"],
+            (*floating, len(inputs)),
+            cotangent="u",
+            double=True,
+        )
+
+    def hint(self, n: int = 1) -> str:
+        """The n-th of three hints; each says more than the one before. ValueError where there is no such hint."""
+        if n not in (1, 2, 3):
+            raise ValueError(f"{self.name} has hints 1, 2 and 3, got {n}")
+        return self.hints[n - 1]
+
+    def case(self, text: str) -> Worked:
+        """A case of a report, with what must come out. ValueError where a part of the text is unknown or missing.
+
+        >>> from tinygrad2.verify import exercise
+        >>> worked = exercise("relu").case("n=1, d=2, seed=3")
+        >>> worked.inputs["x"].shape, worked.expected["dx"].shape
+        ((1, 2), (1, 2))
+        """
+        problem = self.problem(self.solution)
+        point = make_point(problem, problem.space.parse(text), Tally())
+        expected = {problem.result(k): e for k, e in enumerate(point.expected)}
+        inputs = dict(zip(problem.names, point.inputs, strict=False))
+        return Worked(inputs, point.case.params, point.cotangents, expected)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join([*self.names, *self.space.params])
+        write = f"write rule{ARGUMENTS[self.kind]}{arguments}) -> {', '.join(self.results)}, then ex.check(rule)"
+        return f"exercise {self.name!r}: {self.task}\n  {write}"
