@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Container
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinygrad2.experiments.config import label
-from tinygrad2.experiments.settings import Config, PenaltySettings, PhaseSettings
+from tinygrad2.experiments.settings import AdversarialSettings, Config, PenaltySettings, PhaseSettings
 from tinygrad2.robust import PENALTIES
 from tinygrad2.robust.attacks.registry import ATTACKS
 from tinygrad2.robust.defenses import (
@@ -24,8 +24,6 @@ from tinygrad2.robust.defenses import (
 )
 from tinygrad2.robust.defenses.adversarial import Craft
 from tinygrad2.robust.types import Box
-
-PENALTY_OPTIONS = ("on", "mode", "reduction", "squared", "projections", "iterations")
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,21 @@ def objective(
     if penalty.name == "none":
         return fitted
     function = PENALTIES[penalty.name]
-    options = chosen(penalty, PENALTY_OPTIONS, function.options, "penalty", penalty.name)
+    options = chosen(penalty, function.options, "penalty", penalty.name)
     if "rng" in function.options:
         options["rng"] = rng
     return replace(fitted, penalty=partial(function, **options), lam=penalty.lam)
 
 
-def chosen(section: Any, names: Iterable[str], accepted: Container[str], key: str, name: str) -> dict[str, Any]:
-    """Those of the section's settings that are set. Raises ValueError for one that is not accepted."""
-    given = {option: value for option in names if (value := getattr(section, option)) is not None}
+def chosen(
+    section: PenaltySettings | AdversarialSettings, accepted: Container[str], key: str, name: str
+) -> dict[str, Any]:
+    """Those settings of the section that have no default, where they are set.
+
+    Raises ValueError for one that is not accepted.
+    """
+    optional = [field.name for field in fields(section) if field.default is None]
+    given = {option: value for option in optional if (value := getattr(section, option)) is not None}
     for option in given:
         if option not in accepted:
             raise ValueError(f"{key}.{option}: {name!r} has no such option; leave it out")
@@ -96,7 +100,7 @@ def _deep_defense(config: Config, objective: Objective, rng: np.random.Generator
 def _adversarial(config: Config, objective: Objective, rng: np.random.Generator, box: Box | None) -> Defense:
     a = config.adversarial
     attack = ATTACKS[config.adversarial.attack]
-    options = chosen(a, ("steps", "step_size", "max_iter"), attack.options, "adversarial", a.attack)
+    options = chosen(a, attack.options, "adversarial", a.attack)
     known = {"epsilon": a.epsilon, "box": box, "rng": rng}
     options |= {name: value for name, value in known.items() if name in attack.options}
     craft: Craft = lambda net, x, labels: attack.run(net, x, labels, **options).adversarial
