@@ -4,7 +4,7 @@ Nothing here knows of gradients. Each function takes NumPy or CuPy arrays and ch
 values `reference.py` defines.
 """
 
-from tinygrad2.kernels.backend import (
+from tinygrad2.kernels.arrays import (
     Array,
     device_of,
     freeze,

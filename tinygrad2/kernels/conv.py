@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from tinygrad2.kernels.backend import Array, xp
+from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.kernels.geometry import Geometry, check_conv
 from tinygrad2.kernels.paths import convolution_path, follows
 from tinygrad2.kernels.select import masked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from tinygrad2.kernels.backend import Array
+from tinygrad2.kernels.arrays import Array
 from tinygrad2.kernels.paths import compiled, path
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad2.kernels.backend import Array, why_no_numba
+from tinygrad2.kernels.arrays import Array, why_no_numba
 from tinygrad2.kernels.geometry import Geometry
 
 FAST_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))

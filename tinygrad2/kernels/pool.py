@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from tinygrad2.kernels.backend import Array, xp
+from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.kernels.geometry import Geometry, Pair, check_pool
 from tinygrad2.kernels.paths import path
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tinygrad2.kernels.backend import Array, index_add, xp
+from tinygrad2.kernels.arrays import Array, index_add, xp
 from tinygrad2.kernels.geometry import Geometry
 
 

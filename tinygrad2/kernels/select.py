@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from tinygrad2.kernels import reference
-from tinygrad2.kernels.backend import Array
+from tinygrad2.kernels.arrays import Array
 from tinygrad2.kernels.paths import compiled
 
 

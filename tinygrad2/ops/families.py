@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad2 import kernels
 from tinygrad2.autodiff import Primitive, Tensor, zero
 from tinygrad2.autodiff.primitive import Rule
-from tinygrad2.kernels.backend import Array, xp
+from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.ops.shape import index, reshape, swapaxes
 
 ArrayFunction = Callable[..., Array]
