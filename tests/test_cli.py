@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad2 import nn
+from tinygrad2 import data, nn
 from tinygrad2.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +50,14 @@ def test_train_prints_the_table_and_writes_the_folder(finished, capsys):
     assert re.search(r"^Deep Defense +\d+\.\d\d %", out, re.M)
     assert "ε_ref = " in out
     assert f"all is in {finished}" in out
+
+
+def test_a_run_loads_its_data_once(tmp_path, monkeypatch):
+    loaded = []
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, **options: loaded.append(name) or load(name, **options))
+    assert main([*TINY_TRAIN, "--out", str(tmp_path / "run")]) == 0
+    assert loaded == ["digits"]
 
 
 def test_evaluate_a_run_repeats_its_table(finished, capsys):

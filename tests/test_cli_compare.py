@@ -146,3 +146,14 @@ def test_list_takes_one_kind_and_suggests_the_nearest(capsys, error):
     assert out.startswith("defenses\n  none ")
     assert "attacks" not in out.splitlines()
     assert "unknown kind 'penaltys' (did you mean 'penalties'?); known: attacks, penalties" in error("list", "penaltys")
+
+
+def test_the_settings_say_what_they_mean_and_what_they_can_be(capsys):
+    assert main(["list", "settings"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^  run.batch_size +images in a step \[integer ≥ 1; default 100\]$", listed, re.M)
+    assert re.search(r"^  run.device +.*\[cpu \| cuda; default \"cpu\"\]$", listed, re.M)
+    assert re.search(r"^  model.hidden +.*\[list of: integer ≥ 1; not set\]$", listed, re.M)
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert listed.rstrip() in capsys.readouterr().out

@@ -80,6 +80,7 @@ EXAMPLES = {
         examples:
           tinygrad2 list
           tinygrad2 list penalties
+          tinygrad2 list settings             what --set can set: meaning, bounds or choices, default
         """,
     "check": """
         examples:

@@ -14,7 +14,7 @@ from typing import Any
 from .augmentation import AUGMENTATIONS, augment, elastic, jitter
 from .batching import batches
 from .cifar10 import cifar10
-from .dataset import Dataset, centre, check_images
+from .dataset import Dataset, centre, check_images, unit
 from .digits import digits
 from .mnist import mnist
 from .speech import mfcc, speech
@@ -23,6 +23,7 @@ from .whitening import whiten
 __all__ = [
     "AUGMENTATIONS",
     "LOADERS",
+    "PIXELS",
     "Dataset",
     "augment",
     "batches",
@@ -36,10 +37,13 @@ __all__ = [
     "mfcc",
     "mnist",
     "speech",
+    "unit",
     "whiten",
 ]
 
 LOADERS: dict[str, Callable[..., Dataset]] = {"digits": digits, "mnist": mnist, "cifar10": cifar10, "speech": speech}
+# What pixels 0-255 are made into before training.
+PIXELS: dict[str, Callable[[Dataset], Dataset]] = {"centred": centre, "unit": unit, "whitened": whiten}
 
 
 def load(name: str, **options: Any) -> Dataset:

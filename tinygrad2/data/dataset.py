@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ["Dataset", "centre", "check_images"]
+__all__ = ["Dataset", "centre", "check_images", "unit"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -91,6 +91,18 @@ def centre(dataset: Dataset) -> Dataset:
     # Summed in float64: a float32 sum over 60,000 images is off in the fifth digit.
     mean = dataset.x_train.mean(axis=0, dtype=np.float64).astype(np.float32)
     return replace(dataset, x_train=dataset.x_train - mean, x_test=dataset.x_test - mean, box=None, mean=mean)
+
+
+def unit(dataset: Dataset) -> Dataset:
+    """The data set with pixels in [0, 1] instead of [0, 255]. Raises ValueError where there are none.
+
+    >>> data.unit(data.load("digits")).box
+    (0.0, 1.0)
+    """
+    if dataset.box != (0.0, 255.0):
+        raise ValueError(f"{dataset.name}: there are no pixels in [0, 255] to scale to [0, 1]; centre them instead")
+    scale = np.float32(1 / 255)
+    return replace(dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale, box=(0.0, 1.0))
 
 
 def check_images(

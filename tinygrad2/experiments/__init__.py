@@ -9,11 +9,12 @@ from tinygrad2.experiments.compare import save as save_comparison
 from tinygrad2.experiments.config import defended, label, recipes, resolve, to_toml
 from tinygrad2.experiments.figures import require as require_figures
 from tinygrad2.experiments.folder import Folder
+from tinygrad2.experiments.interrupts import Interrupted
 from tinygrad2.experiments.listing import info, listing
 from tinygrad2.experiments.report import Table, finish, peak_memory_mib, table
 from tinygrad2.experiments.settings import Config
 from tinygrad2.experiments.trained import TrainedNetworks, from_run, from_weights, source_network
-from tinygrad2.experiments.training import Diverged, Interrupted, train
+from tinygrad2.experiments.training import Diverged, train
 
 __all__ = [
     "AttackPlan",

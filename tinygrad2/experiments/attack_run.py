@@ -25,15 +25,15 @@ from tinygrad2.experiments import attack_report, figures
 from tinygrad2.experiments.attack_options import AttackPlan
 from tinygrad2.experiments.attack_report import RESULT, AttackReport
 from tinygrad2.experiments.folder import ELSEWHERE, alone
-from tinygrad2.experiments.interrupts import stop_requests
+from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.progress import Track, say
-from tinygrad2.experiments.training import Interrupted
 from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic
 from tinygrad2.robust.attacks.diagnostic import diagnose
 from tinygrad2.robust.attacks.registry import find_attack
 from tinygrad2.robust.attacks.transfer import same_network
+from tinygrad2.robust.types import Box
 
 RECORD = "attack.json"
 
@@ -102,7 +102,7 @@ def _run(plan: AttackPlan, i: int, net: Layer, x: np.ndarray, labels: np.ndarray
     return known.run(net, x, labels, **options)
 
 
-def _in_pixels(net: Layer, dataset: Dataset, box: tuple[float, float] | None) -> tuple[Layer, np.ndarray, np.ndarray]:
+def _in_pixels(net: Layer, dataset: Dataset, box: Box | None) -> tuple[Layer, np.ndarray, np.ndarray]:
     """Network and images as the attack sees them, and what is to be subtracted from its images afterwards."""
     x = dataset.x_test
     mean = dataset.mean

@@ -5,11 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tinygrad2 import data, nn
 from tinygrad2.autodiff import Tensor, no_grad
@@ -21,17 +18,6 @@ from tinygrad2.nn.models import MODELS
 from tinygrad2.robust.defenses.total_loss import parameters_of
 
 
-def unit(dataset: Dataset) -> Dataset:
-    """The data set with pixels in [0, 1] instead of [0, 255]. Raises ValueError where there are none."""
-    if dataset.box != (0.0, 255.0):
-        raise ValueError(f"data.pixels: {dataset.name!r} has no pixels in [0, 255] to scale; choose centred")
-    scale = np.float32(1 / 255)
-    return replace(dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale, box=(0.0, 1.0))
-
-
-PIXELS = {"centred": data.centre, "unit": unit, "whitened": data.whiten}
-
-
 def load_data(config: Config) -> Dataset:
     """The images of the experiment, prepared as its settings say.
 
@@ -39,7 +25,7 @@ def load_data(config: Config) -> Dataset:
     """
     d = config.data
     options = {} if d.upsample is None else {"upsample": d.upsample}
-    dataset = PIXELS[d.pixels](data.load(d.name, **options).subset(d.n_train, d.n_test))
+    dataset = data.PIXELS[d.pixels](data.load(d.name, **options).subset(d.n_train, d.n_test))
     if d.n_validation >= len(dataset.x_train):
         n = len(dataset.x_train)
         raise ValueError(f"data.n_validation: expected fewer than the {n:,} training images, got {d.n_validation}")

@@ -48,14 +48,6 @@ def recipe_summary(recipe: str) -> str:
     return recipe_text(recipe).removeprefix("# ").partition("\n")[0]
 
 
-def override(config: Config, sets: Iterable[str]) -> Config:
-    """The configuration with assignments such as "eval.mode=corrected" made in it."""
-    values = to_values(config)
-    for assignment in sets:
-        values |= _parse_set(assignment)
-    return from_values(values)
-
-
 def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = None, sets: Iterable[str] = ()) -> Config:
     """The defaults, overridden by a recipe, then by a TOML file, then by assignments such as "defense.lam=10".
 

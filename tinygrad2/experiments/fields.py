@@ -1,6 +1,6 @@
 """What the annotation of a setting says: its type, its bounds or choices, and what it means.
 
-batch_size: Annotated[int, AtLeast(1), "images in a step"] = 100
+As in: batch_size: Annotated[int, AtLeast(1), "images in a step"] = 100
 """
 
 from __future__ import annotations

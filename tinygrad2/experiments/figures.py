@@ -63,8 +63,8 @@ def curves(metrics: Sequence[Mapping[str, Any]], defense: str, path: str | os.Pa
             ax.annotate(
                 panel.text.format(values[at]), (epochs[at], values[at]), color=panel.colour, **_beside(values, at)
             )
-        room = 0.15 * ((max(values) - min(values)) or 0.05 * panel.scale)
-        ax.set(ylabel=panel.label, xlim=(first, max(*epochs, first + 1)), ylim=(min(values) - room, max(values) + room))
+        gap = 0.15 * ((max(values) - min(values)) or 0.05 * panel.scale)
+        ax.set(ylabel=panel.label, xlim=(first, max(*epochs, first + 1)), ylim=(min(values) - gap, max(values) + gap))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
         ax.set_axisbelow(True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -31,11 +31,14 @@ class Folder:
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
-    def config(self) -> Config:
-        """The configuration of the run in the folder. Raises FileNotFoundError if there is no run in it."""
+    def config(self, sets: Iterable[str] = ()) -> Config:
+        """The configuration of the run in the folder, with assignments such as "eval.mode=corrected" made in it.
+
+        Raises FileNotFoundError if there is no run in it.
+        """
         if not (self / "config.toml").is_file():
             raise FileNotFoundError(f"{self.path} holds no run: there is no config.toml in it")
-        return resolve(file=self / "config.toml")
+        return resolve(file=self / "config.toml", sets=sets)
 
     def check(self, config: Config, resume: bool) -> None:
         """Raise unless a run with this configuration may start (or resume) here; nothing is written."""

@@ -11,6 +11,10 @@ from typing import Any
 from tinygrad2.experiments.progress import say
 
 
+class Interrupted(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
     """A list that Ctrl-C or SIGTERM puts its number into; a second one acts at once, as usual.

@@ -61,20 +61,20 @@ def kinds() -> dict[str, Mapping[str, str]]:
         "schedules": {f.__name__: _first_line(f) for f in (schedules.step, schedules.plateau, schedules.settled)},
         "data sets": _summaries(LOADERS),
         "recipes": {name: recipe_summary(name) for name in recipes()},
-        "settings": {key: field.summary for key, field in FIELDS.items()},
     }
 
 
 def listing(kind: str | None = None) -> str:
     """All that can be named, or one kind of it, each with one line of explanation, as text.
 
-    kind: such as "attacks" or "settings". Raises ValueError for an unknown kind, with the nearest.
+    kind: such as "attacks", or "settings". Raises ValueError for an unknown kind, with the nearest.
     """
-    found = kinds()
+    named = kinds()
+    found = {**named, "settings": {key: field.summary for key, field in FIELDS.items()}}
     if kind is not None and kind not in found:
         raise ValueError(f"unknown kind {kind!r}{nearest(kind, found)}; known: {', '.join(found)}")
     blocks = []
-    for title in found if kind is None else [kind]:
+    for title in named if kind is None else [kind]:
         width = max(map(len, found[title]))
         blocks.append("\n".join([title, *(f"  {name:{width}}  {line}" for name, line in found[title].items())]))
     return "\n\n".join(blocks)

@@ -5,35 +5,38 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from tinygrad2.robust.metrics.accuracy import Progress
+
+T = TypeVar("T")
 PLAIN_SECONDS = 10.0  # between two plain lines
 
 
-class Track:
+class Track(Generic[T]):
     """Iterate over something of known length and tell how far it is. `note` is shown beside the count.
 
     The first `done` items were worked through earlier (a resumed run) and are not in the iterable.
     """
 
-    def __init__(self, items: Iterable[Any], total: int, what: str, done: int = 0) -> None:
+    def __init__(self, items: Iterable[T], total: int, what: str, done: int = 0) -> None:
         self.items = items
         self.total = total
         self.what = what
         self.done = done
         self.note = ""
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T]:
         return self._bar() if sys.stderr.isatty() and _tqdm() else self._lines()
 
-    def _bar(self) -> Iterator[Any]:
+    def _bar(self) -> Iterator[T]:
         with _tqdm()(total=self.total, initial=self.done, desc=self.what, dynamic_ncols=True, leave=False) as bar:
             for item in self.items:
                 yield item
                 bar.set_postfix_str(self.note, refresh=False)
                 bar.update()
 
-    def _lines(self) -> Iterator[Any]:
+    def _lines(self) -> Iterator[T]:
         start = last = time.monotonic()
         for i, item in enumerate(self.items, 1):
             yield item
@@ -43,14 +46,11 @@ class Track:
                 rate = i / (now - start)
                 count = self.done + i
                 left = clock((self.total - count) / rate)
-                say(
-                    ", ".join(
-                        filter(None, [f"{self.what}: {count}/{self.total}", f"{rate:.3g}/s, {left} left", self.note])
-                    )
-                )
+                note = f", {self.note}" if self.note else ""
+                say(f"{self.what}: {count}/{self.total}, {rate:.3g}/s, {left} left{note}")
 
 
-def over_batches(what: str) -> Any:
+def over_batches(what: str) -> Progress:
     """A `progress` argument for the functions of robust.metrics: wraps their list of batches."""
     return lambda slices: Track(slices, len(slices), what)
 

@@ -25,6 +25,7 @@ from tinygrad2.robust import Robustness
 from tinygrad2.robust.attacks.registry import ATTACKS
 from tinygrad2.robust.metrics.accuracy import in_batches
 from tinygrad2.robust.metrics.fgs import SHARES
+from tinygrad2.robust.types import Box
 
 PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-learn")
 
@@ -149,7 +150,7 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: EvalSettings) -
     return Table(epsilon_ref, len(dataset.x_test), settings, rows, motionless, under, largest)
 
 
-def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: EvalSettings, box: Any) -> float:
+def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: EvalSettings, box: Box | None) -> float:
     """The share of fgs's images that its network still classifies as labelled, attacked at the l∞ size epsilon."""
     if name == "fgsm":
         return fgs.accuracy(epsilon)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from tinygrad2.data import AUGMENTATIONS, LOADERS
+from tinygrad2.data import AUGMENTATIONS, LOADERS, PIXELS
 from tinygrad2.experiments.fields import AtLeast, OneOf
 from tinygrad2.nn import OPTIMIZERS
 from tinygrad2.nn.models import MODELS
@@ -40,7 +40,7 @@ class DataSettings:
     upsample: Annotated[int | None, AtLeast(8), "side length to which the digits are enlarged"] = None
     pixels: Annotated[
         str,
-        OneOf(("centred", "unit", "whitened")),
+        OneOf(PIXELS),
         "centred: 0-255 minus the mean training image; unit: 0-1; whitened: of equal contrast and uncorrelated",
     ] = "centred"
     augment: Annotated[

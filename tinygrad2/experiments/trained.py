@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.building import build_net, load_data, load_weights
-from tinygrad2.experiments.config import label, override, resolve
+from tinygrad2.experiments.config import label, resolve
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.settings import Config
 from tinygrad2.nn import Layer
@@ -57,7 +57,7 @@ def from_run(
     Raises FileNotFoundError for a run that is not finished.
     """
     folder = Folder(path)
-    config = override(folder.config(), sets)
+    config = folder.config(sets)
     left = networks(config)
     for file in left.values():
         if not (folder / file).is_file():

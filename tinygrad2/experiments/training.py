@@ -11,7 +11,6 @@ import os
 import time
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.building import build_net, load_data, load_weights
 from tinygrad2.experiments.folder import Folder, Journal
-from tinygrad2.experiments.interrupts import stop_requests
+from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.phases import Phase, phases
 from tinygrad2.experiments.progress import Track, over_batches, say
 from tinygrad2.experiments.settings import Config
@@ -31,10 +30,6 @@ from tinygrad2.nn.schedules import plateau, settled, step
 
 class Diverged(ValueError):
     """The loss or a gradient is NaN or infinite."""
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; its state is saved."""
 
 
 @dataclass
@@ -293,5 +288,5 @@ def first_not_finite(net: Layer, x: Tensor, name: str = "") -> str:
     return ""
 
 
-def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.ops import where
-from tinygrad2.robust.types import Flags
+from tinygrad2.robust.types import Flags, Integers
 
 
 class Best:
     """Of each sample: any point that fools the net before any that does not, then the higher value, then the earlier.
 
-    A nan counts as higher, lest it be swallowed.
+    A nan counts as higher, so that it is not overlooked.
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -24,7 +22,7 @@ class Best:
         self.fooled = np.zeros(n, bool)
         self.steps = np.zeros(n, np.int64)
 
-    def offer(self, points: Tensor, values: np.ndarray, fooled: Flags, step: Any) -> None:
+    def offer(self, points: Tensor, values: np.ndarray, fooled: Flags, step: int | Integers) -> None:
         """Keep what is better, found at this step. points: (N, ...); values, fooled: (N,); step: one or (N,)."""
         better = (fooled > self.fooled) | ((fooled == self.fooled) & ~(values <= self.values))
         if not better.any():

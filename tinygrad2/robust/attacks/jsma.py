@@ -9,8 +9,6 @@ A pair has the sums of its two pixels' α and β. Both rows come from one revers
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
@@ -102,7 +100,7 @@ def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
     return steps
 
 
-def _goal(targets: Any, z: Tensor) -> Integers:
+def _goal(targets: int | Integers, z: Tensor) -> Integers:
     """One class for each sample, of one class for all or N of them."""
     return check_labels(np.full(z.shape[0], targets) if np.ndim(targets) == 0 else targets, *z.shape)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,7 @@ def universal(
     max_iter: int = 10,
     overshoot: float = 0.02,
     rng: Rng = 0,
-    progress: Callable[[Integers], Iterable[Any]] | None = None,
+    progress: Callable[[Integers], Iterable[int]] | None = None,
 ) -> UniversalResult:
     """One perturbation of ‖v‖_p ≤ epsilon for all images, collected from DeepFool steps.
 

@@ -7,7 +7,6 @@ is. Fixed (Moosavi-Dezfooli et al. 2016; "Adv. Train I"): made once by DeepFool 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -97,5 +96,5 @@ class FixedAdversarialSet(AdversarialTraining):
     def arrays(self) -> dict[str, np.ndarray]:
         return {"adversarial": self.images}
 
-    def load_arrays(self, arrays: Mapping[str, Any]) -> None:
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.images = arrays["adversarial"]

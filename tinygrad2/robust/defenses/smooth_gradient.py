@@ -7,7 +7,6 @@ next epoch's visit. E_i is the sample's own error: with the batch mean, λ̄ wou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -61,5 +60,5 @@ class SmoothGradient(Defense):
     def arrays(self) -> dict[str, np.ndarray]:
         return {"images": self.images}
 
-    def load_arrays(self, arrays: Mapping[str, Any]) -> None:
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.images = np.array(arrays["images"])

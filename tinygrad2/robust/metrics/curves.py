@@ -12,6 +12,7 @@ from tinygrad2.robust.attacks.base import AttackResult
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
 from tinygrad2.robust.metrics.accuracy import Progress, check_paired, in_batches
+from tinygrad2.robust.types import Box
 
 
 def accuracy_curve(
@@ -53,7 +54,7 @@ def pixel_curve(
     x: np.ndarray,
     labels: np.ndarray,
     *,
-    box: tuple[float, float],
+    box: Box,
     steps: int = 80,
     batch_size: int = 100,
     progress: Progress | None = None,

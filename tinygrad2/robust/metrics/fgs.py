@@ -11,6 +11,7 @@ from tinygrad2.robust.attacks.base import accept, check_epsilon
 from tinygrad2.robust.attacks.fgsm import sign_direction
 from tinygrad2.robust.metrics.accuracy import Progress, accuracy, check_paired, in_batches
 from tinygrad2.robust.metrics.rho import rho
+from tinygrad2.robust.types import Box
 
 SHARES = (0.2, 0.5, 1.0)  # of ε_ref: the columns of table 1
 
@@ -33,7 +34,7 @@ class FGS:
         x: np.ndarray,
         labels: np.ndarray,
         *,
-        box: tuple[float, float] | None = None,
+        box: Box | None = None,
         saturating: bool = False,
         batch_size: int = 250,
         progress: Progress | None = None,

@@ -5,11 +5,14 @@ Student's t and Wilcoxon's distribution come from SciPy, which nothing else need
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+Values: TypeAlias = Sequence[float] | np.ndarray
 
 
 class Interval(NamedTuple):
@@ -19,13 +22,13 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_sd(values: Any) -> tuple[float, float]:
+def mean_sd(values: Values) -> tuple[float, float]:
     """Mean and standard deviation √(Σ(v - mean)²/(n - 1)), as papers print over seeds; one value has the sd nan."""
     v = _finite("values", values)
     return float(v.mean()), float(v.std(ddof=1)) if v.size > 1 else float("nan")
 
 
-def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
+def mean_interval(values: Values, confidence: float = 0.95) -> Interval:
     """The interval mean ± t·sd/√n that holds the mean of the population of (normal) values. Student 1908."""
     v = _finite("values", values)
     if v.size < 2:
@@ -52,7 +55,7 @@ def wilson_interval(right: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale))
 
 
-def wilcoxon(a: Any, b: Any) -> float:
+def wilcoxon(a: Values, b: Values) -> float:
     """The two-sided p of Wilcoxon's signed-rank test that paired values differ only by chance. Wilcoxon 1945.
 
     a, b: (n,), in pairs, such as two methods' results with the same seeds. Pairs that are equal are left out; without
@@ -68,7 +71,7 @@ def wilcoxon(a: Any, b: Any) -> float:
     return float(_scipy_stats().wilcoxon((a - b)[a != b]).pvalue)
 
 
-def _finite(name: str, values: Any) -> np.ndarray:
+def _finite(name: str, values: Values) -> np.ndarray:
     v = np.asarray(values, np.float64)
     if v.ndim != 1 or not v.size or not np.isfinite(v).all():
         raise ValueError(f"{name}: expected a list of at least one finite number, got {values!r}")
