@@ -318,7 +318,7 @@ def _gradients(value: Tensor, net: Layer) -> Iterator[tuple[str, Tensor]]:
     return ((f"gradient {i}", g) for i, g in enumerate(grads) if g is not None)
 
 
-def _masked(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
+def _total_loss(net: Layer, x: Any, labels: Any) -> Iterator[tuple[str, Any]]:
     trace = net.trace(Tensor(x).to(_device(net)))
     loss = robust.total_loss(net, ops.cross_entropy(trace.output, labels), robust.jacobian_frobenius(trace), ["4"])
     yield "value", loss
@@ -390,7 +390,7 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "fgsm": _attacked(lambda net, x, labels: robust.fgsm(net, x, labels, 0.1, box=(0.0, 1.0))),
     "loss_gradient": lambda net, x, labels: [("g", robust.loss_gradient(net, Tensor(x).to(_device(net)), labels))],
     "sign_direction": lambda net, x, labels: [("g", robust.sign_direction(net, Tensor(x).to(_device(net)), labels))],
-    "masked": _masked,
+    "total_loss": _total_loss,
     **{name: _penalized(name) for name in robust.PENALTIES},
     "parseval_step": lambda net, x, labels: [
         (f"W {i}", robust.parseval_step(w, np.array([2, 0]), 0.1)) for i, w in enumerate(net.parameters()) if w.ndim > 1
