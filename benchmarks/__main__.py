@@ -104,7 +104,8 @@ def begin(options: argparse.Namespace) -> Report:
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; see --help."""
     options = parse(arguments)
-    setting.set_threads(options.threads)
+    for name, value in setting.set_threads(options.threads).items():
+        print(f"{name}={value} is unset for this run", file=sys.stderr)
     report = begin(options)
     for name, lack in report["missing"].items():
         print(f"missing peer: {name} ({lack})", file=sys.stderr)

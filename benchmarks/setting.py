@@ -20,14 +20,28 @@ THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
 )  # fmt: skip
 PACKAGES = ("tinygrad2", "numpy", "numba", "torch", "jax", "autograd", "foolbox")
-TUNING = ("OPENBLAS_CORETYPE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # they change speed, so they are reported
+TUNING = ("OPENBLAS_", "OMP_", "GOMP_", "NUMBA_", "MKL_", "VECLIB_", "TINYGRAD2_NUMBA")  # such variables change speed
 
 
-def set_threads(threads: int) -> None:
-    """So many threads and, where the system can, so many cores, for this process and those it starts."""
+def set_threads(threads: int) -> dict[str, str]:
+    """So many threads and, where the system can, so many cores, for this process and those it starts.
+
+    OPENBLAS_* are unset: some machines set OPENBLAS_CORETYPE, which makes OpenBLAS use shorter vectors than the
+    processor has. Returned are those that were set.
+    """
+    unset = {name: value for name, value in tuned().items() if name.startswith("OPENBLAS_")}
+    for name in unset:
+        del os.environ[name]
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     if hasattr(os, "sched_setaffinity"):  # XLA counts cores, not a variable
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    return unset
+
+
+def tuned() -> dict[str, str]:
+    """Every variable that is set and may change speed; not the names of folders."""
+    names = (name for name in sorted(os.environ) if name.startswith(TUNING) and not name.endswith("_DIR"))
+    return {name: os.environ[name] for name in names}
 
 
 def environment(threads: int) -> dict[str, Any]:
@@ -38,7 +52,7 @@ def environment(threads: int) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "cpu": _cpu(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "variables": {name: os.environ[name] for name in TUNING if name in os.environ},
+        "variables": tuned(),
         "threads": threads,
         "load": load(),
     }

@@ -34,10 +34,12 @@ def markdown(report: dict[str, Any]) -> str:
     about = report["environment"]
     versions = ", ".join(f"{name} {number}" for name, number in about["packages"].items() if number)
     absent = ", ".join(f"{name} ({why})" for name, why in report["missing"].items()) or "none"
+    variables = ", ".join(f"{name}={value}" for name, value in about["variables"].items()) or "none"
     lines = [
         "# Benchmark results",
         "",
         f"{about['date']}, {about['cpu']}, {about['threads']} threads a side, Python {about['python']}, {versions}.",
+        f"Variables that change speed: {variables}.",
         f"Load {about['load']} before, {report.get('load_after')} after. Missing peers: {absent}.",
         f"Batches: {', '.join(f'{model} {n}' for model, n in report['batch'].items())}; "
         f"DeepFool attacks {report['attacked']} images.",

@@ -16,7 +16,7 @@ from tinygrad2.autodiff import REGISTRY, Tensor, zero
 from tinygrad2.autodiff.engine import algebra, vector_jacobian_product
 from tinygrad2.autodiff.node import Node
 from tinygrad2.autodiff.tensor import wrap
-from tinygrad2.kernels.backend import freeze
+from tinygrad2.kernels.arrays import freeze
 from tinygrad2.ops.elementwise import identity
 
 Array = np.ndarray[Any, Any]

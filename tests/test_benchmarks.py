@@ -46,7 +46,7 @@ def without_peers(tmp_path: Path, *more: str, **keywords) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, str(script), *options(tmp_path / "out.json", *more)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_L2_SIZE": "512", "NUMBA_OPT": "3"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -74,6 +74,16 @@ def test_a_run_writes_json_and_the_table_made_from_it(alone):
         assert tables.line("model_c", step, row) in printed
         assert tables.line("model_c", step, row) in (folder / "out.md").read_text()
     assert (folder / "out.md").read_text() == tables.markdown(report)
+
+
+def test_variables_that_change_speed_are_reported_and_openblas_has_none(alone):
+    folder, _, errors = alone
+    variables = json.loads((folder / "out.json").read_text())["environment"]["variables"]
+    assert [name for name in variables if name.startswith("OPENBLAS_")] == ["OPENBLAS_NUM_THREADS"]
+    assert variables["NUMBA_OPT"] == "3"
+    assert "OPENBLAS_L2_SIZE=512 is unset for this run" in errors
+    text = (folder / "out.md").read_text()
+    assert all(f"{name}={value}" in text for name, value in variables.items())
 
 
 def test_a_missing_peer_is_named_with_what_it_needs(alone):

@@ -88,11 +88,11 @@ def test_results_are_new_contiguous_arrays_of_the_arguments_dtype(name: str, dty
 @pytest.mark.parametrize("name", FAMILY)
 @given(problem=convolutions())
 def test_the_compiled_path_agrees_with_the_reference(name: str, dtype: Any, problem: Convolution) -> None:
-    from tinygrad2.kernels import cpu_conv
+    from tinygrad2.kernels import cpu
 
     arrays = problem.arrays(dtype, integers=False)
     a, b = (folded(arrays[k]) if k != 1 else arrays[k] for k in FAMILY[name])
-    fast, plain = getattr(cpu_conv, name)(a, b, problem.geo), getattr(reference, name)(a, b, problem.geo)
+    fast, plain = getattr(cpu, name)(a, b, problem.geo), getattr(reference, name)(a, b, problem.geo)
     assert fast.dtype == plain.dtype == dtype
     np.testing.assert_allclose(
         fast, plain, rtol=0, atol=200 * np.finfo(dtype).eps
@@ -104,12 +104,12 @@ def test_the_compiled_path_agrees_with_the_reference(name: str, dtype: Any, prob
 @given(problem=convolutions(), numbers=st.integers(1, 400))
 def test_blocks_and_threads_do_not_change_the_result(dtype: Any, problem: Convolution, numbers: int) -> None:
     """Few images summed at once, and two threads even for small work."""
-    from tinygrad2.kernels import cpu_blocks, cpu_conv
+    from tinygrad2.kernels.cpu import conv, threads
 
     x, w, g = problem.arrays(dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu_conv, "SUMMED_BYTES", 8 * numbers)
-        patch.setattr(cpu_blocks, "SERIAL_BELOW", 0)
+        patch.setattr(conv, "SUMMED_BYTES", 8 * numbers)
+        patch.setattr(threads, "SERIAL_BELOW", 0)
         blocked = conv2d(x, w, problem.geo), conv2d_input(g, w, problem.geo), conv2d_weight(x, g, problem.geo)
     x, w, g = (a.astype(np.int64) for a in (x, w, g))
     exact = conv2d(x, w, problem.geo), conv2d_input(g, w, problem.geo), conv2d_weight(x, g, problem.geo)
@@ -259,7 +259,7 @@ def test_importing_the_kernels_imports_neither_numba_nor_cupy() -> None:
 def test_kernels_compile_where_no_cache_folder_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
     import numba
 
-    from tinygrad2.kernels import cpu
+    from tinygrad2.kernels.cpu import jit
 
     compile_, tried = numba.njit, []
 
@@ -276,7 +276,7 @@ def test_kernels_compile_where_no_cache_folder_is_writable(monkeypatch: pytest.M
             a[k] *= 2
 
     a = np.arange(3.0)
-    cpu._compiled(double)(a.size, a)
+    jit.together(double)(a.size, a)
     assert a.tolist() == [0, 2, 4] and tried == [True, False] * 2  # for one thread, and for several
 
 
@@ -320,10 +320,10 @@ def test_a_product_in_blocks_is_the_product(dtype: Any, sizes: tuple[int, int, i
     a, b = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((k, m), (k, n)))
     with pytest.MonkeyPatch.context() as patch:
         if why_no_numba() is None:
-            from tinygrad2.kernels import cpu
+            from tinygrad2.kernels.cpu import products
 
-            patch.setattr(cpu, "PRODUCT_ALONE_BELOW", 0)
-            patch.setattr(cpu, "PRODUCT_SERIAL_BELOW", 0)
+            patch.setattr(products, "ALONE_BELOW", 0)
+            patch.setattr(products, "SERIAL_BELOW", 0)
         y = kernels.product(a.T, b)
     assert y.dtype == dtype
     np.testing.assert_array_equal(y, a.T @ b)

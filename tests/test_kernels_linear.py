@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,9 @@ from hypothesis import strategies as st
 from strategies import SEEDS
 
 from tinygrad2 import kernels
-from tinygrad2.kernels import workers
 
 pytest.importorskip("numba", reason="without Numba every product is NumPy's own")
-from tinygrad2.kernels import cpu_product
+from tinygrad2.kernels.cpu import calibrate, products
 
 Array = np.ndarray[Any, Any]
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -29,12 +29,17 @@ layouts = st.sampled_from(sorted(LAYOUTS))
 
 @st.composite
 def sizes(draw: st.DrawFn) -> tuple[int, int, int]:
-    """M, K, N: about those of a tile, where the last one is cut, and none at all."""
-    return draw(st.integers(0, 45)), draw(st.integers(0, 40)), draw(st.integers(0, 100))
+    """M, K, N: about those of a tile, where the last one is cut, and none at all; N is at least one tile."""
+    return draw(st.integers(0, 45)), draw(st.integers(0, 40)), draw(st.integers(32, 130))
 
 
 def formula(a: Array, b: Array) -> Array:
     return np.einsum("mk,kn->mn", a, b)
+
+
+def by_tiles(a: Array, b: Array) -> Array:
+    """The whole product by tiles."""
+    return products.tiled(a, b, products.all_terms(a))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -45,7 +50,7 @@ def test_tiles_multiply_matrices_of_all_sizes_and_strides(
 ) -> None:
     rng, (m, k, n) = np.random.default_rng(seed), sizes
     a, b = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((m, k), (k, n)))
-    y = cpu_product.tiled(LAYOUTS[left](a), LAYOUTS[right](b))
+    y = by_tiles(LAYOUTS[left](a), LAYOUTS[right](b))
     assert y.dtype == dtype
     np.testing.assert_array_equal(y, formula(a, b))  # small integers: no sum is rounded
 
@@ -61,7 +66,7 @@ def test_what_is_not_finite_stays_where_it_belongs(dtype: Any, left: str, right:
         )
     with np.errstate(invalid="ignore"):
         expected = formula(a, b)
-    np.testing.assert_array_equal(cpu_product.tiled(LAYOUTS[left](a), LAYOUTS[right](b)), expected)
+    np.testing.assert_array_equal(by_tiles(LAYOUTS[left](a), LAYOUTS[right](b)), expected)
 
 
 def pair(dtype: Any, m: int = 203, k: int = 130, n: int = 209) -> tuple[Array, Array]:
@@ -74,11 +79,11 @@ def pair(dtype: Any, m: int = 203, k: int = 130, n: int = 209) -> tuple[Array, A
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 def test_neither_threads_nor_layouts_change_a_bit(dtype: Any, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair(dtype)
-    once = cpu_product.tiled(a, b)
+    once = by_tiles(a, b)
     for threads in 1, 2, 3:
         monkeypatch.setattr("numba.get_num_threads", lambda threads=threads: threads)
         for _ in range(5):
-            np.testing.assert_array_equal(cpu_product.tiled(LAYOUTS[layout](a), LAYOUTS[layout](b)), once)
+            np.testing.assert_array_equal(by_tiles(LAYOUTS[layout](a), LAYOUTS[layout](b)), once)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -86,18 +91,20 @@ def test_no_more_is_lost_than_k_roundings_lose(dtype: Any) -> None:
     a, b = pair(dtype, k=2000)
     exact = a.astype(np.longdouble) @ b.astype(np.longdouble)
     bound = 2000 * np.finfo(dtype).eps * (abs(a).astype(float) @ abs(b).astype(float))
-    assert (abs(cpu_product.tiled(a, b) - exact) <= bound).all()
+    assert (abs(by_tiles(a, b) - exact) <= bound).all()
 
 
-def test_blas_keeps_what_it_does_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("keep_up", [True, False])
+def test_tiles_do_what_they_are_faster_at_where_they_keep_up(keep_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """x wᵀ with few rows x. BLAS does small products, those with many rows, and those whose w is not transposed."""
     a, b = pair(np.float32)
-    tiled, by_tiles = cpu_product.tiled, []
-    monkeypatch.setattr(cpu_product, "tiled", lambda a, b: by_tiles.append(a.shape) or tiled(a, b))
-    for core in ("Haswell", "Zen", "SkylakeX", ""):
-        monkeypatch.setattr(workers, "blas_core", lambda core=core: core)
-        np.testing.assert_allclose(cpu_product.product(a, b), a @ b, rtol=1e-4, atol=1e-4)
-        cpu_product.product(a[:10], b)  # small
-    assert by_tiles == [a.shape] * (2 if cpu_product.VECTOR_BYTES == 64 else 0)
+    tiled, rows = products.tiled, []
+    monkeypatch.setattr(products, "tiled", lambda a, b, terms: rows.append(len(a)) or tiled(a, b, terms))
+    monkeypatch.setattr(products, "tiles_keep_up", lambda dtype: keep_up)
+    many = np.concatenate([a, a])
+    for x, w in ((a, b), (a, np.asfortranarray(b)), (a[:10], np.asfortranarray(b)), (many, np.asfortranarray(b))):
+        np.testing.assert_allclose(products.product(x, w), x @ w, rtol=1e-4, atol=1e-4)
+    assert rows == [len(a)] * keep_up
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -117,36 +124,38 @@ def test_what_is_zero_for_all_cotangents_is_skipped(
     dead = rng.random((samples, k)) < 0.7
     a = np.where(dead, 0, rng.integers(-4, 5, (sharing, samples, k))).astype(dtype).reshape(-1, k)
     b = rng.integers(-4, 5, (k, n)).astype(dtype)
-    found = cpu_product.live(a, LAYOUTS[layout](b), sharing)
-    if found is None:
+    terms = products.live_terms(a, sharing)
+    if terms is None:
         left = np.count_nonzero(a.reshape(sharing, samples, k).any(0))
-        assert left > cpu_product.LIVE_AT_MOST * cpu_product._filled(sharing) * samples * k
+        assert left > products.LIVE_AT_MOST * products._filled(sharing) * samples * k
     else:
+        found = products.tiled(a, LAYOUTS[layout](b), terms)
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, formula(a, b))
 
 
 def test_products_of_ten_cotangents_behind_a_relu_skip_its_dead_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit what the whole product gives; not used where all units live, nor for few cotangents."""
+    """Bit for bit what the whole product by tiles gives; not used where all units live, nor for few cotangents."""
     rng = np.random.default_rng(0)
-    monkeypatch.setattr(cpu_product, "_tiles_pay", lambda a, b: True)  # on whatever machine this is
-    whole, by_tiles = cpu_product.tiled, []
-    monkeypatch.setattr(cpu_product, "tiled", lambda a, b: by_tiles.append(len(a)) or whole(a, b))
+    monkeypatch.setattr(products, "tiles_keep_up", lambda dtype: True)  # on whatever machine this is
+    tiled, rows = products.tiled, []
+    monkeypatch.setattr(products, "tiled", lambda a, b, terms: rows.append(len(a)) or tiled(a, b, terms))
     w = rng.standard_normal((128, 96), np.float32)
-    for sharing, share, tiled in ((10, 0.5, 0), (9, 0.5, 0), (10, 0.9, 1), (5, 0.5, 1), (1, 0.5, 1)):
+    for sharing, share, skips in ((10, 0.5, 1), (9, 0.5, 1), (10, 0.9, 0), (5, 0.5, 0), (1, 0.5, 0)):
         u = rng.standard_normal((sharing, 50, 128), np.float32) * (rng.random((50, 128)) < share)
         u = u.reshape(-1, 128)
-        by_tiles.clear()
-        found = cpu_product.product(u, w, sharing)
-        assert len(by_tiles) == tiled
-        np.testing.assert_array_equal(found, whole(u, w))
+        rows.clear()
+        found = products.product(u, w, sharing)
+        assert len(rows) == skips
+        np.testing.assert_array_equal(found, by_tiles(u, w) if skips else products.by_blas(u, w))
 
 
 def test_not_a_number_is_never_skipped() -> None:
     u = np.zeros((10 * 4, 64), np.float32)
     u[23, 7] = np.nan
-    found = cpu_product.live(u, np.ones((64, 64), np.float32), 10)
-    assert found is not None
+    terms = products.live_terms(u, 10)
+    assert terms is not None
+    found = products.tiled(u, np.ones((64, 64), np.float32), terms)
     assert np.flatnonzero(np.isnan(found).any(1)).tolist() == [23]
 
 
@@ -157,8 +166,43 @@ def test_compiled_products_are_used_where_they_can_be() -> None:
             np.testing.assert_allclose(kernels.product(x, y, sharing), x @ y, rtol=1e-4, atol=1e-4)
 
 
-def test_openblas_says_for_which_processor_it_works() -> None:
-    if workers._openblas("get_num_threads") is None:
-        assert workers.blas_core() == ""
-    else:
-        assert workers.blas_core().isalnum()
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_whether_tiles_keep_up_is_answered_once(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = products.tiles_keep_up(dtype)
+    monkeypatch.setattr(calibrate, "ratio", lambda one, other: 0.0 if not first else 9.0)
+    assert products.tiles_keep_up(dtype) is first
+    monkeypatch.setattr(products, "_answers", {})  # as in a new process
+    if products._multiply.stats.cache_path is not None:
+        assert products.tiles_keep_up(dtype) is first
+
+
+def test_an_answer_is_remembered_and_the_first_that_wrote_it_decides(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    assert calibrate.remembered("is it so?", folder, lambda: True)
+    assert calibrate.remembered("is it so?", folder, lambda: False)
+    assert not calibrate.remembered("and so?", folder, lambda: False)
+
+    def another_is_faster() -> bool:
+        calibrate.remembered("race", folder, lambda: False)
+        return True
+
+    assert not calibrate.remembered("race", folder, another_is_faster)
+    assert {file.read_text() for file in tmp_path.iterdir()} == {"yes", "no"} and len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_without_a_folder_each_process_measures(answer: bool, tmp_path: Path) -> None:
+    assert calibrate.remembered("is it so?", None, lambda: answer) is answer
+    assert calibrate.remembered("is it so?", str(tmp_path / "missing"), lambda: answer) is answer
+
+
+def test_the_ratio_of_two_ways_is_that_of_their_shortest_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only the two ways move: turns take 9, 2, 9, 2 ... and 6, 5, 4, 4 ... seconds."""
+    clock = [0.0]
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock[0])
+    seconds = {"one": [9.0, 2.0] * calibrate.TURNS, "other": [6.0, 5.0] + [4.0] * calibrate.TURNS}
+
+    def way(name: str) -> None:
+        clock[0] += seconds[name].pop(0)
+
+    assert calibrate.ratio(lambda: way("one"), lambda: way("other")) == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,19 +17,21 @@ from strategies import SEEDS, Convolution, convolutions, entries, scattered
 from tinygrad2 import kernels
 from tinygrad2.kernels import (
     Geometry,
+    Mask,
+    Positions,
+    choose,
     conv2d,
     conv2d_input,
     conv2d_weight,
-    paths,
+    pattern_of,
     reference,
     why_no_numba,
 )
-from tinygrad2.kernels.paths import convolution_path
 
 needs_numba = pytest.mark.skipif(why_no_numba() is not None, reason=str(why_no_numba()))
 DTYPES = (np.float32, np.float64)
-EVERYTHING = paths.Pays(window=0, image=1 << 60, share=math.inf)
-NOTHING = paths.Pays(window=1 << 60, image=0, share=0.0)
+EVERYTHING = choose.Pays(window=0, image=1 << 60, share=math.inf)
+NOTHING = choose.Pays(window=1 << 60, image=0, share=0.0)
 
 
 @st.composite
@@ -74,16 +77,16 @@ def arrays(drawn: Any, dtype: Any, integers: bool = True) -> tuple[np.ndarray, n
 
 
 def all_three(drawn: Any, x: np.ndarray, w: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, ...]:
-    geo, at = drawn[0].geo, drawn[2]
-    return conv2d(x, w, geo, at), conv2d_input(g, w, geo, at), conv2d_weight(x, g, geo, at)
+    geo, pattern = drawn[0].geo, pattern_of(drawn[2])
+    return conv2d(x, w, geo, pattern), conv2d_input(g, w, geo, pattern), conv2d_weight(x, g, geo, pattern)
 
 
 @contextmanager
-def limited(limits: paths.Pays) -> Iterator[None]:
+def limited(limits: choose.Pays) -> Iterator[None]:
     """These limits in place of the table's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ALONE", limits)
-        patch.setattr(paths, "SHARED", limits)
+        patch.setattr(choose, "ALONE", limits)
+        patch.setattr(choose, "SHARED", limits)
         yield
 
 
@@ -93,10 +96,10 @@ on_both_paths = pytest.mark.parametrize("limits", [EVERYTHING, NOTHING], ids=["p
 @on_both_paths
 @pytest.mark.parametrize("dtype", [*DTYPES, np.int64, np.complex128])
 @given(drawn=patterns())
-def test_it_is_the_dense_convolution_followed_by_a_choice(limits: paths.Pays, dtype: Any, drawn: Any) -> None:
+def test_it_is_the_dense_convolution_followed_by_a_choice(limits: choose.Pays, dtype: Any, drawn: Any) -> None:
     x, w, _ = arrays(drawn, dtype)
     with limited(limits):
-        y = conv2d(x, w, drawn[0].geo, drawn[2])
+        y = conv2d(x, w, drawn[0].geo, pattern_of(drawn[2]))
     assert y.dtype == dtype and y.flags.writeable
     np.testing.assert_array_equal(y, chosen(conv2d(x, w, drawn[0].geo), drawn[2]))
 
@@ -104,7 +107,7 @@ def test_it_is_the_dense_convolution_followed_by_a_choice(limits: paths.Pays, dt
 @on_both_paths
 @pytest.mark.parametrize("dtype", [*DTYPES, np.int64, np.complex128])
 @given(drawn=patterns())
-def test_the_three_contractions_are_adjoint_bit_for_bit(limits: paths.Pays, dtype: Any, drawn: Any) -> None:
+def test_the_three_contractions_are_adjoint_bit_for_bit(limits: choose.Pays, dtype: Any, drawn: Any) -> None:
     """<conv2d(x, w)[at], g> = <x, conv2d_input_at(g, w)> = <w, conv2d_weight_at(x, g)>: on integers, no tolerance."""
     x, w, g = arrays(drawn, dtype)
     with limited(limits):
@@ -132,11 +135,11 @@ def test_the_choice_of_the_path_changes_no_more_than_rounding(dtype: Any, drawn:
 @given(drawn=patterns())
 def test_blocks_and_threads_do_not_change_the_result(dtype: Any, drawn: Any) -> None:
     """Integers are summed exactly, so the order of summation cannot hide a mistake."""
-    from tinygrad2.kernels import cpu_blocks
+    from tinygrad2.kernels.cpu import threads
 
     x, w, g = arrays(drawn, dtype)
     with limited(EVERYTHING), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu_blocks, "SERIAL_BELOW", 0)
+        patch.setattr(threads, "SERIAL_BELOW", 0)
         fast = all_three(drawn, x, w, g)
     for one, other in zip(fast, all_three(drawn, *(a.astype(np.int64) for a in (x, w, g))), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -144,7 +147,7 @@ def test_blocks_and_threads_do_not_change_the_result(dtype: Any, drawn: Any) -> 
 
 @on_both_paths
 @given(drawn=patterns())
-def test_what_is_dropped_is_ignored(limits: paths.Pays, drawn: Any) -> None:
+def test_what_is_dropped_is_ignored(limits: choose.Pays, drawn: Any) -> None:
     """A cotangent's nan where an entry is dropped reaches nothing; the result there is 0."""
     x, w, g = arrays(drawn, np.float64)
     at = np.broadcast_to(positions(drawn[2]), g.shape)
@@ -160,7 +163,9 @@ def test_what_is_dropped_is_ignored(limits: paths.Pays, drawn: Any) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @given(drawn=patterns(), seed=SEEDS)
-def test_nan_and_inf_reach_what_sees_them(limits: paths.Pays, poison: float, dtype: Any, drawn: Any, seed: int) -> None:
+def test_nan_and_inf_reach_what_sees_them(
+    limits: choose.Pays, poison: float, dtype: Any, drawn: Any, seed: int
+) -> None:
     problem, _, at = drawn
     x, w, g = (np.ones(a.shape, dtype) for a in arrays(drawn, dtype))
     alive = np.flatnonzero(np.broadcast_to(positions(at), g.shape) >= 0)
@@ -168,13 +173,13 @@ def test_nan_and_inf_reach_what_sees_them(limits: paths.Pays, poison: float, dty
     with limited(limits):
         if alive.size and x.size and seed % 2:
             g.flat[rng.choice(alive)] = poison
-            back = conv2d_input(g, w, problem.geo, at)
-            plain = conv2d_input(np.ones_like(g), w, problem.geo, at)
-            seen = conv2d_input(np.isfinite(g).astype(dtype), w, problem.geo, at) != plain
+            back = conv2d_input(g, w, problem.geo, pattern_of(at))
+            plain = conv2d_input(np.ones_like(g), w, problem.geo, pattern_of(at))
+            seen = conv2d_input(np.isfinite(g).astype(dtype), w, problem.geo, pattern_of(at)) != plain
             np.testing.assert_array_equal(~np.isfinite(back), seen)
         elif x.size:
             x.flat[rng.integers(x.size)] = poison
-            y = conv2d(x, w, problem.geo, at)
+            y = conv2d(x, w, problem.geo, pattern_of(at))
             np.testing.assert_array_equal(y, chosen(conv2d(x, w, problem.geo), at))
 
 
@@ -185,7 +190,7 @@ def test_the_same_input_gives_the_same_bits(lead: int) -> None:
     x, w = rng.standard_normal((lead, 10, 20, 12, 12), np.float32), rng.standard_normal((50, 20, 5, 5), np.float32)
     at = rng.integers(-1, 64, (10, 50, 4, 4)).astype(np.int32)
     g = rng.standard_normal((lead, *at.shape), np.float32)
-    assert "pattern" in convolution_path(geo, 20, lead * 10, at, x, w).__name__
+    assert "pattern" in choose.convolution(geo, 20, lead * 10, pattern_of(at), x, w).__name__
     drawn = (Convolution(geo, (lead, 10), 20, 50, 0), (lead,), at)
     first = all_three(drawn, x, w, g)
     for _ in range(3):
@@ -199,7 +204,7 @@ def test_the_pattern_is_followed_where_it_saves_work() -> None:
     pooled, everything = np.zeros((2, 50, 4, 4), np.int32), np.zeros((2, 50, 8, 8), np.int32)
 
     def follows(channels: int, images: int, at: np.ndarray, like: np.ndarray = x) -> bool:
-        return convolution_path(geo, channels, images, at, like).__name__.endswith("pattern")
+        return choose.convolution(geo, channels, images, pattern_of(at), like, like).__name__.endswith("pattern")
 
     assert follows(20, 2, pooled) and follows(20, 2, everything - 1)
     assert not follows(20, 20, everything) and not follows(1, 20, pooled) and not follows(20, 2, pooled, x + 0j)
@@ -212,16 +217,24 @@ X, W, AT, G = np.ones((2, 1, 4, 4)), np.ones((3, 1, 3, 3)), np.zeros((2, 3, 1, 1
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda: conv2d(X, W, GEO, AT.astype(np.int64)), TypeError, "must hold int32 positions"),
-        (lambda: conv2d(X, W, GEO, AT + 4), IndexError, r"at holds 4 ... 4, but positions in \(2, 2\) are 0 ... 3"),
-        (lambda: conv2d(X, W, GEO, AT - 2), IndexError, "-1 where an entry is dropped"),
-        (lambda: conv2d(X, W, GEO, AT[:1]), ValueError, r"must end with \(1,\)"),
-        (lambda: conv2d(X[0], W, GEO, AT), ValueError, r"must end with \(2,\)"),
-        (lambda: conv2d(X, W, GEO, AT[:, :2]), ValueError, "the last three axes of at"),
-        (lambda: conv2d_input(G[..., 0], W, GEO, AT), ValueError, "convolution: "),
-        (lambda: conv2d_input(np.ones((2, 3, 2, 2)), W, GEO, AT), ValueError, r"must be \(3, 2, 2\)"),
-        (lambda: conv2d_weight(X, G.astype(np.float32), GEO, AT), TypeError, "x is float64 but g is float32"),
-        (lambda: conv2d_weight(X[..., :3], G, GEO, AT), ValueError, "x has shape"),
+        (lambda: conv2d(X, W, GEO, pattern_of(AT.astype(np.int64))), TypeError, "must hold int32 positions"),
+        (
+            lambda: conv2d(X, W, GEO, Positions(AT + 4)),
+            IndexError,
+            r"at holds 4 ... 4, but positions in \(2, 2\) are 0 ... 3",
+        ),
+        (lambda: conv2d(X, W, GEO, Positions(AT - 2)), IndexError, "-1 where an entry is dropped"),
+        (lambda: conv2d(X, W, GEO, Positions(AT[:1])), ValueError, r"must end with \(1,\)"),
+        (lambda: conv2d(X[0], W, GEO, Positions(AT)), ValueError, r"must end with \(2,\)"),
+        (lambda: conv2d(X, W, GEO, Positions(AT[:, :2])), ValueError, "the last three axes of at"),
+        (lambda: conv2d_input(G[..., 0], W, GEO, Positions(AT)), ValueError, "convolution: "),
+        (lambda: conv2d_input(np.ones((2, 3, 2, 2)), W, GEO, Positions(AT)), ValueError, r"must be \(3, 2, 2\)"),
+        (
+            lambda: conv2d_weight(X, G.astype(np.float32), GEO, Positions(AT)),
+            TypeError,
+            "x is float64 but g is float32",
+        ),
+        (lambda: conv2d_weight(X[..., :3], G, GEO, Positions(AT)), ValueError, "x has shape"),
     ],
 )
 def test_a_pattern_that_does_not_fit_is_an_error(call: Any, error: type[Exception], message: str) -> None:
@@ -229,13 +242,33 @@ def test_a_pattern_that_does_not_fit_is_an_error(call: Any, error: type[Exceptio
         call()
 
 
+def test_a_mask_must_cover_the_output_planes_that_the_geometry_makes() -> None:
+    mask, g = np.ones((2, 3, 5, 5), bool), np.ones((2, 3, 5, 5))
+    for call in (
+        lambda: conv2d(X, W, GEO, Mask(mask)),
+        lambda: conv2d_input(g, W, GEO, Mask(mask)),
+        lambda: conv2d_weight(X, g, GEO, Mask(mask)),
+    ):
+        with pytest.raises(ValueError, match=r"at \(2, 3, 5, 5\) must be \(3, 2, 2\)"):
+            call()
+
+
+def test_an_implementation_is_chosen_by_device_and_dtype() -> None:
+    """CuPy's arrays, complex and mixed ones are the reference's; so is everything without Numba."""
+    single, double, step = (np.dtype(t) for t in (np.float32, np.float64, np.complex128))
+    compiled = reference if why_no_numba() else importlib.import_module("tinygrad2.kernels.cpu")
+    assert choose.implementation(np.ndarray, single) is choose.implementation(np.ndarray, double, double) is compiled
+    for kind, dtypes in ((np.ndarray, [step]), (np.ndarray, [single, double]), (object, [single])):
+        assert choose.implementation(kind, *dtypes) is reference
+
+
 def test_the_reference_names_what_the_dense_path_composes() -> None:
     """Without Numba the dense reference does the work; nothing else is needed."""
-    y = conv2d(X, W, GEO, AT)
+    y = conv2d(X, W, GEO, Positions(AT))
     np.testing.assert_array_equal(y, reference.conv2d(X, W, GEO)[:, :, :1, :1])
     np.testing.assert_array_equal(
-        conv2d_input(kernels.pool_scatter(G, AT, (2, 2)), W, GEO), conv2d_input(G, W, GEO, AT)
+        conv2d_input(kernels.pool_scatter(G, AT, (2, 2)), W, GEO), conv2d_input(G, W, GEO, Positions(AT))
     )
     np.testing.assert_array_equal(
-        conv2d_weight(X, kernels.pool_scatter(G, AT, (2, 2)), GEO), conv2d_weight(X, G, GEO, AT)
+        conv2d_weight(X, kernels.pool_scatter(G, AT, (2, 2)), GEO), conv2d_weight(X, G, GEO, Positions(AT))
     )

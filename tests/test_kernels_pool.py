@@ -145,13 +145,14 @@ def test_the_compiled_path_agrees_with_the_reference(
     dtype: Any, geo: Geometry, n: int, seed: int, serial: bool
 ) -> None:
     from tinygrad2.kernels import cpu
+    from tinygrad2.kernels.cpu import jit
 
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, 2, *geo.input)).astype(dtype)
     g = rng.standard_normal((n, 2, *geo.output)).astype(dtype)
     tolerance = dict(rtol=0, atol=50 * np.finfo(dtype).eps)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "SERIAL_BELOW", 1 << 40 if serial else 0)
+        patch.setattr(jit, "SERIAL_BELOW", 1 << 40 if serial else 0)
         idx = cpu.pool_argmax(x, geo)
         np.testing.assert_array_equal(idx, reference.pool_argmax(x, geo))
         shapes = (2 * n, geo.input[0] * geo.input[1]), (2 * n, geo.output[0] * geo.output[1])

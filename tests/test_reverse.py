@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -244,6 +245,81 @@ def test_large_cotangents_go_through_convolutions_in_blocks(pools: list[nn.Layer
         assert rows("conv2d_input") == [3, 3, 6, 6, 6, 6, 6, 6]
         for one, other in zip(results(), whole, strict=True):
             assert_close(one, other, 1e-12)
+
+
+class Scaled(nn.Layer):
+    """2x, a layer of one's own, whose reverse notes how many cotangents it gets and how many samples they have."""
+
+    def __init__(self, seen: list[tuple[int, ...]], **says: bool) -> None:
+        def vjp(rev: nn.ReverseLayer, u: tg.Tensor) -> tg.Tensor:
+            seen.append(u.shape[:2])
+            return u * 2.0
+
+        self.reverse = type("ReverseScaled", (reverse.Symmetric,), {"vjp": vjp, **says})
+
+    def apply(self, x: tg.Tensor) -> nn.layer.Applied:
+        return x * 2.0, self.reverse()
+
+
+@pytest.mark.parametrize(
+    ("says", "seen"),
+    [({}, [(6, 4)]), ({"in_blocks": True}, [(2, 4)] * 3), ({"constant": True}, [(6, 1)])],
+    ids=["nothing", "in_blocks", "constant"],
+)
+def test_a_layer_of_ones_own_is_treated_as_its_reverse_says(says: dict[str, bool], seen: list[tuple[int, ...]]) -> None:
+    met: list[tuple[int, ...]] = []
+    net = nn.Sequential(nn.Tanh(), Scaled(met, **says))
+    trace = net.trace(normal(0, (4, 6))[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trace_module, "BLOCK_BYTES", 2 * 4 * 6 * 8)  # two cotangents of all samples
+        j = trace.jacobian()
+    assert met == seen
+    for k in range(6):
+        assert_close(j[k], trace.reverse()(one_hot(k, (4, 6))), rtol=0)
+
+
+@each_layer
+def test_what_a_reverse_layer_says_of_itself_is_true(name: str) -> None:
+    layer, values = make(name)
+    net = nn.Sequential(first=nn.Identity(), last=layer)
+    trace = retrace(net)(values)
+    last = retrace(layer)(values).reverse().layer
+    (u,) = normal(1, trace.output.shape)
+    if last.rearranges:
+        np.testing.assert_array_equal(np.sort(last(tg.Tensor(u)).numpy(), None), np.sort(u, None))
+    if last.constant:
+        j = trace.jacobian()
+        for k in range(len(j)):
+            assert_close(j[k], trace.reverse()(one_hot(k, trace.output.shape)))
+
+
+@pytest.mark.parametrize("says", [{}, {"rearranges": True}], ids=["nothing", "rearranges"])
+def test_norms_leave_out_a_first_layer_that_says_that_it_rearranges(says: dict[str, bool]) -> None:
+    met: list[tuple[int, ...]] = []
+    nn.Sequential(Scaled(met, **says), nn.Linear(6, 3, dtype=np.float64)).trace(np.ones((4, 6))).jacobian_norms()
+    assert met == ([] if says else [(3, 4)])
+
+
+class Doubled(nn.Conv2d):
+    """A convolution that is not the one it is made from."""
+
+    def apply(self, x: tg.Tensor) -> nn.layer.Applied:
+        y, rev = super().apply(x)
+        return y * 2.0, reverse.ReverseSequential(
+            (reverse.Step("conv", self, y.shape, rev), reverse.Step("twice", self, y.shape, Scaled([]).reverse()))
+        )
+
+
+@pytest.mark.parametrize("after", [[nn.ReLU()], [nn.MaxPool2d(2)], [nn.ReLU(), nn.MaxPool2d(2)], [nn.Dropout(0.5)]])
+@pytest.mark.parametrize("conv", [nn.Conv2d, Doubled])
+def test_only_what_a_relu_or_a_pool_drops_after_a_plain_convolution_is_left_out(conv: Any, after: list) -> None:
+    net = nn.Sequential(conv(1, 2, 3, rng=0, dtype=np.float64), *after)
+    x = leaf(normal(0, (3, 1, 6, 6))[0])
+    trace = net.trace(x)
+    (u,) = normal(1, trace.output.shape)
+    assert_close(trace.reverse()(u), gradients(trace.output, [x], tg.Tensor(u))[0])
+    left_out = conv is nn.Conv2d and not isinstance(after[0], nn.Dropout)
+    assert ("ReverseConv2dAt" in str(trace.reverse())) == left_out
 
 
 @few

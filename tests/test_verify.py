@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
 import json
 
 import numpy as np
@@ -10,7 +12,7 @@ import verify_campaigns as campaigns
 from verify_heldout import HELD_OUT
 from verify_mistakes import MISTAKES
 
-from tinygrad2 import ops
+from tinygrad2 import ops, verify
 from tinygrad2.verify import (
     WrongDerivation,
     check_double_vjp,
@@ -51,7 +53,20 @@ def softmax_rule(g, z):
     return y * (g - (g * y).sum(-1, keepdims=True))
 
 
-# --- exercises
+# --- exercises and examples
+
+
+@pytest.mark.parametrize("name", verify.__all__)
+def test_every_public_name_has_an_example_that_runs(name: str) -> None:
+    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(verify, name), name)
+    assert example.examples, f"{name} has no example"
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+@pytest.mark.parametrize("name", exercises())
+def test_every_solution_can_be_read(name: str) -> None:
+    solution = exercise(name).solution
+    assert inspect.getsource(solution).startswith(f"def {solution.__name__}(")
 
 
 @pytest.mark.parametrize("name", exercises())
@@ -166,7 +181,7 @@ def test_ones_do_not_catch_what_random_cotangents_do() -> None:
         (lambda g, z: g, "adjoint"),
     ],
 )
-def test_each_rung_stops_what_it_is_for(rule, step: str) -> None:
+def test_each_step_stops_what_it_is_for(rule, step: str) -> None:
     report = check_vjp(softmax, rule, axes="n k", sizes={"n": (2, 3), "k": (2, 3)})
     assert report.failed == step, report
     assert f"({step})" in str(report)

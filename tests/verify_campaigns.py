@@ -24,17 +24,17 @@ from verify_mistakes import MISTAKES
 from tinygrad2 import ops
 from tinygrad2.autodiff import REGISTRY, Primitive, Tensor, VariadicPrimitive, zero
 from tinygrad2.verify import exercise, exercises, gradcheck, verify_primitive
-from tinygrad2.verify.check import draw_point
-from tinygrad2.verify.ladder import RUNGS, climb
-from tinygrad2.verify.problem import Point, Tally
-from tinygrad2.verify.truth import Uncertified
+from tinygrad2.verify.differences import Uncertified
+from tinygrad2.verify.ladder import STEPS, climb
+from tinygrad2.verify.point import Point, Tally
+from tinygrad2.verify.run import draw_point
 
 SUITE = {"right": 300, "mistakes": len(MISTAKES), "kinks": 4, "files": 40}
 SOAK = {"right": 10_000, "mistakes": len(MISTAKES), "kinks": 1000, "files": 10_000}
 
 
 def right(count: int) -> dict[str, Any]:
-    """Right derivations at random configurations, all rungs, float64 and (rung dtype) float32: no alarm."""
+    """Right derivations at random configurations, all steps, float64 and (step dtype) float32: no alarm."""
     alarms = []
     names = exercises()
     problems = [exercise(name).problem(exercise(name).solution) for name in names]
@@ -42,7 +42,7 @@ def right(count: int) -> dict[str, Any]:
     for i in range(count):
         problem = problems[i % len(problems)]
         point = draw_point(problem, rng, tally)
-        _, finding = climb(point, RUNGS)
+        _, finding = climb(point, STEPS)
         single = _single(point)
         if finding or single:
             alarms.append(f"{problem.name} at {point.case}: {finding or single}")

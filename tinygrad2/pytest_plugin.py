@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:  # pytest loads this plugin everywhere: it must not import tinygrad2 where nothing is derived
+    from tinygrad2.verify import Derivation
 
 
 class DerivationItem(pytest.Item):
     """One derivation as a test."""
 
-    def __init__(self, *, derivation: Any, **kwargs: Any) -> None:
+    def __init__(self, *, derivation: Derivation, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.derivation = derivation
 
@@ -25,12 +29,12 @@ class DerivationItem(pytest.Item):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
-    def reportinfo(self) -> tuple[Any, int, str]:
+    def reportinfo(self) -> tuple[PathLike[str], int, str]:
         """Where the derivation stands."""
         return self.path, self.derivation.rule.__code__.co_firstlineno - 1, f"derivation {self.name}"
 
 
-def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> DerivationItem | None:
     """A derivation at the top of a module is a test, whatever its name; `tinygrad2 check` collects the same."""
     declare = sys.modules.get("tinygrad2.verify.declare")  # a file that declares derivations has imported it
     if declare is not None:

@@ -11,7 +11,7 @@ from tinygrad2.autodiff.errors import GradientError
 from tinygrad2.autodiff.node import Node, is_recording, next_id, recording
 from tinygrad2.autodiff.primitive import Primitive, Rule
 from tinygrad2.autodiff.tensor import Tensor, wrap
-from tinygrad2.kernels.backend import Array, xp
+from tinygrad2.kernels.arrays import Array, xp
 
 
 class custom_vjp:

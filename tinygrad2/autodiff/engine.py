@@ -14,7 +14,7 @@ from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
 from tinygrad2.autodiff.node import Node, is_recording, recording
 from tinygrad2.autodiff.primitive import owned
 from tinygrad2.autodiff.tensor import Tensor, wrap
-from tinygrad2.kernels.backend import freeze, xp
+from tinygrad2.kernels.arrays import freeze, xp
 
 Tensors = Sequence[Tensor]
 

@@ -15,7 +15,7 @@ from weakref import ReferenceType
 if TYPE_CHECKING:
     import numpy as np
 
-    from tinygrad2.kernels.backend import Array
+    from tinygrad2.kernels.arrays import Array
 
 Cotangent = Any  # a Tensor: that class stands on this file
 

@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad2.autodiff.errors import NoRule
 from tinygrad2.autodiff.node import Node, is_recording
 from tinygrad2.autodiff.tensor import Tensor, wrap
-from tinygrad2.kernels.backend import Array, device_of, to_device
+from tinygrad2.kernels.arrays import Array, device_of, to_device
 
 Rule = Callable[..., Tensor]
 

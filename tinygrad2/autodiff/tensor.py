@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad2.autodiff.errors import GradientError
 from tinygrad2.autodiff.node import Node
-from tinygrad2.kernels.backend import Array, device_of, freeze, to_numpy
+from tinygrad2.kernels.arrays import Array, device_of, freeze, to_numpy
 
 _FLOATING = ("float32", "float64", "complex128")  # complex numbers carry no gradient: they are for the complex step
 

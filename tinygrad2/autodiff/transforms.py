@@ -17,7 +17,7 @@ from tinygrad2.autodiff.errors import NotConnected, NotRecorded
 from tinygrad2.autodiff.node import is_recording, next_id, recording
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.autodiff.tree import flatten
-from tinygrad2.kernels.backend import device_of, to_device
+from tinygrad2.kernels.arrays import device_of, to_device
 
 Function = Callable[..., Any]
 

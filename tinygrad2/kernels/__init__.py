@@ -1,10 +1,10 @@
-"""Plain array functions, the floor everything stands on: convolution, pooling, and where arrays live.
+"""Plain array functions, which everything else stands on: convolution, pooling, and where arrays live.
 
 Nothing here knows of gradients. Each function takes NumPy or CuPy arrays and chooses the fastest path that gives the
 values `reference.py` defines.
 """
 
-from tinygrad2.kernels.backend import (
+from tinygrad2.kernels.arrays import (
     Array,
     device_of,
     freeze,
@@ -17,13 +17,16 @@ from tinygrad2.kernels.backend import (
 )
 from tinygrad2.kernels.conv import conv2d, conv2d_input, conv2d_weight
 from tinygrad2.kernels.geometry import Geometry, check_conv, check_pool
-from tinygrad2.kernels.linear import product
+from tinygrad2.kernels.linear import masked, product
+from tinygrad2.kernels.pattern import Mask, Pattern, Positions, pattern_of
 from tinygrad2.kernels.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
-from tinygrad2.kernels.select import masked
 
 __all__ = [
     "Array",
     "Geometry",
+    "Mask",
+    "Pattern",
+    "Positions",
     "avg_pool2d",
     "avg_unpool2d",
     "check_conv",
@@ -35,6 +38,7 @@ __all__ = [
     "freeze",
     "index_add",
     "masked",
+    "pattern_of",
     "pool_argmax",
     "pool_gather",
     "pool_scatter",

@@ -2,6 +2,7 @@
 
 Output pixel `o` of an axis looks at the input pixels `o*stride - before + k*dilation` for k = 0 ... kernel-1. Input
 *and* output size are kept: with a stride several input sizes give one output size, so the adjoints must be told.
+A geometry is validated when it is made, and made once for the same arguments.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias
 
 Pair: TypeAlias = tuple[int, int]
 Shape: TypeAlias = tuple[int, ...]
@@ -54,7 +56,7 @@ def _round_up(size: int, span: int, stride: int, padding: Pair) -> Pair:
     return (before, after + stride - remainder) if remainder and steps * stride < size + before else padding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Geometry:
     """Sliding window over an image; build it with `Geometry.of`. All pairs are (rows, columns), units are pixels."""
 
@@ -66,9 +68,8 @@ class Geometry:
     input: Pair
     output: Pair
 
-    @classmethod
+    @staticmethod
     def of(
-        cls,
         input: int | Sequence[int],
         kernel: int | Sequence[int],
         stride: int | Sequence[int] = 1,
@@ -82,14 +83,15 @@ class Geometry:
         padding: pixels, (rows, columns), ((top, bottom), (left, right)), 'valid', or TensorFlow's 'same'.
         ceil: pad bottom and right so that stride remainders are covered too (pooling in Caffe and MatConvNet).
         """
-        size, k = _pair("input", input), _pair("kernel", kernel)
-        s, d = _pair("stride", stride), _pair("dilation", dilation)
-        _check_positive(input=size, kernel=k, stride=s, dilation=d)
-        span = (d[0] * (k[0] - 1) + 1, d[1] * (k[1] - 1) + 1)
-        p = _padding(padding, size, span, s)
-        if ceil:
-            p = _round_up(size[0], span[0], s[0], p[0]), _round_up(size[1], span[1], s[1], p[1])
-        return cls(k, s, p, d, operator.index(groups), size, _output(size, span, s, p))
+        # By their text, since 2 and 2.0 are equal and 2.0 is an error; and lists have no hash.
+        arguments = repr((input, kernel, stride, padding, dilation, groups, ceil))
+        known = _known.get(arguments)
+        if known is None:
+            known = _build(input, kernel, stride, padding, dilation, groups, ceil)
+            if len(_known) >= MOST_KNOWN:
+                _known.clear()
+            _known[arguments] = known
+        return known
 
     def __post_init__(self) -> None:
         """No record that points outside its image can exist: compiled kernels trust it without looking again."""
@@ -109,15 +111,20 @@ class Geometry:
         if self.output != expected:
             raise ValueError(f"output {self.output} does not follow from the other sizes: expected {expected}")
 
-    @property
+    @cached_property
     def span(self) -> Pair:
         """Pixels from a window's first to its last, both counted: dilation * (kernel - 1) + 1."""
         return self.dilation[0] * (self.kernel[0] - 1) + 1, self.dilation[1] * (self.kernel[1] - 1) + 1
 
-    @property
+    @cached_property
     def padded(self) -> Pair:
         """Size of the input with its padding."""
         return self.input[0] + sum(self.padding[0]), self.input[1] + sum(self.padding[1])
+
+    @cached_property
+    def is_product(self) -> bool:
+        """True if the window is the whole image, seen once: then convolution is the product of two matrices."""
+        return self.kernel == self.input == self.padded and self.groups == 1
 
     def __str__(self) -> str:
         def two(pair: Pair) -> str:
@@ -129,6 +136,24 @@ class Geometry:
         parts += [f"dilation {two(self.dilation)}"] if self.dilation != (1, 1) else []
         parts += [f"groups {self.groups}"] if self.groups != 1 else []
         return ", ".join(parts)
+
+
+MOST_KNOWN = 1024
+_known: dict[str, Geometry] = {}
+
+
+def _build(input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: Any, ceil: bool) -> Geometry:
+    """What `Geometry.of` returns, when it is asked for the first time."""
+    size = _pair("input", input)
+    k = _pair("kernel", kernel)
+    s = _pair("stride", stride)
+    d = _pair("dilation", dilation)
+    _check_positive(input=size, kernel=k, stride=s, dilation=d)
+    span = (d[0] * (k[0] - 1) + 1, d[1] * (k[1] - 1) + 1)
+    p = _padding(padding, size, span, s)
+    if ceil:
+        p = _round_up(size[0], span[0], s[0], p[0]), _round_up(size[1], span[1], s[1], p[1])
+    return Geometry(k, s, p, d, operator.index(groups), size, _output(size, span, s, p))
 
 
 def _check_positive(**pairs: Pair) -> None:

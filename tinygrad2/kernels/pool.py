@@ -6,19 +6,26 @@ one image) share them without a copy. The average pair is linear by itself and n
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
 
-from tinygrad2.kernels.backend import Array, xp
-from tinygrad2.kernels.geometry import Geometry, Pair, check_pool
-from tinygrad2.kernels.paths import path
+from tinygrad2.kernels.arrays import Array, images, xp
+from tinygrad2.kernels.choose import implementation
+from tinygrad2.kernels.geometry import Geometry, Pair, Shape, check_pool
+from tinygrad2.kernels.once import once
 
 
-@functools.cache
-def _check_no_blind_window(geo: Geometry) -> None:
-    """ValueError if some window sees only padding: it has no maximum."""
+@once
+def _check(geo: Geometry, size: Pair, shape: Shape, name: str) -> None:
+    """Errors unless an array of `shape` can be pooled; looked at once for the same arguments."""
+    check_pool(geo, size, shape, name)
+
+
+@once
+def _check_max(geo: Geometry, shape: Shape) -> None:
+    """The same for max pooling. ValueError if some window sees only padding: it has no maximum."""
+    check_pool(geo, geo.input, shape, "x")
     for axis, name in enumerate(("row", "column")):
         for o in range(geo.output[axis]):
             first = o * geo.stride[axis] - geo.padding[axis][0]
@@ -27,19 +34,13 @@ def _check_no_blind_window(geo: Geometry) -> None:
                 raise ValueError(f"max pooling: windows of output {name} {o} see only padding for [{geo}]; pad less")
 
 
-def _planes(a: Array) -> Array:
-    """(..., C, H, W) -> (N, C, H, W); the size is spelt out since -1 is ambiguous for empty arrays."""
-    return a.reshape(math.prod(a.shape[:-3]), *a.shape[-3:])
-
-
 def pool_argmax(x: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W) -> int32 flat positions in H*W, (..., C, OH, OW).
 
     The first maximum in row-major order wins; a NaN is a maximum; padding never wins.
     """
-    check_pool(geo, geo.input, x.shape, "x")
-    _check_no_blind_window(geo)
-    idx = path(x).pool_argmax(_planes(x), geo)
+    _check_max(geo, x.shape)
+    idx = implementation(type(x), x.dtype).pool_argmax(images(x), geo)
     return idx.reshape(*x.shape[:-2], *geo.output)
 
 
@@ -66,8 +67,9 @@ def _shared(name: str, a: Array, idx: Array, size: Pair) -> int:
 
 def pool_gather(x: Array, idx: Array) -> Array:
     """x: (*lead, *idx.shape[:-2], H, W), idx: (..., C, OH, OW) -> (*lead, ..., C, OH, OW)."""
-    lead, planes = _shared("x", x, idx, x.shape[-2:]), math.prod(idx.shape[:-2])
-    y = path(x).pool_gather(
+    lead = _shared("x", x, idx, x.shape[-2:])
+    planes = math.prod(idx.shape[:-2])
+    y = implementation(type(x), x.dtype).pool_gather(
         x.reshape(lead, planes, x.shape[-2] * x.shape[-1]), idx.reshape(planes, idx.shape[-2] * idx.shape[-1])
     )
     return y.reshape(*x.shape[:-2], *idx.shape[-2:])
@@ -78,26 +80,28 @@ def pool_scatter(g: Array, idx: Array, size: Pair) -> Array:
 
     size: (H, W). Values add up where windows overlap.
     """
-    lead, planes = _shared("g", g, idx, size), math.prod(idx.shape[:-2])
+    lead = _shared("g", g, idx, size)
+    planes = math.prod(idx.shape[:-2])
     if g.shape[-2:] != idx.shape[-2:]:
         raise ValueError(f"pooling: the last two axes of g {g.shape} must be those of idx {idx.shape}")
     pixels = idx.shape[-2] * idx.shape[-1]
-    x = path(g).pool_scatter(g.reshape(lead, planes, pixels), idx.reshape(planes, pixels), size[0] * size[1])
+    scatter = implementation(type(g), g.dtype).pool_scatter
+    x = scatter(g.reshape(lead, planes, pixels), idx.reshape(planes, pixels), size[0] * size[1])
     return x.reshape(*g.shape[:-2], *size)
 
 
 def avg_pool2d(x: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W) -> (..., C, OH, OW): the mean of kh*kw entries, padding counted as zeros."""
-    check_pool(geo, geo.input, x.shape, "x")
+    _check(geo, geo.input, x.shape, "x")
     _check_divisible(x)
-    return path(x).avg_pool2d(_planes(x), geo).reshape(*x.shape[:-2], *geo.output)
+    return implementation(type(x), x.dtype).avg_pool2d(images(x), geo).reshape(*x.shape[:-2], *geo.output)
 
 
 def avg_unpool2d(g: Array, geo: Geometry) -> Array:
     """g: (..., C, OH, OW) -> (..., C, H, W): the adjoint of `avg_pool2d`."""
-    check_pool(geo, geo.output, g.shape, "g")
+    _check(geo, geo.output, g.shape, "g")
     _check_divisible(g)
-    return path(g).avg_unpool2d(_planes(g), geo).reshape(*g.shape[:-2], *geo.input)
+    return implementation(type(g), g.dtype).avg_unpool2d(images(g), geo).reshape(*g.shape[:-2], *geo.input)
 
 
 def _check_divisible(a: Array) -> None:

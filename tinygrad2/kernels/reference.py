@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tinygrad2.kernels.backend import Array, index_add, xp
+from tinygrad2.kernels.arrays import Array, index_add, xp
 from tinygrad2.kernels.geometry import Geometry
+from tinygrad2.kernels.pattern import Mask, Pattern
 
 
 def offsets(geo: Geometry) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
@@ -18,8 +19,9 @@ def offsets(geo: Geometry) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
     (sh, sw), (dh, dw), (oh, ow) = geo.stride, geo.dilation, geo.output
     for i in range(geo.kernel[0]):
         for j in range(geo.kernel[1]):
-            y, x = i * dh, j * dw
-            yield i, j, (slice(y, y + sh * oh, sh), slice(x, x + sw * ow, sw))
+            rows = slice(i * dh, i * dh + sh * oh, sh)
+            columns = slice(j * dw, j * dw + sw * ow, sw)
+            yield i, j, (rows, columns)
 
 
 def inside(geo: Geometry) -> tuple[slice, slice]:
@@ -74,42 +76,52 @@ def _planes(a: Array, at: Array) -> tuple[Array, Array]:
     return values, at.reshape(planes, at.shape[2] * at.shape[3])
 
 
-def _at(y: Array, at: Array) -> Array:
-    """y: (K*N, O, OH, OW), at: (N, O, PH, PW) -> (K*N, O, PH, PW), 0 where an entry is dropped."""
+def _only(y: Array, pattern: Pattern | None) -> Array:
+    """y: (K*N, O, OH, OW) -> what is wanted of it, (K*N, O, PH, PW); 0 where an entry is dropped."""
+    if pattern is None:
+        return y
+    at = pattern.at
+    if isinstance(pattern, Mask):
+        return masked(pattern.beside(y), at).reshape(y.shape)
     values, places = _planes(y, at)
     found = xp(y).where(places < 0, y.dtype.type(0), pool_gather(values, places.clip(0)))
     return found.reshape(y.shape[0], *at.shape[1:])
 
 
-def _dense(g: Array, at: Array, geo: Geometry) -> Array:
-    """The adjoint of `_at`. g: (K*N, O, PH, PW) -> (K*N, O, OH, OW)."""
+def _all(g: Array, pattern: Pattern | None, geo: Geometry) -> Array:
+    """The adjoint of `_only`. g: (K*N, O, PH, PW) -> (K*N, O, OH, OW)."""
+    if pattern is None:
+        return g
+    at = pattern.at
+    if isinstance(pattern, Mask):
+        return masked(pattern.beside(g), at).reshape(g.shape)
     values, places = _planes(g, at)
     kept = xp(g).where(places < 0, g.dtype.type(0), values)
     return pool_scatter(kept, places.clip(0), math.prod(geo.output)).reshape(*g.shape[:2], *geo.output)
 
 
-def conv2d(x: Array, w: Array, geo: Geometry, at: Array | None = None) -> Array:
-    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or the entries at of it."""
+def conv2d(x: Array, w: Array, geo: Geometry, pattern: Pattern | None = None) -> Array:
+    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or what the pattern wants of it."""
     y = (_matrix(w, geo) @ unfold(x, geo)).reshape(x.shape[0], w.shape[0], *geo.output)
-    return y if at is None else _at(y, at)
+    return _only(y, pattern)
 
 
-def conv2d_input(g: Array, w: Array, geo: Geometry, at: Array | None = None) -> Array:
-    """g: (N, O, OH, OW) or its entries at, w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
-    g = g if at is None else _dense(g, at, geo)
+def conv2d_input(g: Array, w: Array, geo: Geometry, pattern: Pattern | None = None) -> Array:
+    """g: (N, O, OH, OW) or what the pattern wants of it, w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
+    g = _all(g, pattern, geo)
     columns = _matrix(w, geo).swapaxes(1, 2) @ _pixels(g, geo)
     return fold(columns, geo, w.shape[1] * geo.groups)
 
 
-def conv2d_weight(x: Array, g: Array, geo: Geometry, at: Array | None = None) -> Array:
-    """x: (N, C, H, W), g: (N, O, OH, OW) or its entries at -> (O, C/groups, kh, kw)."""
-    g = g if at is None else _dense(g, at, geo)
+def conv2d_weight(x: Array, g: Array, geo: Geometry, pattern: Pattern | None = None) -> Array:
+    """x: (N, C, H, W), g: (N, O, OH, OW) or what the pattern wants of it -> (O, C/groups, kh, kw)."""
+    g = _all(g, pattern, geo)
     products = _pixels(g, geo) @ unfold(x, geo).swapaxes(2, 3)
     return products.sum(axis=0, dtype=products.dtype).reshape(g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
 
 
-def product(a: Array, b: Array) -> Array:
-    """a: (M, K), b: (K, N) -> (M, N)."""
+def product(a: Array, b: Array, sharing: int = 1) -> Array:
+    """a: (M, K), b: (K, N) -> (M, N). sharing: a hint that changes nothing here."""
     return a @ b
 
 
@@ -123,7 +135,8 @@ def masked(g: Array, m: Array) -> Array:
 
 def pool_argmax(x: Array, geo: Geometry) -> Array:
     """x: (N, C, H, W) -> (N, C, OH, OW) int32 positions in H*W; the first maximum wins, a NaN is a maximum."""
-    module, width = xp(x), geo.input[1]
+    module = xp(x)
+    width = geo.input[1]
     values = pad(x.real, geo)
     inner = module.zeros(geo.padded, bool)
     inner[inside(geo)] = True

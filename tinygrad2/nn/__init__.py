@@ -27,6 +27,7 @@ from tinygrad2.nn.layers import (
 from tinygrad2.nn.optim import OPTIMIZERS, SGD, WAME, Adam, Optimizer, RMSprop
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.rng import rng_state, set_rng_state
+from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import ReverseNetwork, Trace
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "Summary",
     "Tanh",
     "Trace",
     "atomic_write",

@@ -17,7 +17,7 @@ class Sequential(Layer):
     A layer without a name is named by its position. Raises TypeError for what is no layer, and ValueError for a name
     that is there already or has a dot.
 
-    >>> net = Sequential(relu=ReLU(), flatten=Flatten())
+    >>> net = nn.Sequential(relu=nn.ReLU(), flatten=nn.Flatten())
     >>> net
     Sequential(
       (relu): ReLU()
@@ -71,7 +71,7 @@ class Residual(Layer):
 
     Both must give the same shape. Raises ValueError where they do not.
 
-    >>> Residual(Tanh())(np.zeros((1, 2), np.float32)).numpy().tolist()
+    >>> nn.Residual(nn.Tanh())(np.zeros((1, 2), np.float32)).numpy().tolist()
     [[0.0, 0.0]]
     """
 

@@ -21,7 +21,18 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
-    """A file that appears under its name only when the block ends without an error: readers never see half of it."""
+    """A file that appears under its name only when the block ends without an error: readers never see half of it.
+
+    Raises OSError, with the name, where no file can be written.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with nn.atomic_write(Path(folder, "log.txt"), "w") as file:
+    ...         _ = file.write("done")
+    ...     Path(folder, "log.txt").read_text()
+    'done'
+    """
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"cannot write {target}: it is a folder; give the name of a file")
@@ -44,7 +55,17 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
-    """Write named arrays to a .npz or .safetensors file, atomically."""
+    """Write named arrays to a .npz or .safetensors file, atomically: whole, or not at all.
+
+    arrays: NumPy arrays of any shape, as `net.state_dict()` gives. Raises TypeError for arrays of Python objects.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     nn.save(Path(folder, "net.npz"), nn.Linear(2, 1).state_dict())
+    ...     list(nn.load(Path(folder, "net.npz")))
+    ['weight', 'bias']
+    """
     plain = {name: np.require(a, requirements="C") for name, a in arrays.items()}
     for name, a in plain.items():
         if a.dtype.hasobject:
@@ -56,7 +77,14 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Arrays:
-    """Read named arrays; a missing, truncated or foreign file is an error that names it."""
+    """Read named arrays; a missing, truncated or foreign file is an error that names it.
+
+    Raises FileNotFoundError or ValueError. Nothing in a file is executed.
+
+    >>> nn.load("nothing.npz")
+    Traceback (most recent call last):
+    FileNotFoundError: no such file: nothing.npz
+    """
     source = Path(path)
     _, read = _format(path)
     if not source.is_file():

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import to_device
+from tinygrad2.kernels.arrays import to_device
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace
@@ -29,9 +29,9 @@ class Layer:
     A Tensor attribute that requires a gradient is a parameter, any other Tensor a buffer; a Layer attribute is a child.
     Lists of layers are not searched: put them in a Sequential.
 
-    >>> class Double(Layer):
+    >>> class Double(nn.Layer):
     ...     def apply(self, x):
-    ...         return x * 2.0, ReverseScale(Tensor(np.float32(2.0)))
+    ...         return x * 2.0, nn.reverse.ReverseScale(tg.Tensor(np.float32(2.0)))
     >>> Double()(np.ones((1, 3), np.float32)).numpy().tolist()
     [[2.0, 2.0, 2.0]]
     """
@@ -104,7 +104,10 @@ class Layer:
         return self.train(False)
 
     def to(self, device: str) -> Self:
-        """Put new parameters and buffers on "cpu" or "cuda" in place of the old. Do it before making the optimizer."""
+        """Put new parameters and buffers on "cpu" or "cuda" in place of the old. Do it before making the optimizer.
+
+        Raises ValueError for an unknown device, and RuntimeError, with the reason, where "cuda" cannot be used.
+        """
         places = [
             (layer, name, t)
             for _, layer in self.named_layers()
@@ -118,14 +121,18 @@ class Layer:
         return self
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Parameters and buffers as host arrays under dotted names."""
+        """Parameters and buffers as read-only NumPy arrays under dotted names, such as "conv1.weight"."""
         return {name: t.numpy() for name, t in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over values saved by `state_dict`; nothing is changed unless every name, shape and dtype fits."""
+        """Take over values saved by `state_dict`; nothing is changed unless every name, shape and dtype fits.
+
+        Raises ValueError with the names, shapes and dtypes that do not.
+        """
         own = dict(self.named_tensors())
         new = {name: np.asarray(values) for name, values in state.items()}
-        missing, unknown = sorted(own.keys() - new.keys()), sorted(new.keys() - own.keys())
+        missing = sorted(own.keys() - new.keys())
+        unknown = sorted(new.keys() - own.keys())
         if missing or unknown:
             raise ValueError(
                 f"the state does not fit {self.brief()}: missing {', '.join(map(repr, missing)) or 'nothing'}; "
@@ -146,16 +153,16 @@ class Layer:
 
     def brief(self) -> str:
         """The printed form in one line: what is inside a layer made of layers is left out."""
-        inside = any(True for _ in self.children())
-        return f"{type(self).__name__}({'...' if inside else self.extra_repr()})"
+        printed = repr(self)
+        return f"{type(self).__name__}(...)" if "\n" in printed else printed
 
     def __repr__(self) -> str:
         """One line for each layer, as PyTorch prints it."""
         children = [f"({name}): {layer!r}" for name, layer in self.children()]
         if not children:
-            return self.brief()
-        lines = "\n".join(filter(None, [self.extra_repr(), *children]))
-        return f"{type(self).__name__}(\n  {lines.replace(chr(10), chr(10) + '  ')}\n)"
+            return f"{type(self).__name__}({self.extra_repr()})"
+        inside = "\n".join(filter(None, [self.extra_repr(), *children])).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {inside}\n)"
 
 
 def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> T:

@@ -28,7 +28,7 @@ class Linear(Layer):
     weight: (out_features, in_features); bias: (out_features,). Both start uniform in ±1/√in_features, as in PyTorch.
     Raises ValueError for another number of features.
 
-    >>> Linear(5, 2, rng=0)(np.ones((3, 5), np.float32)).shape
+    >>> nn.Linear(5, 2, rng=0)(np.ones((3, 5), np.float32)).shape
     (3, 2)
     """
 
@@ -61,7 +61,7 @@ class Conv2d(Layer):
     padding: a number, a pair, ((top, bottom), (left, right)), "valid" or "same" (output ⌈H/stride⌉).
     Raises ValueError where the sizes, channels and groups do not fit.
 
-    >>> Conv2d(3, 8, 3, padding="same", rng=0)(np.ones((2, 3, 5, 5), np.float32)).shape
+    >>> nn.Conv2d(3, 8, 3, padding="same", rng=0)(np.ones((2, 3, 5, 5), np.float32)).shape
     (2, 8, 5, 5)
     """
 
@@ -118,7 +118,7 @@ class Conv2d(Layer):
 class ReLU(Layer):
     """max(x, 0); the derivative at 0 is 0. x: (N, ...). Nair & Hinton 2010.
 
-    >>> ReLU()(np.array([[-1.0, 2.0]])).numpy().tolist()
+    >>> nn.ReLU()(np.array([[-1.0, 2.0]])).numpy().tolist()
     [[0.0, 2.0]]
     """
 
@@ -128,9 +128,9 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x where x > 0, negative_slope·x elsewhere. x: (N, ...). Maas et al. 2013, section 2.
+    """x where x > 0, negative_slope·x elsewhere. x: (N, ...). Maas et al. 2013.
 
-    >>> LeakyReLU(0.5)(np.array([[-1.0, 2.0]])).numpy().tolist()
+    >>> nn.LeakyReLU(0.5)(np.array([[-1.0, 2.0]])).numpy().tolist()
     [[-0.5, 2.0]]
     """
 
@@ -149,7 +149,7 @@ class PReLU(Layer):
 
     x: (N, C, ...); weight: (num_parameters,), with num_parameters 1 or C. Raises ValueError for other channels.
 
-    >>> PReLU()(np.array([[-1.0, 2.0]], np.float32)).numpy().tolist()
+    >>> nn.PReLU()(np.array([[-1.0, 2.0]], np.float32)).numpy().tolist()
     [[-0.25, 2.0]]
     """
 
@@ -173,7 +173,7 @@ class PReLU(Layer):
 class Sigmoid(Layer):
     """1/(1 + e⁻ˣ), in (0, 1). x: (N, ...).
 
-    >>> Sigmoid()(np.array([[0.0]])).numpy().tolist()
+    >>> nn.Sigmoid()(np.array([[0.0]])).numpy().tolist()
     [[0.5]]
     """
 
@@ -185,7 +185,7 @@ class Sigmoid(Layer):
 class Tanh(Layer):
     """tanh x, in (-1, 1). x: (N, ...).
 
-    >>> Tanh()(np.array([[0.0]])).numpy().tolist()
+    >>> nn.Tanh()(np.array([[0.0]])).numpy().tolist()
     [[0.0]]
     """
 
@@ -197,7 +197,7 @@ class Tanh(Layer):
 class Softmax(Layer):
     """exp(x) / Σ exp(x) over the last axis: positive numbers that sum to 1. x: (N, ..., C).
 
-    >>> Softmax()(np.array([[3.0, 3.0]])).numpy().tolist()
+    >>> nn.Softmax()(np.array([[3.0, 3.0]])).numpy().round(6).tolist()
     [[0.5, 0.5]]
     """
 
@@ -212,7 +212,7 @@ class MaxPool2d(Layer):
     The first maximum in row-major order gets the cotangent. stride: the kernel size where none is given.
     Raises ValueError where the window does not fit.
 
-    >>> MaxPool2d(2)(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).numpy().tolist()
+    >>> nn.MaxPool2d(2)(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).numpy().tolist()
     [[[[4.0]]]]
     """
 
@@ -236,7 +236,7 @@ class AvgPool2d(Layer):
 
     stride: the kernel size where none is given. Raises ValueError where the window does not fit.
 
-    >>> AvgPool2d(2)(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).numpy().tolist()
+    >>> nn.AvgPool2d(2)(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).numpy().tolist()
     [[[[2.5]]]]
     """
 
@@ -257,7 +257,7 @@ class AvgPool2d(Layer):
 class GlobalAvgPool(Layer):
     """The mean of each channel's plane. x: (N, C, H, W); result: (N, C). Lin et al. 2014, section 3.2.
 
-    >>> GlobalAvgPool()(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).numpy().tolist()
+    >>> nn.GlobalAvgPool()(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).numpy().tolist()
     [[2.5]]
     """
 
@@ -269,7 +269,7 @@ class GlobalAvgPool(Layer):
 class Flatten(Layer):
     """All axes of a sample in one. x: (N, ...); result: (N, D).
 
-    >>> Flatten()(np.zeros((2, 3, 4, 4))).shape
+    >>> nn.Flatten()(np.zeros((2, 3, 4, 4))).shape
     (2, 48)
     """
 
@@ -281,7 +281,7 @@ class Flatten(Layer):
 class Identity(Layer):
     """x itself: the plain shortcut of a residual block. x: (N, ...).
 
-    >>> Identity()(np.array([[7.0]])).numpy().tolist()
+    >>> nn.Identity()(np.array([[7.0]])).numpy().tolist()
     [[7.0]]
     """
 
@@ -295,7 +295,7 @@ class Dropout(Layer):
     x: (N, ...); p: in [0, 1), ValueError otherwise. Each call draws a fresh mask from the layer's own generator;
     `nn.rng_state` saves where that is.
 
-    >>> drop = Dropout(0.5, rng=0)
+    >>> drop = nn.Dropout(0.5, rng=0)
     >>> set(drop(np.ones((1, 99))).numpy().flat) == {0.0, 2.0}
     True
     >>> drop.eval()(np.ones((1, 2))).numpy().tolist()
@@ -379,7 +379,7 @@ class BatchNorm1d(_BatchNorm):
     weight γ, bias β, running_mean, running_var: (C,). In training by the statistics of the batch, algorithm 1; in eval
     by the running ones. Raises ValueError for another shape, and in training for a batch of one.
 
-    >>> BatchNorm1d(1, eps=0.0)(np.array([[1.0], [3.0]], np.float32)).numpy().tolist()
+    >>> nn.BatchNorm1d(1, eps=0.0)(np.array([[1.0], [3.0]], np.float32)).numpy().tolist()
     [[-1.0], [1.0]]
     """
 
@@ -393,7 +393,7 @@ class BatchNorm2d(_BatchNorm):
     algorithm 1 and section 3.2); in eval by the running ones. Raises ValueError for another shape, and in training for
     a single value per channel.
 
-    >>> BatchNorm2d(1, eps=0.0)(np.array([[[[1.0, 3.0]]]], np.float32)).numpy().tolist()
+    >>> nn.BatchNorm2d(1, eps=0.0)(np.array([[[[1.0, 3.0]]]], np.float32)).numpy().tolist()
     [[[[-1.0, 1.0]]]]
     """
 
@@ -405,7 +405,7 @@ class LocalResponseNorm(Layer):
 
     x: (N, C, H, W). As in PyTorch, alpha is divided by size.
 
-    >>> LocalResponseNorm(1, alpha=3.0, beta=0.5)(np.ones((1, 1, 1, 1))).numpy().tolist()
+    >>> nn.LocalResponseNorm(1, alpha=3.0, beta=0.5)(np.ones((1, 1, 1, 1))).numpy().tolist()
     [[[[0.5]]]]
     """
 

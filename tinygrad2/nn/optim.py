@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import Array, to_device, to_numpy, xp
+from tinygrad2.kernels.arrays import Array, to_device, to_numpy, xp
 
 
 class Optimizer:
@@ -23,11 +23,11 @@ class Optimizer:
     names the running averages that each parameter has; `steps` counts the updates of each parameter. Raises ValueError
     where there is nothing to train, or for a negative setting.
 
-    >>> class Signs(Optimizer):
+    >>> class Signs(nn.Optimizer):
     ...     def direction(self, i, g):
     ...         return np.sign(g)
-    >>> p = Tensor(np.array([1.0, 1.0]), requires_grad=True)
-    >>> (p * Tensor(np.array([2.0, -3.0]))).sum().backward()
+    >>> p = tg.Tensor(np.array([1.0, 1.0]), requires_grad=True)
+    >>> (p * tg.Tensor(np.array([2.0, -3.0]))).sum().backward()
     >>> Signs([p], lr=0.5).step()
     >>> p.numpy().tolist()
     [0.5, 1.5]
@@ -108,7 +108,7 @@ class SGD(Optimizer):
 
     lr: at least 0; momentum: in [0, 1).
 
-    >>> SGD([Tensor(np.ones(3), requires_grad=True)], lr=0.1, momentum=0.9)
+    >>> nn.SGD([tg.Tensor(np.ones(3), requires_grad=True)], lr=0.1, momentum=0.9)
     SGD(lr=0.1, momentum=0.9, weight_decay=0.0, 1 parameter)
     """
 
@@ -134,9 +134,9 @@ class Adam(Optimizer):
 
     m̂ = m/(1-β₁ᵗ) and v̂ = v/(1-β₂ᵗ) take away that the averages start at 0. betas: β₁ and β₂, in [0, 1).
 
-    >>> p = Tensor(np.array([1.0, -2.0]), requires_grad=True)
+    >>> p = tg.Tensor(np.array([1.0, -2.0]), requires_grad=True)
     >>> (p * p).sum().backward()
-    >>> Adam([p], lr=0.25).step()  # the first step has the length lr, in the direction of -sign(g)
+    >>> nn.Adam([p], lr=0.25).step()  # the first step has the length lr, in the direction of -sign(g)
     >>> p.numpy().round(6).tolist()
     [0.75, -1.75]
     """
@@ -172,7 +172,7 @@ class RMSprop(Optimizer):
 
     alpha: in [0, 1).
 
-    >>> RMSprop([Tensor(np.ones(3), requires_grad=True)], lr=0.01)
+    >>> nn.RMSprop([tg.Tensor(np.ones(3), requires_grad=True)], lr=0.01)
     RMSprop(lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0.0, 1 parameter)
     """
 
@@ -199,14 +199,14 @@ class RMSprop(Optimizer):
 
 
 class WAME(Optimizer):
-    """p ← p - lr·(ζ/Z) g/(√v + eps), with averages Z of ζ and v of g². Mosca & Magoulas, ESANN 2017, algorithm 1.
+    """p ← p - lr·(ζ/Z) g/(√v + eps), with averages Z of ζ and v of g². Mosca & Magoulas, ESANN 2017.
 
     ζ is multiplied by factors[1] while an entry of g keeps its sign and by factors[0] when that flips, within the
     bounds. It starts at 1, and stays where this gradient or the one before is 0. The averages are bias-corrected as
     Adam's, so the first step is lr·sign(g); averages that start at 0 would make it 31.6 times as long. Where all
     gradients were 0, eps makes of 0/0 a step of 0. alpha: in [0, 1).
 
-    >>> WAME([Tensor(np.ones(3), requires_grad=True)], bounds=(0.01, 10))
+    >>> nn.WAME([tg.Tensor(np.ones(3), requires_grad=True)], bounds=(0.01, 10))
     WAME(lr=0.001, alpha=0.9, factors=(0.1, 1.2), bounds=(0.01, 10.0), eps=1e-08, weight_decay=0.0, 1 parameter)
     """
 

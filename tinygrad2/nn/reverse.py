@@ -41,18 +41,23 @@ class Row(NamedTuple):
 class ReverseLayer:
     """The transposed Jacobian of one layer at one point, as a layer: `rev(u)` is Jᵀu, and `rev.reverse()(v)` is Jv.
 
-    A reverse layer of your own defines `vjp` and `jvp`. The three settings say how a network may treat it.
+    A reverse layer of your own defines `vjp` and `jvp`. Three class attributes say how a network may treat it. They are
+    False unless you set them:
 
-    >>> rev = ReverseTanh(output=Tensor([[0.0, 0.5]]))
-    >>> rev(Tensor([[1.0, 2.0]])).numpy().tolist()  # u (1 - y²)
+    in_blocks: it is costly, so where its many cotangents need much memory, they come a few at a time.
+    rearranges: Jᵀu has the entries of u, at most in another order, so that it changes no norm.
+    constant: J is the same for every sample, so that one cotangent serves the whole batch.
+
+    >>> rev = nn.reverse.ReverseTanh(output=tg.Tensor([[0.0, 0.5]]))
+    >>> rev(tg.Tensor([[1.0, 2.0]])).numpy().tolist()  # u (1 - y²)
     [[1.0, 1.5]]
     >>> rev
     ReverseTanh(output)
     """
 
-    in_blocks: ClassVar[bool] = False  # large: where many cotangents would need much memory, they come a few at a time
-    rearranges: ClassVar[bool] = False  # Jᵀu has the entries of u and perhaps their order changed: no norm changes
-    constant: ClassVar[bool] = False  # J is the same at every x, so that a cotangent of one sample serves the batch
+    in_blocks: ClassVar[bool] = False
+    rearranges: ClassVar[bool] = False
+    constant: ClassVar[bool] = False
 
     def vjp(self, u: Tensor) -> Tensor:
         """Jᵀu. u: (..., N, *out), with any leading axes; result: (..., N, *in)."""
@@ -126,7 +131,7 @@ class ReverseIdentity(Symmetric):
 class ReverseLinear(ReverseLayer):
     """Linear ↔ its transpose. u: (..., N, O); result: (..., N, I).
 
-    >>> ReverseLinear(weight=Tensor([[1.0, 2.0, 3.0]])).vjp(Tensor([[10.0]])).numpy().tolist()
+    >>> nn.reverse.ReverseLinear(weight=tg.Tensor([[1.0, 2.0, 3.0]])).vjp(tg.Tensor([[10.0]])).numpy().tolist()
     [[10.0, 20.0, 30.0]]
     """
 
@@ -189,7 +194,7 @@ class ReverseConv2dAt(ReverseLayer):
 class ReverseMask(Symmetric):
     """ReLU or Dropout ↔ the same entries let through, with the same weights.
 
-    >>> ReverseMask(mask=Tensor([[True, False]])).vjp(Tensor([[5.0, 7.0]])).numpy().tolist()
+    >>> nn.reverse.ReverseMask(mask=tg.Tensor([[True, False]])).vjp(tg.Tensor([[5.0, 7.0]])).numpy().tolist()
     [[5.0, 0.0]]
     """
 
@@ -280,7 +285,7 @@ class ReverseAvgPool2d(ReverseLayer):
 class ReverseGlobalAvgPool(ReverseLayer):
     """GlobalAvgPool ↔ spreading each channel's entry evenly over its plane. u: (..., N, C); result: (..., N, C, H, W).
 
-    >>> ReverseGlobalAvgPool(size=(1, 2)).vjp(Tensor([[6.0]])).numpy().tolist()
+    >>> nn.reverse.ReverseGlobalAvgPool(size=(1, 2)).vjp(tg.Tensor([[6.0]])).numpy().tolist()
     [[[[3.0, 3.0]]]]
     """
 

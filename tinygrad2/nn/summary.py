@@ -22,7 +22,16 @@ def times(shape: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """What `net.summary(x)` gives: it prints as a table. `parameters`: how many numbers each parameter has, by name."""
+    """What `net.summary(x)` gives: it prints as a table.
+
+    rows: those of the printed reverse network. parameters: how many numbers each parameter has, by its dotted name.
+
+    >>> nn.Sequential(fc=nn.Linear(3, 2), relu=nn.ReLU()).summary(np.zeros((5, 3), np.float32))
+    name   layer         output  parameters  reverse layer
+    fc     Linear(3, 2)  5×2     8           ReverseLinear
+    relu   ReLU()        5×2                 ReverseMask
+    total  2 layers              8
+    """
 
     rows: Sequence[Row]
     parameters: Mapping[str, int]

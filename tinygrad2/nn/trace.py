@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.backend import to_device, xp
+from tinygrad2.kernels.arrays import to_device, xp
 from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseSequential, Row
 from tinygrad2.nn.summary import table, times
 from tinygrad2.ops import broadcast_to, concatenate
@@ -25,7 +25,7 @@ class Trace:
 
     It prints as its reverse network. `net.trace(x)` makes it.
 
-    >>> trace = Linear(2, 3, bias=False).trace(np.ones((1, 2), np.float32))
+    >>> trace = nn.Linear(2, 3, bias=False).trace(np.ones((1, 2), np.float32))
     >>> trace.output.shape, trace.jacobian().shape
     ((1, 3), (3, 1, 2))
     """
@@ -51,7 +51,7 @@ class Trace:
         batch of output k.
         """
         layer, blocks = _blocks(*self._rows())
-        return _joined([layer.vjp(u) for u in blocks])
+        return _joined(map(layer.vjp, blocks))
 
     def jacobian_norms(self, lead: int = 2) -> Tensor:
         """‖∂z_k/∂x‖² of every output and sample, recorded: (K, N); with lead=0 their sum, ‖J‖_F², for still less work.
@@ -74,11 +74,10 @@ class Trace:
         u = Tensor(xp(array).eye(k, dtype=array.dtype).reshape(k, 1, *out))
         layer = self._reverse
         if isinstance(layer, ReverseSequential):
-            left = len(layer.steps)
-            while left and layer.steps[left - 1].reverse.constant:
-                left -= 1
-            u = ReverseSequential(layer.steps[left:]).vjp(u)
-            layer = ReverseSequential(layer.steps[:left])
+            steps = [*layer.steps]
+            while steps and steps[-1].reverse.constant:
+                u = steps.pop().reverse.vjp(u)
+            layer = ReverseSequential(tuple(steps))
         return layer, broadcast_to(u, (k, n, *u.shape[2:]))
 
     def __repr__(self) -> str:
@@ -90,7 +89,7 @@ class ReverseNetwork:
 
     `print(rev)` shows the forward layers going down and beside each its reverse, read upwards, with what the two share.
 
-    >>> rev = ReLU().trace(np.array([[-1.0, 2.0]])).reverse()
+    >>> rev = nn.ReLU().trace(np.array([[-1.0, 2.0]])).reverse()
     >>> rev(np.array([[5.0, 5.0]])).numpy().tolist()
     [[0.0, 5.0]]
     >>> print(rev)
@@ -123,7 +122,7 @@ class ReverseNetwork:
     def __call__(self, u: Any) -> Tensor:
         """Jᵀu. u: a Tensor or an array. Raises ValueError and TypeError where its shape or dtype does not fit."""
         layer, blocks = self._blocks(self._checked(u))
-        return _joined([layer.vjp(u) for u in blocks])
+        return _joined(map(layer.vjp, blocks))
 
     def _blocks(self, u: Tensor) -> tuple[ReverseLayer, Sequence[Tensor]]:
         return _blocks(self.layer, u) if u.ndim > len(self._given[1]) else (self.layer, [u])
@@ -136,16 +135,18 @@ class ReverseNetwork:
 
     def _checked(self, u: Any) -> Tensor:
         kind, shape = self._given
-        if not isinstance(u, Tensor):
-            given = u if hasattr(u, "dtype") else np.asarray(u, self._output.dtype)
-            u = Tensor(to_device(given, self._output.device))
-        if u.shape[max(0, u.ndim - len(shape)) :] != shape:
+        if isinstance(u, Tensor):
+            given = u
+        else:
+            array = u if hasattr(u, "dtype") else np.asarray(u, self._output.dtype)
+            given = Tensor(to_device(array, self._output.device))
+        if given.shape[max(0, given.ndim - len(shape)) :] != shape:
             raise ValueError(
-                f"the {kind} must have shape {shape}, or that with leading axes (K, N, ...); got {u.shape}"
+                f"the {kind} must have shape {shape}, or that with leading axes (K, N, ...); got {given.shape}"
             )
-        if u.dtype != self._output.dtype:
-            raise TypeError(f"the {kind} must be {self._output.dtype}, as the network is; got {u.dtype}")
-        return u
+        if given.dtype != self._output.dtype:
+            raise TypeError(f"the {kind} must be {self._output.dtype}, as the network is; got {given.dtype}")
+        return given
 
     def reverse(self) -> ReverseNetwork:
         """The reverse of the reverse: the network linearised at the point, v ↦ Jv."""
@@ -173,24 +174,24 @@ def _blocks(layer: ReverseLayer, u: Tensor) -> tuple[ReverseLayer, Sequence[Tens
     All go together through the last layers, down to the first one with `in_blocks` that would make them too large.
     """
     steps = layer.steps if isinstance(layer, ReverseSequential) else ()
-    sizes = [step.size for step in steps]
-    count = len(u)
-    limit = BLOCK_BYTES // u.dtype.itemsize
-    wide = [j for j in range(1, len(steps)) if steps[j].reverse.in_blocks and count * sizes[j - 1] > limit]
-    if not wide:
+    count = len(u.array)
+    limit = BLOCK_BYTES // u.array.itemsize
+    for below in range(len(steps), 1, -1):
+        if steps[below - 1].reverse.in_blocks and count * steps[below - 2].size > limit:
+            break
+    else:
         return layer, [u]
-    below = wide[-1] + 1
     u = ReverseSequential(steps[below:]).vjp(u)
-    blocks = min(count, -(-count * max(sizes[: below - 1]) // limit))
+    blocks = min(count, -(-count * max(step.size for step in steps[: below - 1]) // limit))
     some = [u[count * i // blocks : count * (i + 1) // blocks] for i in range(blocks)]
     return ReverseSequential(steps[:below]), some
 
 
-def _joined(blocks: Sequence[Tensor], lead: int = 1) -> Tensor:
+def _joined(blocks: Iterable[Tensor], lead: int = 1) -> Tensor:
     """The results of all blocks of cotangents side by side; their sum if `lead`, the number of axes left, is 0."""
     joined, *others = blocks
     if lead and others:
-        return concatenate(blocks)
+        return concatenate([joined, *others])
     for block in others:
         joined = joined + block
     return joined

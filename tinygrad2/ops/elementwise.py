@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad2.autodiff import Primitive, Tensor, zero
 from tinygrad2.kernels import masked
-from tinygrad2.kernels.backend import Array, to_device, xp
+from tinygrad2.kernels.arrays import Array, to_device, xp
 
 # fmt: off
 add: Primitive = Primitive("add", operator.add).defvjp(

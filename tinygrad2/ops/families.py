@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad2 import kernels
 from tinygrad2.autodiff import Primitive, Tensor, zero
 from tinygrad2.autodiff.primitive import Rule
-from tinygrad2.kernels.backend import Array, xp
+from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.ops.shape import index, reshape, swapaxes
 
 ArrayFunction = Callable[..., Array]
@@ -36,11 +36,13 @@ def trilinear(
 
 def _rows(a: Array) -> Array:
     """All leading axes folded into one, so that one product does the work."""
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+    return a if a.ndim == 2 else a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
 def _each_times(a: Array, b: Array) -> Array:
     """a: (..., N, O), b: (O, I) -> (..., N, I). What leads a sample's axes are cotangents, which share its masks."""
+    if a.ndim == 2:
+        return kernels.product(a, b)
     return kernels.product(_rows(a), b, math.prod(a.shape[:-2])).reshape(*a.shape[:-1], b.shape[1])
 
 
@@ -55,12 +57,13 @@ linear, linear_input, linear_weight = trilinear(
 # x: (..., C, H, W), w: (O, C/groups, kh, kw), g: (..., O, OH, OW), and the geometry.
 conv2d, conv2d_input, conv2d_weight = trilinear("conv2d{}", kernels.conv2d, kernels.conv2d_input, kernels.conv2d_weight)
 
-# The same, of which only the entries at: (N, O, PH, PW) are wanted: positions in the OH·OW plane, or -1 for none.
+# The same, of which only the entries at: (N, O, PH, PW) are wanted: positions in the OH·OW plane, or -1 for none; or a
+# mask (N, O, OH, OW). On the tape both are plain arrays, which a kernel takes as a `Pattern`.
 conv2d_at, conv2d_input_at, conv2d_weight_at = trilinear(
     "conv2d{}_at",
-    lambda x, w, at, geo: kernels.conv2d(x, w, geo, at),
-    lambda g, w, at, geo: kernels.conv2d_input(g, w, geo, at),
-    lambda x, g, at, geo: kernels.conv2d_weight(x, g, geo, at),
+    lambda x, w, at, geo: kernels.conv2d(x, w, geo, kernels.pattern_of(at)),
+    lambda g, w, at, geo: kernels.conv2d_input(g, w, geo, kernels.pattern_of(at)),
+    lambda x, g, at, geo: kernels.conv2d_weight(x, g, geo, kernels.pattern_of(at)),
     zero,
 )
 

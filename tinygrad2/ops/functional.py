@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
-from tinygrad2.kernels.backend import device_of, to_device, to_numpy
+from tinygrad2.kernels.arrays import device_of, to_device, to_numpy
 from tinygrad2.ops import families
 from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, softplus, sqrt, subtract, where
 from tinygrad2.ops.reduce import logsumexp, mean, sum, var

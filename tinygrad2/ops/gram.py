@@ -38,7 +38,8 @@ def squared_norms(a: Tensor, w: Tensor, lead: int) -> Tensor:
 
     Result: the first `lead` axes of a.
     """
-    axes, recorded = tuple(range(lead, a.ndim)), is_recording() and (a.requires_grad or w.requires_grad)
+    axes = tuple(range(lead, a.ndim))
+    recorded = is_recording() and (a.requires_grad or w.requires_grad)
     if not _gram_pays(recorded, math.prod(a.shape[:-1]), *w.shape):
         return sum_squares(linear_input(a, w), axes)
     g = gram(w)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tinygrad2.autodiff import Primitive, Tensor, zero
-from tinygrad2.kernels.backend import Array, xp
+from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.ops.elementwise import exp, mask, multiply, negative, subtract
 from tinygrad2.ops.shape import Axis, _sum_to, position, reshape
 

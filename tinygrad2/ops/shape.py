@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Primitive, Tensor, VariadicPrimitive
-from tinygrad2.kernels.backend import Array, freeze, index_add, to_device, xp
+from tinygrad2.kernels.arrays import Array, freeze, index_add, to_device, xp
 
 Axis = int | Sequence[int] | None
 

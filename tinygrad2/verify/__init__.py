@@ -2,11 +2,12 @@
 
 from tinygrad2.verify.check import check_double_vjp, check_jacobian, check_vjp
 from tinygrad2.verify.declare import Derivation, derivation
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.exercises import Exercise, exercise, exercises
 from tinygrad2.verify.gradcheck import GradReport, gradcheck, gradgradcheck
-from tinygrad2.verify.network import NetworkReport, verify_network, verify_primitive
+from tinygrad2.verify.network import NetworkReport, verify_network
+from tinygrad2.verify.primitive import verify_primitive
 from tinygrad2.verify.report import Report, WrongDerivation
-from tinygrad2.verify.truth import Uncertified
 
 __all__ = [
     "Derivation",

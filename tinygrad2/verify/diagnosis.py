@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
+from tinygrad2.verify.mistakes.factors import of_exchanged, of_factors
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis, explains
 from tinygrad2.verify.mistakes.nonlinear import of_nonlinear
-from tinygrad2.verify.mistakes.operands import of_exchanged, of_factors, of_operands, of_saved
+from tinygrad2.verify.mistakes.operands import of_operands, of_saved
 from tinygrad2.verify.mistakes.result import of_result, of_shape
 from tinygrad2.verify.mistakes.terms import named_terms, of_terms
-from tinygrad2.verify.problem import Point
+from tinygrad2.verify.point import Point
 
 # What is precise comes before what fits many things; the exercise's own terms are tried in between.
 PRECISE = (of_result, of_shape, of_nonlinear, of_operands)

@@ -1,6 +1,6 @@
-"""Is the derivative of a function right at one point? Every entry against complex step or certified differences.
+"""Is the derivative of a function right at one point? Every entry is compared with measured differences.
 
-The second order is the same question about another function: (inputs, g) ↦ the first-order product Jᵀg.
+The second order is the same question about another function: (inputs, g) ↦ Jᵀg, the first-order product.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from tinygrad2.autodiff import Tensor, algebra
 from tinygrad2.autodiff import vjp as vjp_of
 from tinygrad2.autodiff.tree import flatten
 from tinygrad2.kernels import Array
+from tinygrad2.verify.differences import Estimate
+from tinygrad2.verify.problem import Function, Rule
 from tinygrad2.verify.report import Verdict
-from tinygrad2.verify.truth import Estimate, Measured, arrays_of, joined, names_of
+from tinygrad2.verify.truth import Measured, arrays_of, joined, names_of
 
 ENTRIES = 2000  # with more inputs than this, random directions are compared in place of every entry
 DIRECTIONS = 8
@@ -25,7 +27,17 @@ RTOL = 1e-9
 
 @dataclass(repr=False)
 class GradReport(Verdict):
-    """The outcome of gradcheck: true in an `if` exactly when the derivative is right. `print` it to see where not."""
+    """The result of gradcheck. It is true in an `if` exactly when the derivative is right; print it to see where not.
+
+    lines: the worst entries. scheme: how the truth was measured. worst: the largest error. budget: the largest error
+    that is allowed.
+
+    >>> import numpy as np
+    >>> from tinygrad2.verify import gradcheck
+    >>> report = gradcheck(lambda x: x**3, np.array([1.0, 2.0]), vjp=lambda g, x: 2 * x**2 * g)
+    >>> report.ok, report.lines[0].split(":")[0]
+    (False, 'x[1]')
+    """
 
     what: str
     ok: bool
@@ -40,12 +52,19 @@ class GradReport(Verdict):
         return "\n".join([head, *("  " + line for line in self.lines)])
 
 
-def gradcheck(f: Callable[..., Any], *inputs: Any, vjp: Callable[..., Any] | None = None, seed: int = 0) -> GradReport:
+def gradcheck(f: Function, *inputs: Any, vjp: Rule | None = None, seed: int = 0) -> GradReport:
     """Compare the derivative of f with measured truth, entry by entry, in float64, for a random cotangent.
 
     f: maps the inputs (arrays, Tensors, or nested tuples, lists and dicts of them) to arrays or Tensors.
-    vjp: the claim, `vjp(g, *inputs)` -> one cotangent per input; None: the tape of f, which must be written in Tensors.
-    Raises Uncertified where the point is on a kink, TypeError where f cannot be differentiated by the tape.
+    vjp: the claim, vjp(g, *inputs) -> one cotangent per floating input, each of its input's shape; g has the shape of
+    f's result. None: the tape of f is checked, which must be written in Tensors. seed: of the random cotangent.
+    Raises Uncertified where the point is on a kink, TypeError where there is no tape, ValueError for wrong shapes.
+
+    >>> import numpy as np
+    >>> from tinygrad2 import ops
+    >>> from tinygrad2.verify import gradcheck
+    >>> gradcheck(lambda x: ops.tanh(x) * x, np.ones((2, 3))).ok
+    True
     """
     point = Measured(f, inputs)
     rng = np.random.default_rng(seed)
@@ -55,16 +74,23 @@ def gradcheck(f: Callable[..., Any], *inputs: Any, vjp: Callable[..., Any] | Non
 
 
 def gradgradcheck(
-    f: Callable[..., Any],
+    f: Function,
     *inputs: Any,
-    vjp: Callable[..., Any] | None = None,
+    vjp: Rule | None = None,
     double_vjp: Callable[..., Any] | None = None,
     seed: int = 0,
 ) -> GradReport:
     """Compare the second derivative of f with measured truth: gradcheck of (inputs, g) ↦ Jᵀg.
 
-    For f in Tensors both orders come from the tape. For f in NumPy give `vjp(g, *inputs)`, which must be right, and
-    `double_vjp(g, u, *inputs)` -> one cotangent per input, and one for g.
+    For f in Tensors both orders come from the tape. For f in NumPy give vjp(g, *inputs), which must be right, and
+    double_vjp(g, u, *inputs) -> one cotangent per floating input, and last one for g. u is the cotangent of vjp's
+    result, of the inputs' shapes. Raises as gradcheck does, and TypeError where a rule is missing.
+
+    >>> import numpy as np
+    >>> from tinygrad2 import ops
+    >>> from tinygrad2.verify import gradgradcheck
+    >>> gradgradcheck(lambda x: ops.tanh(x) * x, np.ones((2, 3))).ok
+    True
     """
     point = Measured(f, inputs)
     if vjp is None and not point.tensors:
@@ -86,7 +112,7 @@ def gradgradcheck(
     return second
 
 
-def _first_order(f: Callable[..., Any]) -> Callable[..., Any]:
+def _first_order(f: Function) -> Function:
     """(inputs, g) ↦ the cotangents of all floating inputs, recorded, so that it can be differentiated in turn."""
 
     def first_order(*args: Any) -> list[Tensor]:
@@ -124,7 +150,7 @@ def _by_tape(point: Measured, g: Sequence[Array]) -> Array:
     return point.tape(joined(g))
 
 
-def _by_claim(vjp: Callable[..., Any], point: Measured, g: Sequence[Array]) -> Array:
+def _by_claim(vjp: Rule, point: Measured, g: Sequence[Array]) -> Array:
     given: Any = [Tensor(c) if point.tensors else c.copy() for c in g]
     result = vjp(given[0] if len(given) == 1 else tuple(given), *point.arguments(point.x)[0])
     leaves = arrays_of(result)
@@ -170,7 +196,7 @@ def _report(what: str, got: Array, expected: Array, budget: Array, scheme: str, 
     )
 
 
-def _name(f: Callable[..., Any]) -> str:
+def _name(f: Function) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
@@ -178,7 +204,7 @@ def _at(index: tuple[int, ...], shape: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if shape else ""
 
 
-def _names(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
+def _names(f: Function, inputs: Sequence[Any]) -> list[str]:
     """A name such as x or params['w'][0] for every floating leaf of the inputs."""
     given = names_of(f, len(inputs))
     return [name for start, tree in zip(given, inputs, strict=False) for name in _paths(start, tree)]

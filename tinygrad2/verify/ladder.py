@@ -1,6 +1,6 @@
-"""The ladder of checks, from cheap to thorough; a derivation falls at the first rung that it misses.
+"""The ladder of checks, from cheap to thorough. A derivation fails at the first step that it does not pass.
 
-A rung looks at one point and returns what it found, or None. The last rung climbs all others again at other sizes and
+A step looks at one point and returns what it found, or None. At last the ladder is climbed again at other sizes and
 parameters, because a rule that is right for stride 1 may be wrong for stride 2.
 """
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.point import Broken, Point
 
 LINEAR_RTOL = 1e-9
 
 
 class Finding(NamedTuple):
-    """What a rung found: a sentence, and the mistake where the fact itself names it."""
+    """What a step found: a sentence, and the mistake where the fact itself names it."""
 
     sentence: str
     mistake: str | None = None
@@ -69,7 +69,8 @@ def unmutated(p: Point) -> Finding | None:
 
 def linear(p: Point) -> Finding | None:
     """The rule is linear in g: a Jacobian is a linear map."""
-    a, b = p.g, np.random.default_rng(5).permutation(p.g) + 0.25
+    a = p.g
+    b = np.random.default_rng(5).permutation(p.g) + 0.25
     for k, (whole, first, second) in enumerate(zip(p.claim(g=2 * a - b), p.claim(g=a), p.claim(g=b), strict=True)):
         if whole is None or first is None or second is None:
             continue
@@ -91,10 +92,12 @@ def adjoint(p: Point) -> Finding | None:
         v = np.zeros(sum(p.inputs[i].size for i in p.slices))
         v[p.slices[place]] = rng.uniform(0.5, 1.5, a.size) * rng.choice([-1, 1], a.size)
         slope = p.truth.jvp(v)
-        left, right = float(a.ravel() @ v[p.slices[place]]), float(slope.value @ p.g)
+        left = float(a.ravel() @ v[p.slices[place]])
+        right = float(slope.value @ p.g)
         size = np.abs(a.ravel()) @ np.abs(v[p.slices[place]]) + np.abs(slope.value) @ np.abs(p.g) + 1e-3
         if abs(left - right) > 1e-7 * size + 4 * slope.budget @ np.abs(p.g):
-            name, c = p.problem.result(k), p.problem.cotangent
+            name = p.problem.result(k)
+            c = p.problem.cotangent
             return Finding(f"⟨{name}, v⟩ = {left:.6g}, but ⟨{c}, J v⟩ = {right:.6g} for a random v")
     return None
 
@@ -103,7 +106,8 @@ def entries(p: Point) -> Finding | None:
     """Every entry is the measured one."""
     got = p.claimed() or []
     for k in p.wrong():
-        a, e = got[k], p.expected[k]
+        a = got[k]
+        e = p.expected[k]
         assert a is not None
         i = np.unravel_index(int(np.abs(a - e).argmax()), e.shape)
         at = f"[{', '.join(map(str, i))}]" if e.shape else ""
@@ -111,8 +115,8 @@ def entries(p: Point) -> Finding | None:
     return None
 
 
-Rung = Callable[[Point], Finding | None]
-RUNGS: dict[str, Rung] = {
+Step = Callable[[Point], Finding | None]
+STEPS: dict[str, Step] = {
     "signature": signature,
     "shape": shape,
     "dtype": dtype,
@@ -125,12 +129,12 @@ RUNGS: dict[str, Rung] = {
 AGAIN = "other configurations"
 
 
-def climb(p: Point, rungs: dict[str, Rung]) -> tuple[list[str], Finding | None]:
-    """The rungs passed, and what the first that was missed found."""
+def climb(p: Point, steps: dict[str, Step]) -> tuple[list[str], Finding | None]:
+    """The names of the steps passed, and what the first step that was not passed found."""
     passed: list[str] = []
-    for name, rung in rungs.items():
+    for name, step in steps.items():
         try:
-            finding = rung(p)
+            finding = step(p)
         except Broken as error:
             finding = Finding(f"the rule breaks: {error}")
         if finding:

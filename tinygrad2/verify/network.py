@@ -1,7 +1,8 @@
-"""Whole networks, new layers, new primitives: what they claim about derivatives, against measured truth.
+"""Whole networks and layers of your own: what they claim about derivatives, against measured truth.
 
-For every layer, at the input that it really gets: reverse layer = tape; both orders against differences, by its input
-and its parameters; the distance to the nearest kink; the dtype kept. What is wrong gets a derivation's diagnosis.
+Every layer is checked at the input that it really gets. Its reverse layer must agree with the tape, and both orders
+with differences, by its input and by its parameters. The table also shows the distance to the nearest kink, and whether
+the dtype is kept. A layer that is wrong gets the diagnosis of a derivation.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinygrad2.autodiff import Primitive, Tensor, autograd
+from tinygrad2.autodiff import Tensor, autograd
 from tinygrad2.kernels import Array, to_numpy
 from tinygrad2.nn import Layer, ReverseLayer
 from tinygrad2.nn.layer import Applied
 from tinygrad2.verify.check import check_vjp
-from tinygrad2.verify.gradcheck import GradReport, gradgradcheck
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.kinks import watching
 from tinygrad2.verify.report import Report, Verdict
-from tinygrad2.verify.truth import Measured, Uncertified
+from tinygrad2.verify.truth import Measured
 
 DIRECTIONS = 4  # random directions per order and layer
 MOVES = 4  # points tried before a check is skipped, and counted
@@ -55,12 +56,22 @@ class LayerReport:
 
 @dataclass(repr=False)
 class NetworkReport(Verdict):
-    """The outcome of verify_network: true in an `if` exactly when every layer is right; skipped checks are counted."""
+    """The result of verify_network. It is true in an `if` exactly when every layer is right; print it for the table.
+
+    rows: one LayerReport per layer, the network itself first. checks: how many were asked for. skipped: how many of
+    them found no point away from a kink.
+
+    >>> import numpy as np
+    >>> from tinygrad2 import nn
+    >>> from tinygrad2.verify import verify_network
+    >>> report = verify_network(nn.Tanh(), np.ones((1, 3)))
+    >>> [row.wrong for row in report.rows], report.skipped
+    ([[]], 0)
+    """
 
     rows: list[LayerReport]
     checks: int
     skipped: int
-
     ok: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,28 +89,37 @@ class NetworkReport(Verdict):
 def verify_network(net: Layer, x: Tensor | ArrayLike, seed: int = 0) -> NetworkReport:
     """Check every layer of a network, or one layer of your own (forward and reverse), at the input x.
 
-    x: as the network takes it, (N, ...). The checks run on a copy in float64, on the CPU; the network is not changed.
-    Dropout keeps the mask of its first draw.
+    x: (N, ...), of the shape and dtype that the network takes. seed: of the random directions. Returns a NetworkReport.
+    The checks run on a copy in float64, on the CPU, so the network is not changed. Dropout keeps the mask of its first
+    draw. Raises what the network raises where x does not fit.
+
+    >>> import numpy as np
+    >>> from tinygrad2 import nn
+    >>> from tinygrad2.verify import verify_network
+    >>> net = nn.Sequential(nn.Linear(3, 2, rng=0), nn.Tanh())
+    >>> report = verify_network(net, np.ones((1, 3), np.float32))
+    >>> report.ok, [row.name for row in report.rows]
+    (True, ['', '0', '1'])
     """
     given = x if isinstance(x, Tensor) else Tensor(x)
     kept = dict(_dtypes_kept(copy.deepcopy(net), given))
     exact = _in_float64(net)
-    rows, checks, skipped = [], 0, 0
+    rows = []
     for name, layer, seen in _inputs(exact, Tensor(to_numpy(given.array).astype(np.float64))):
         row = LayerReport(name, layer.brief(), dtype=kept.get(name, True))
         check = _LayerCheck(layer, seen, np.random.default_rng(seed))
         row.margin = check.margin()
         row.reverse = check.reverse_is_tape()
-        row.first, row.second = check.order(check.forward), check.order(check.backward)
+        row.first = check.order(check.forward)
+        row.second = check.order(check.backward)
         bounds = {"reverse=tape": row.reverse, "1st order": row.first, "2nd order": row.second}
         row.wrong = [what for what, error in bounds.items() if error is not None and not error <= RTOL]
         row.wrong += [] if row.dtype else ["dtype"]
         if row.wrong and row.dtype:
             row.diagnosis = check.diagnose(name or type(layer).__name__)
         rows.append(row)
-        checks += 5
-        skipped += (row.first is None) + (row.second is None)
-    return NetworkReport(rows, checks, skipped)
+    skipped = sum((row.first is None) + (row.second is None) for row in rows)
+    return NetworkReport(rows, 5 * len(rows), skipped)
 
 
 class _LayerCheck:
@@ -169,7 +189,8 @@ class _LayerCheck:
         tape = point.tape(g)
         if np.isnan(tape).all():  # a constant
             tape = np.zeros(point.x.size)
-        worst, v = 0.0, np.zeros(point.x.size)
+        worst = 0.0
+        v = np.zeros(point.x.size)
         edges = np.cumsum([0, *[int(np.prod(s)) for s in point.shapes]])
         for i in [i for i in range(len(point.shapes)) for _ in range(DIRECTIONS)]:  # input and parameters separately
             part = slice(edges[i], edges[i + 1])
@@ -194,50 +215,6 @@ class _LayerCheck:
             )
         except (ValueError, TypeError, Uncertified):  # too large, or no point away from a kink
             return None
-
-
-def verify_primitive(primitive: Primitive, *inputs: Any, constants: Sequence[Any] = (), seed: int = 0) -> Report:
-    """Check the rules of a primitive, in both orders, against its plain array function.
-
-    inputs: example arrays, one per tensor argument; constants: what comes after them.
-    """
-
-    def rule(g: Any, *xs: Any) -> list[Array]:
-        leaves = [Tensor(a, requires_grad=np.asarray(a).dtype.kind == "f") for a in xs]
-        wanted = [t for t in leaves if t.requires_grad]
-        y = primitive(*leaves, *constants)
-        if not y.requires_grad:
-            return [np.zeros(t.shape, t.dtype) for t in wanted]
-        grads = autograd.grad(y, wanted, Tensor(np.asarray(g, y.dtype)), allow_unused=True)
-        made = [np.zeros(t.shape, t.dtype) if c is None else c.numpy() for t, c in zip(wanted, grads, strict=True)]
-        return tuple(made) if len(made) > 1 else made[0]  # type: ignore[return-value]
-
-    report = check_vjp(lambda *xs: primitive.fn(*xs, *constants), rule, *inputs, seed=seed, name=primitive.name)
-    if report.ok:
-        second = _away_from_kinks(lambda *xs: primitive(*xs, *constants), inputs, seed)
-        report.rungs += 1
-        if second.ok:
-            report.passed.append("order 2")
-        else:
-            report.ok, report.failed = False, "order 2"
-            report.finding = f"the rules are right, but their own derivative is not. {second.lines[0]}"
-            report.mistakes = ["second-order"]
-            report.diagnosis = (
-                "The first order is right, the second is not: a rule detaches, or hides a value in a constant."
-            )
-    return report
-
-
-def _away_from_kinks(f: Callable[..., Any], inputs: Sequence[Any], seed: int) -> GradReport:
-    """gradgradcheck at the inputs, or a little beside them where they lie on a kink."""
-    rng = np.random.default_rng(seed)
-    moved = [np.asarray(a) for a in inputs]
-    for _ in range(MOVES):
-        try:
-            return gradgradcheck(f, *moved, seed=seed)
-        except Uncertified:
-            moved = [a + 0.01 * rng.standard_normal(a.shape) if a.dtype.kind == "f" else a for a in moved]
-    return gradgradcheck(f, *moved, seed=seed)
 
 
 def _inputs(net: Layer, x: Tensor) -> Iterator[tuple[str, Layer, Tensor]]:

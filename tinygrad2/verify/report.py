@@ -9,11 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.verify.problem import Point
+from tinygrad2.verify.mistakes.hypothesis import Diagnosis
+from tinygrad2.verify.point import Point
 
 
 class WrongDerivation(AssertionError):
-    """A derivation that was checked is wrong. The message is the report."""
+    """Something that was checked is wrong. The message is the report. `raise_for_error` of every report raises it.
+
+    >>> import numpy as np
+    >>> from tinygrad2.verify import check_vjp
+    >>> check_vjp(np.sin, lambda g, x: g, np.ones(2)).raise_for_error()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tinygrad2.verify.report.WrongDerivation: <lambda>   WRONG at step ...
+    """
 
 
 class Verdict:
@@ -45,10 +54,17 @@ class Verdict:
 
 @dataclass(repr=False)
 class Report(Verdict):
-    """The outcome of a check: true in an `if` exactly when the derivation is right. Print it; notebooks show it.
+    """The result of a check. It is true in an `if` exactly when the derivation is right; print it to read it all.
 
-    mistakes: names for machines (sign, factor, transpose, ...). failures_by_configuration: "stride=2" -> (right, all).
-    case: the smallest failing case, for `exercise.case(...)`.
+    passed, failed: steps of the ladder. finding: what the failed step found, in words. diagnosis: what the mistake is,
+    in words, or None. mistakes: its names for machines (sign, factor, transpose, ...). case: the smallest failing case,
+    for `exercise.case(...)`; example: the lines that show it. failures_by_configuration: "stride=2" -> (right, all).
+    ones_would_catch: whether a test with a cotangent of ones would have seen it. calls: of the rule.
+
+    >>> from tinygrad2.verify import exercise
+    >>> report = exercise("relu").check(lambda g, x: -g * (x > 0))
+    >>> report.ok, report.failed, report.mistakes
+    (False, 'adjoint', ['sign'])
     """
 
     name: str
@@ -64,9 +80,9 @@ class Report(Verdict):
     ones_would_catch: bool | None = None
     notes: list[str] = field(default_factory=list)
     hint: str | None = None
-    repairs: list[tuple[int, Any]] = field(default_factory=list, repr=False)  # (number of the result, its Diagnosis)
+    repairs: list[tuple[int, Diagnosis]] = field(default_factory=list, repr=False)  # with the number of the result
     exercise: str | None = None
-    rungs: int = 0
+    steps: int = 0
     calls: int = 0
     seconds: float = 0.0
 
@@ -82,8 +98,8 @@ class Report(Verdict):
     def _lines(self) -> list[str]:
         cost = f"{self.calls} calls, {self.seconds:.2f} s"
         if self.ok:
-            return [f"{self.name}   RIGHT: all {self.rungs} steps passed", f"  {cost}", *self._notes()]
-        step = f"step {len(self.passed) + 1} of {self.rungs} ({self.failed})" if self.failed else "the check itself"
+            return [f"{self.name}   RIGHT: all {self.steps} steps passed", f"  {cost}", *self._notes()]
+        step = f"step {len(self.passed) + 1} of {self.steps} ({self.failed})" if self.failed else "the check itself"
         lines = [f"{self.name}   WRONG at {step}   {cost}"]
         lines += [f"  passed: {', '.join(self.passed)}"] if self.passed else []
         lines += [f"  {self.finding}"] if self.finding else []
@@ -121,7 +137,8 @@ def by_configuration(points: Sequence[Point]) -> dict[str, tuple[int, int]]:
 
 def describe(p: Point) -> list[str]:
     """The lines that show one failing point: the configuration, the arrays, claimed and expected, and why."""
-    problem, got = p.problem, p.claimed()
+    problem = p.problem
+    got = p.claimed()
     lines = [f"Smallest failing case found: {p.case}"]
     for name, a in zip(problem.names, p.inputs, strict=False):
         lines.append(f"  {name} = {compact(a)}")
@@ -139,7 +156,8 @@ def describe(p: Point) -> list[str]:
 def _why(p: Point) -> str | None:
     """The chain rule for the entry that is most wrong, with measured slopes."""
     k = p.wrong()[0]
-    e, got = p.expected[k], p.claimed()
+    e = p.expected[k]
+    got = p.claimed()
     place = p.problem.wrt[k]
     slot = p.slices[place]
     if e.size == 0 or p.problem.second_order or len(p.truth.out_shapes) > 1:

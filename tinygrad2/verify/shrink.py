@@ -12,9 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.problem import Point, Problem, Tally, make_point
+from tinygrad2.verify.differences import Uncertified
+from tinygrad2.verify.point import Point, Tally, make_point
+from tinygrad2.verify.problem import Problem
 from tinygrad2.verify.space import Case
-from tinygrad2.verify.truth import Uncertified
 
 SEEDS = 2  # per configuration: a wrong rule is wrong at nearly every point
 TRIALS = 60  # of simpler arrays
@@ -34,13 +35,14 @@ def fails(problem: Problem, case: Case, tally: Tally) -> Point | None:
 
 def smallest(point: Point) -> Point:
     """The point of the smallest configuration that still fails, with the simplest arrays that still fail."""
-    problem, tally = point.problem, point.tally
+    problem = point.problem
     again = True
     while again:
         again = False
         for case in problem.space.smaller(point.case):
-            if problem.space.fits(case) and (lower := fails(problem, case, tally)):
-                point, again = lower, True
+            if problem.space.fits(case) and (lower := fails(problem, case, point.tally)):
+                point = lower
+                again = True
                 break
     return simplest(point)
 

@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -57,18 +57,6 @@ def integers(axis: str) -> Draw:
 
 
 REGIONS: dict[str, Draw] = {"between -2 and 2": grid, "positive": positive, "between 0 and 1": unit}
-
-
-class AnySpace(Protocol):
-    """What the checker asks of a set of cases."""
-
-    @property
-    def params(self) -> Mapping[str, Sequence[Any]]: ...
-    def fits(self, case: Case) -> bool: ...
-    def draw(self, rng: np.random.Generator) -> Case: ...
-    def smaller(self, case: Case) -> Iterator[Case]: ...
-    def inputs(self, case: Case, region: str = ...) -> list[Array]: ...
-    def parse(self, text: str) -> Case: ...
 
 
 @dataclass(frozen=True)
@@ -189,37 +177,4 @@ class Examples:
         return Space.parse(Space("", self.params), text)
 
 
-@dataclass(frozen=True)
-class WithCotangent:
-    """The cases of another space, with a cotangent of f's output as one more input: for double backwards."""
-
-    base: AnySpace
-    f: Callable[..., Any]
-
-    @property
-    def params(self) -> Mapping[str, Sequence[Any]]:
-        """Those of the base."""
-        return self.base.params
-
-    def fits(self, case: Case) -> bool:
-        """As in the base."""
-        return self.base.fits(case)
-
-    def draw(self, rng: np.random.Generator) -> Case:
-        """As in the base."""
-        return self.base.draw(rng)
-
-    def smaller(self, case: Case) -> Iterator[Case]:
-        """As in the base."""
-        return self.base.smaller(case)
-
-    def parse(self, text: str) -> Case:
-        """As in the base."""
-        return self.base.parse(text)
-
-    def inputs(self, case: Case, region: str = "between -2 and 2") -> list[Array]:
-        """The arrays of the case, and g."""
-        arrays = self.base.inputs(case, region)
-        with np.errstate(all="ignore"):
-            y = self.f(*[a.copy() for a in arrays], **case.params)
-        return [*arrays, grid(np.random.default_rng([case.seed, 2]), np.shape(y), {})]
+AnySpace = Space | Examples  # what the checker draws its cases from

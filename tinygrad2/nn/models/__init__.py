@@ -56,7 +56,13 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 
 
 def build(name: str, **options: Any) -> Sequential:
-    """A network by its name; an unknown name is an error that suggests the nearest."""
+    """A network by its name; an unknown name is a ValueError that suggests the nearest.
+
+    options: those of the network, such as `classes`, `rng` and `dtype`. Result: a net of logits (N, classes).
+
+    >>> nn.models.build("lenet", classes=7)(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 7)
+    """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}{nearest(name, MODELS)}; known: {', '.join(MODELS)}")
     return MODELS[name](**options)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Sequential
@@ -22,11 +22,14 @@ def mlp(
     input_scale: float = 1.0,
     *,
     rng: init.Rng = None,
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
 ) -> Sequential:
     """The four-layer perceptron 784-500-150-10 of Deep Defense, section 4.2. Input: (N, ...), flattened.
 
     input_scale: the first weights start that much smaller, for inputs that are larger than about 1, as pixels are.
+
+    >>> nn.models.mlp(784)(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
     """
     rng = init.default_rng(rng)
     sizes = [in_features, *hidden]
@@ -39,8 +42,12 @@ def mlp(
     return Sequential(layers)
 
 
-def lenet(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
-    """The LeNet of Deep Defense: no ReLU after the convolutions, 431,080 parameters. Input: (N, 1, 28, 28)."""
+def lenet(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
+    """The LeNet of Deep Defense: no ReLU after the convolutions, 431,080 parameters. Input: (N, 1, 28, 28).
+
+    >>> nn.models.lenet()(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
+    """
     rng = init.default_rng(rng)
     return Sequential(
         conv1=Conv2d(1, 20, 5, rng=rng, dtype=dtype),
@@ -54,10 +61,13 @@ def lenet(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -
     )
 
 
-def convnet(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
+def convnet(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
     """The CIFAR-10 ConvNet of Deep Defense, 2×2 pools as the authors' code has them. Input: (N, 3, 32, 32).
 
     145,578 parameters = 32·76 + 32·801 + 64·801 + 64·1,025 + 10·65.
+
+    >>> nn.models.convnet()(np.zeros((2, 3, 32, 32), np.float32)).shape
+    (2, 10)
     """
     rng = init.default_rng(rng)
     conv, _ = makers(rng, dtype)
@@ -79,11 +89,14 @@ def convnet(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32)
     return he(net, rng)
 
 
-def nin(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
+def nin(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
     """The network-in-network of Deep Defense for CIFAR-10, Lin et al. 2014, dropout 0.5. Input: (N, 3, 32, 32).
 
     Pools are 2×2, as in the authors' code (3×3 with stride 2 in Lin et al.). 966,986 parameters:
     192·76 + 160·193 + 96·161, then 192·2,401 + 2·192·193, then 192·1,729 + 192·193 + 10·193.
+
+    >>> nn.models.nin()(np.zeros((2, 3, 32, 32), np.float32)).shape
+    (2, 10)
     """
     rng = init.default_rng(rng)
     conv, _ = makers(rng, dtype)

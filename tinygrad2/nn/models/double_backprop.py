@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Sequential
@@ -12,8 +11,12 @@ from tinygrad2.nn.layers import Conv2d, Flatten, Linear, ReLU
 from tinygrad2.nn.models.deep_defense import mlp
 
 
-def model_a(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
-    """Model A of l1-norm double backpropagation: 710,218 parameters. Input: (N, 1, 28, 28)."""
+def model_a(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
+    """Model A of l1-norm double backpropagation: 710,218 parameters. Input: (N, 1, 28, 28).
+
+    >>> nn.models.model_a()(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
+    """
     rng = init.default_rng(rng)
     return Sequential(
         conv1=Conv2d(1, 64, 8, 2, "same", rng=rng, dtype=dtype),
@@ -27,8 +30,12 @@ def model_a(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32)
     )
 
 
-def model_b(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
-    """Model B of l1-norm double backpropagation: 1,460,938 parameters. Input: (N, 1, 28, 28)."""
+def model_b(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
+    """Model B of l1-norm double backpropagation: 1,460,938 parameters. Input: (N, 1, 28, 28).
+
+    >>> nn.models.model_b()(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
+    """
     rng = init.default_rng(rng)
     return Sequential(
         conv1=Conv2d(1, 128, 3, padding="same", rng=rng, dtype=dtype),
@@ -42,6 +49,10 @@ def model_b(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32)
     )
 
 
-def model_c(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
-    """Model C of l1-norm double backpropagation: 567,434 parameters. Input: (N, ...), 784 numbers each."""
+def model_c(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
+    """Model C of l1-norm double backpropagation: 567,434 parameters. Input: (N, ...), 784 numbers each.
+
+    >>> nn.models.model_c()(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
+    """
     return mlp(784, (512, 256, 128), classes, rng=rng, dtype=dtype)

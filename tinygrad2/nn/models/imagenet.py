@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Residual, Sequential
@@ -21,10 +20,15 @@ from tinygrad2.nn.layers import (
 from tinygrad2.nn.models.parts import he, makers, normalized
 
 
-def alexnet(classes: int = 1000, width: float = 1.0, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
+def alexnet(
+    classes: int = 1000, width: float = 1.0, *, rng: init.Rng = None, dtype: DTypeLike = np.float32
+) -> Sequential:
     """AlexNet, Krizhevsky et al. 2012, with two groups and local response normalisation: 60,965,224 parameters.
 
     Input: (N, 3, 227, 227). The normalisation's constants are those of the published weights: α = 1e-4, k = 1.
+
+    >>> nn.models.alexnet(width=1 / 32)(np.zeros((2, 3, 227, 227), np.float32)).shape
+    (2, 1000)
     """
     rng = init.default_rng(rng)
     conv, linear = makers(rng, dtype)
@@ -57,8 +61,14 @@ def alexnet(classes: int = 1000, width: float = 1.0, *, rng: init.Rng = None, dt
     return he(net, rng)
 
 
-def resnet18(classes: int = 1000, width: float = 1.0, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
-    """ResNet-18, He et al. 2016, table 1: 11,689,512 parameters. Input: (N, 3, 224, 224), or any size from 32."""
+def resnet18(
+    classes: int = 1000, width: float = 1.0, *, rng: init.Rng = None, dtype: DTypeLike = np.float32
+) -> Sequential:
+    """ResNet-18, He et al. 2016, table 1: 11,689,512 parameters. Input: (N, 3, 224, 224), or any size from 32.
+
+    >>> nn.models.resnet18(width=1 / 8)(np.zeros((2, 3, 32, 32), np.float32)).shape
+    (2, 1000)
+    """
     rng = init.default_rng(rng)
     conv, linear = makers(rng, dtype)
 

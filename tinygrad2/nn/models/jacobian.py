@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Sequential
@@ -15,11 +14,14 @@ from tinygrad2.nn.models.parts import he, makers
 WIDTHS = (32, 64, 128, 256)
 
 
-def cifar_8conv(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
+def cifar_8conv(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
     """The CIFAR-10 network of Jacobian regularisation: four times conv, conv, pool, dropout 0.25; then 2 FC layers.
 
     Input: (N, 3, 32, 32). The paper prints neither kernels nor widths: 3×3, WIDTHS and 512 are ours. 1,702,186
     parameters = 9·(3·32 + 32² + 32·64 + 64² + 64·128 + 128² + 128·256 + 256²) + 2·480 + 512·1025 + 10·513.
+
+    >>> nn.models.cifar_8conv()(np.zeros((2, 3, 32, 32), np.float32)).shape
+    (2, 10)
     """
     rng = init.default_rng(rng)
     conv, linear = makers(rng, dtype)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Sequential
@@ -14,11 +13,14 @@ from tinygrad2.nn.models.parts import he, makers
 
 
 def tf_tutorial(
-    classes: int = 10, dropout: float = 0.0, *, rng: init.Rng = None, dtype: Any = np.float32
+    classes: int = 10, dropout: float = 0.0, *, rng: init.Rng = None, dtype: DTypeLike = np.float32
 ) -> Sequential:
     """The MNIST network of the TensorFlow tutorial, in logit-gradient regularisation: 3,274,634 parameters.
 
     Input: (N, 1, 28, 28). dropout: after fc1; Jacobian regularisation, section 4, trains with 0.5.
+
+    >>> nn.models.tf_tutorial()(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
     """
     rng = init.default_rng(rng)
     return Sequential(
@@ -36,11 +38,14 @@ def tf_tutorial(
     )
 
 
-def cifar_3conv(classes: int = 10, *, rng: init.Rng = None, dtype: Any = np.float32) -> Sequential:
+def cifar_3conv(classes: int = 10, *, rng: init.Rng = None, dtype: DTypeLike = np.float32) -> Sequential:
     """The CIFAR-10 network of logit-gradient regularisation, 3 convolutions and 2 fully connected layers.
 
     Input: (N, 3, 32, 32). The paper prints no widths: these go on where its MNIST network's stop. 2,367,050 parameters
     = 32·(75 + 1) + 64·(800 + 1) + 128·(1600 + 1) + 1024·(2048 + 1) + 10·(1024 + 1).
+
+    >>> nn.models.cifar_3conv()(np.zeros((2, 3, 32, 32), np.float32)).shape
+    (2, 10)
     """
     rng = init.default_rng(rng)
     conv, linear = makers(rng, dtype)
@@ -57,12 +62,15 @@ def speech_cnn(
     coefficients: int = 40,
     *,
     rng: init.Rng = None,
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
 ) -> Sequential:
     """The speech network of logit-gradient regularisation, 2 convolutions and 1 fully connected layer, on MFCC.
 
     Input: (N, 1, frames, coefficients). Kernels are TensorFlow's speech tutorial's, after Sainath & Parada 2015: 20×8,
     then 10×4, in time and frequency. 801,418 parameters = 64·(160 + 1) + 64·(64·40 + 1) + 10·(64·49·20 + 1).
+
+    >>> nn.models.speech_cnn()(np.zeros((2, 1, 98, 40), np.float32)).shape
+    (2, 10)
     """
     rng = init.default_rng(rng)
     conv, linear = makers(rng, dtype)

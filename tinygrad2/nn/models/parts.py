@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Sequential
@@ -17,7 +17,7 @@ from tinygrad2.nn.layer import Layer
 from tinygrad2.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Linear, ReLU
 
 
-def makers(rng: np.random.Generator, dtype: Any) -> tuple[Callable[..., Conv2d], Callable[..., Linear]]:
+def makers(rng: np.random.Generator, dtype: DTypeLike) -> tuple[Callable[..., Conv2d], Callable[..., Linear]]:
     """Conv2d and Linear with their generator and dtype given."""
     return partial(Conv2d, rng=rng, dtype=dtype), partial(Linear, rng=rng, dtype=dtype)
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tinygrad2.kernels import Array
-from tinygrad2.verify.check import jacobian_problem, run, turned
-from tinygrad2.verify.problem import Problem, Tally, Terms, make_point
+from tinygrad2.verify.point import Tally, make_point
+from tinygrad2.verify.problem import Problem, Terms, double_problem, first_order_of, jacobian_problem, vjp_problem
 from tinygrad2.verify.report import Report
-from tinygrad2.verify.space import Space, WithCotangent
+from tinygrad2.verify.run import run, tell_inherited
+from tinygrad2.verify.space import Space
 
 ARGUMENTS = {"vjp": "(g, ", "double": "(g, u, ", "jacobian": "("}  # of a rule, before the inputs
 
@@ -109,56 +108,37 @@ class Exercise:
         seed: of the random points. vjp: with order=2 your first-order rule; a mistake that was inherited from it is
         then told from a new one. ValueError for another order, and for order=2 of a Jacobian.
         """
-        report = run(
-            self.problem(rule, order), seed=seed, exercise=None if order == 2 and self.kind == "vjp" else self.name
-        )
-        if vjp is not None and not report.ok and (order == 2 or self.kind == "double"):
-            first = run(self._first_order(vjp), seed=seed)
-            if first.ok:
-                report.notes.append("your first-order rule is right: the mistake was made in differentiating it")
-            else:
-                report.diagnosis = f"The mistake is of first order: {first.diagnosis or first.finding}"
-                report.mistakes = first.mistakes
+        double = order == 2 and self.kind == "vjp"
+        report = run(self.problem(rule, order), seed=seed, exercise=None if double else self.name)
+        if vjp is not None and not report.ok and (double or self.kind == "double"):
+            tell_inherited(report, run(self._first_order(vjp), seed=seed))
         return report
 
     def problem(self, rule: Callable[..., Any], order: int = 1) -> Problem:
-        """The rule as a problem of the one form that the ladder knows."""
+        """The rule as a problem of the one form that the ladder knows. ValueError for an order that there is not."""
         if order not in (1, 2):
             raise ValueError(f"order must be 1 or 2, got {order}")
         if self.kind == "jacobian":
             if order == 2:
                 raise ValueError(f"{self.name}: a Jacobian is checked in first order only")
-            problem = replace(jacobian_problem(self.forward, rule, self.space, self.name), names=self.names)
-            return self._with_knowledge(problem)
-        if self.kind == "double":
-            return self._with_knowledge(self._double(rule, self.name))
-        if order == 2:
+            problem = jacobian_problem(self.forward, rule, self.space, self.name)
+        elif self.kind == "double":
+            problem = self._double(rule, self.name)
+        elif order == 2:
             return self._double(rule, f"{self.name}, order 2")
-        return self._with_knowledge(self._first_order(rule))
-
-    def _with_knowledge(self, problem: Problem) -> Problem:
-        """The problem, with what the exercise knows about likely mistakes."""
+        else:
+            problem = self._first_order(rule)
         return replace(problem, terms=self.terms, saved=self.saved, remarks=self.remarks)
 
     def _first_order(self, rule: Callable[..., Any]) -> Problem:
         wrt = tuple(self.names.index(name) for name in self.wrt)
-        return Problem(self.name, self.forward, rule, self.space, self.names, wrt)
+        return replace(vjp_problem(self.forward, rule, self.space, self.name), wrt=wrt)
 
     def _double(self, rule: Callable[..., Any], name: str) -> Problem:
         """The double backward as the rule of (inputs, g) ↦ the right first-order rule."""
         first = self.first if self.first is not None else self.solution
-        inputs = self.space.inputs(self.space.draw(np.random.default_rng(0)))
-        floating = tuple(i for i, a in enumerate(inputs) if a.dtype.kind == "f")
-        return Problem(
-            name,
-            lambda *a, **p: first(a[-1], *a[:-1], **p),
-            turned(rule),
-            WithCotangent(self.space, self.forward),
-            [*self.names, "g"],
-            (*floating, len(inputs)),
-            cotangent="u",
-            double=True,
-        )
+        problem = double_problem(self.forward, rule, self.space, name)
+        return replace(problem, f=first_order_of(first), second_order=False)
 
     def hint(self, n: int = 1) -> str:
         """The n-th of three hints; each says more than the one before. ValueError where there is no such hint."""

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tinygrad2.verify.problem import Point
+from tinygrad2.verify.point import Point
 
 
 def named_numbers(points: Sequence[Point], values: Sequence[float]) -> Iterator[tuple[str, Callable[[Point], float]]]:

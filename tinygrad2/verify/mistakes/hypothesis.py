@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.point import Broken, Point
 from tinygrad2.verify.truth import SecondOrder
 
-Repair = Callable[..., Any]  # the point and the number of the wrong result -> the right result
+Repair = Callable[[Point, int], Array]  # the point and the number of the wrong result -> the right result
 
 
 class Hypothesis(NamedTuple):
@@ -31,7 +31,7 @@ class Diagnosis(NamedTuple):
 
     mistakes: tuple[str, ...]
     sentence: str
-    repair: Repair | None = None  # None for a fact, such as a changed input
+    repair: Repair
 
 
 def explains(h: Hypothesis, points: Sequence[Point], k: int) -> bool:
@@ -93,6 +93,11 @@ def fit(a: Array, shape: tuple[int, ...], front: bool = False) -> Array:
     if np.broadcast_shapes(np.shape(a), shape) != shape:
         raise Broken("does not fit")
     return a
+
+
+def axes_named(axes: tuple[int, ...], ndim: int) -> str:
+    """How a set of axes is called in a sentence."""
+    return "both kernel axes" if ndim == 4 and axes == (2, 3) else f"axis {', '.join(map(str, axes))}"
 
 
 def subsets(n: int) -> list[tuple[int, ...]]:

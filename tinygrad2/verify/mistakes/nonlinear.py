@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, fit, got, saved
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.point import Broken, Point
 
 
 def of_nonlinear(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     """The cotangent ignored, masked by itself, or joined by a constant."""
     c = points[0].problem.cotangent
     ignored = f"The cotangent is ignored: your rule is right only for {c} = 1, since it does not use {c}."
-    yield Hypothesis(
-        "ignores-cotangent", ignored, lambda p, k: _ignoring(p, k) * fit(cotangent(p), p.expected[k].shape)
-    )
+    yield Hypothesis("ignores-cotangent", ignored, _times_cotangent)
     yield Hypothesis("ignores-cotangent", ignored, _right_for_ones)
     constant = f"A term without {c} has been added: right after removing what the rule gives for {c} = 0."
-    yield Hypothesis("nonlinear", constant, lambda p, k: got(p, k) - again(p, k, g=0 * p.g))
+    yield Hypothesis("nonlinear", constant, _without_constant)
     said = f"Right when every entry of {c} is treated alone: {c} enters with a power or an absolute value."
-    yield Hypothesis("nonlinear", said, lambda p, k: polarised(p, k))
+    yield Hypothesis("nonlinear", said, polarised)
     for name in saved(points[0]):
         said = f"The mask comes from the cotangent; it must be [{name} > 0], from the forward pass."
-        yield Hypothesis(
-            "mask", said, lambda p, k, n=name: polarised(p, k) * (fit(saved(p)[n], p.expected[k].shape) > 0)
-        )
+        yield Hypothesis("mask", said, partial(_masked_by, name))
+
+
+def _times_cotangent(p: Point, k: int) -> Array:
+    return _ignoring(p, k) * fit(cotangent(p), p.expected[k].shape)
+
+
+def _without_constant(p: Point, k: int) -> Array:
+    return got(p, k) - again(p, k, g=0 * p.g)
+
+
+def _masked_by(name: str, p: Point, k: int) -> Array:
+    return polarised(p, k) * (fit(saved(p)[name], p.expected[k].shape) > 0)
 
 
 def _ignoring(p: Point, k: int) -> Array:

@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import permutations
 
 import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.constants import named_numbers
-from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, cotangent, got, subsets
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.mistakes.hypothesis import Hypothesis, again, axes_named, cotangent, got, subsets
+from tinygrad2.verify.point import Broken, Point
 
 
 def of_result(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     """Sign, factor, order of the axes, direction of the axes, order of the results."""
-    shape = points[0].expected[k].shape
-    yield Hypothesis("sign", "The sign is wrong: right after multiplying by -1.", lambda p, k: -got(p, k))
+    ndim = points[0].expected[k].ndim
+    yield Hypothesis("sign", "The sign is wrong: right after multiplying by -1.", _negative)
     yield from _factor(points, k)
-    for order in permutations(range(len(shape))):
-        if order != tuple(range(len(shape))) and len(shape) <= 4:
-            mistake = (
-                "swap"
-                if len(shape) > 2 and order[:2] == (1, 0) and order[2:] == tuple(range(2, len(shape)))
-                else "transpose"
-            )
-            said = (
-                "swapping the first two axes (the channels)"
-                if mistake == "swap"
-                else f"transposing it to the axes {order}"
-            )
-            yield Hypothesis(mistake, f"Right after {said}.", lambda p, k, o=order: got(p, k).transpose(o))
-    for axes in subsets(len(shape)):
-        which = "both kernel axes" if len(shape) == 4 and axes == (2, 3) else f"axis {', '.join(map(str, axes))}"
-        yield Hypothesis("flip", f"Right after flipping {which}.", lambda p, k, a=axes: np.flip(got(p, k), a))
-    yield Hypothesis(
-        "mask", "The mask is inverted: right where you have 0, and 0 elsewhere.", lambda p, k: cotangent(p) - got(p, k)
-    )
+    for order in permutations(range(ndim)) if ndim <= 4 else []:
+        if order == tuple(range(ndim)):
+            continue
+        if ndim > 2 and order == (1, 0, *range(2, ndim)):
+            said = "Right after swapping the first two axes (the channels)."
+            yield Hypothesis("swap", said, partial(_transposed, order))
+        else:
+            said = f"Right after transposing it to the axes {order}."
+            yield Hypothesis("transpose", said, partial(_transposed, order))
+    for axes in subsets(ndim):
+        yield Hypothesis("flip", f"Right after flipping {axes_named(axes, ndim)}.", partial(_flipped, axes))
+    yield Hypothesis("mask", "The mask is inverted: right where you have 0, and 0 elsewhere.", _masked_inversely)
+    problem = points[0].problem
     for other in range(len(points[0].expected)):
         if other != k:
-            said = f"{points[0].problem.result(k)} and {points[0].problem.result(other)} have changed places."
-            yield Hypothesis("swap", f"The results {said}", lambda p, k, o=other: got(p, o))
+            said = f"The results {problem.result(k)} and {problem.result(other)} have changed places."
+            yield Hypothesis("swap", said, partial(_result_number, other))
 
 
 def _factor(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
@@ -48,65 +43,84 @@ def _factor(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     ratios = []
     for p in points:
         claimed = p.claimed()
-        a, e = (claimed[k] if claimed else None), p.expected[k]
+        a = claimed[k] if claimed else None
+        e = p.expected[k]
         if a is None or a.shape != e.shape or not np.any(np.abs(a) > 0):
             return
         ratios.append(float((a * e).sum() / (a * a).sum()))
-    for said, factor in named_numbers(points, ratios):
-        yield Hypothesis(
-            "factor", f"A constant factor: right after multiplying by {said}.", lambda p, k, f=factor: f(p) * got(p, k)
-        )
+    for said, number in named_numbers(points, ratios):
+        yield Hypothesis("factor", f"A constant factor: right after multiplying by {said}.", partial(_times, number))
 
 
 def of_shape(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     """A result of another shape: not summed, not spread out, or only written in another shape."""
-    yield Hypothesis(
-        "unsummed", "Right after summing over the axes that were broadcast.", lambda p, k: _unbroadcast(p, k)
-    )
+    yield Hypothesis("unsummed", "Right after summing over the axes that were broadcast.", _unbroadcast)
     for axes in subsets(5):
         said = f"Not summed over axis {', '.join(map(str, axes))} of the result: right after .sum({axes})."
-        yield Hypothesis("unsummed", said, lambda p, k, a=axes: _summed(p, k, a))
-    yield Hypothesis(
-        "shape",
-        "The entries are right, the shape is not: right after a reshape to the input's shape.",
-        lambda p, k: _other_shape(p, k).reshape(p.expected[k].shape),
-    )
-    for side in ("before", "behind"):
-        said = "Right after spreading the result over the input's shape (np.broadcast_to)."
-        yield Hypothesis("broadcast", said, lambda p, k, s=side: _spread(p, k, s))
+        yield Hypothesis("unsummed", said, partial(_summed, axes))
+    said = "The entries are right, the shape is not: right after a reshape to the input's shape."
+    yield Hypothesis("shape", said, _reshaped)
+    said = "Right after spreading the result over the input's shape (np.broadcast_to)."
+    yield Hypothesis("broadcast", said, partial(_spread, True))
+    yield Hypothesis("broadcast", said, partial(_spread, False))
     alone = "Right when every sample is treated alone"
     yield Hypothesis("broadcast", f"{alone}: your rule mixes samples along the first axis.", _sample_by_sample)
     meet = "contributions that meet at one place overwrite each other, they must add"
     yield Hypothesis("unsummed", f"{alone} and the results added: {meet}.", _samples_added)
-    entry = (
-        "Right when every entry of the cotangent is passed alone: the result is summed up, but must keep each entry."
-    )
-    yield Hypothesis("broadcast", entry, _entry_by_entry)
+    said = "Right when every entry of the cotangent is passed alone: the result is summed up, but must keep each entry."
+    yield Hypothesis("broadcast", said, _entry_by_entry)
 
 
-def _other_shape(p: Point, k: int) -> Array:
+def _negative(p: Point, k: int) -> Array:
+    return -got(p, k)
+
+
+def _times(number: Callable[[Point], float], p: Point, k: int) -> Array:
+    return number(p) * got(p, k)
+
+
+def _transposed(order: tuple[int, ...], p: Point, k: int) -> Array:
+    return got(p, k).transpose(order)
+
+
+def _flipped(axes: tuple[int, ...], p: Point, k: int) -> Array:
+    return np.flip(got(p, k), axes)
+
+
+def _masked_inversely(p: Point, k: int) -> Array:
+    return cotangent(p) - got(p, k)
+
+
+def _result_number(other: int, p: Point, k: int) -> Array:
+    return got(p, other)
+
+
+def _reshaped(p: Point, k: int) -> Array:
     a = got(p, k)
     if a.shape == p.expected[k].shape and p.expected[k].size > 1:
         raise Broken("the shape is right")
-    return a
+    return a.reshape(p.expected[k].shape)
 
 
 def _unbroadcast(p: Point, k: int) -> Array:
-    a, shape = got(p, k), p.expected[k].shape
+    a = got(p, k)
+    shape = p.expected[k].shape
     a = a.sum(tuple(range(a.ndim - len(shape)))) if a.ndim > len(shape) else a
     return a.sum(tuple(i for i, (n, m) in enumerate(zip(shape, a.shape, strict=True)) if n == 1 != m), keepdims=True)
 
 
-def _summed(p: Point, k: int, axes: tuple[int, ...]) -> Array:
-    a, shape = got(p, k), p.expected[k].shape
+def _summed(axes: tuple[int, ...], p: Point, k: int) -> Array:
+    a = got(p, k)
+    shape = p.expected[k].shape
     result = a.sum(axes)
     return result if result.shape == shape else a.sum(axes, keepdims=True)
 
 
-def _spread(p: Point, k: int, side: str) -> Array:
-    a, shape = got(p, k), p.expected[k].shape
+def _spread(before: bool, p: Point, k: int) -> Array:
+    a = got(p, k)
+    shape = p.expected[k].shape
     missing = len(shape) - a.ndim
-    grown = a.reshape((1,) * missing + a.shape if side == "before" else a.shape + (1,) * missing)
+    grown = a.reshape((1,) * missing + a.shape if before else a.shape + (1,) * missing)
     return np.broadcast_to(grown, shape)
 
 

@@ -4,19 +4,42 @@ Where an exercise knows the terms of the right answer, the weights that the rule
 term of the form c · A ⊙ Σ(g ⊙ B) is looked for, with A and B among the saved values.
 """
 
-# mypy: disable-error-code="misc"
-# (it cannot infer lambdas with default arguments, which bind the loop variables here)
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.mistakes.constants import all_close, named_numbers
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis, Hypothesis, cotangent, explains, got, saved
-from tinygrad2.verify.problem import Broken, Point
+from tinygrad2.verify.point import Broken, Point
+
+
+class Term(NamedTuple):
+    """A ⊙ Σ(g ⊙ B), the sum over the axes; no sum where there are none. a, b: names of saved values, or "1"."""
+
+    a: str
+    b: str
+    axes: tuple[int, ...]
+
+    def said(self, c: str) -> str:
+        """The term as it is printed, with the name of the cotangent."""
+        inner = c if self.b == "1" else f"{c}·{self.b}"
+        return f"{'' if self.a == '1' else self.a + ' · '}{f'Σ({inner})' if self.axes else inner}"
+
+    def at(self, p: Point, k: int) -> Array:
+        """The term at a point."""
+        values = saved(p)
+        values |= {f"{n}²": v * v for n, v in values.items()}
+        g = cotangent(p)
+        if g.shape != p.expected[k].shape:
+            raise Broken("no elementwise term")
+        inner = g if self.b == "1" else g * values[self.b]
+        inner = inner.sum(self.axes, keepdims=True) if self.axes else inner
+        return np.broadcast_to(inner if self.a == "1" else values[self.a] * inner, g.shape)
 
 
 def of_terms(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
@@ -25,38 +48,20 @@ def of_terms(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     shape = first.expected[k].shape
     fitting = [n for n, a in saved(first).items() if a.shape == shape]
     names = ["1", *fitting, *[f"{n}²" for n in fitting]]
-    c = first.problem.cotangent
-    for axes in [
-        (),
-        *[(a,) for a in range(-1, -len(shape) - 1, -1)],
-        tuple(range(len(shape))),
-        (0, *range(2, len(shape))),
-    ]:
+    single = [(a,) for a in range(-1, -len(shape) - 1, -1)]
+    for axes in [(), *single, tuple(range(len(shape))), (0, *range(2, len(shape)))]:
         for a in names:
             for b in names if axes else ["1"]:
-                term = lambda p, a=a, b=b, axes=axes: _term(p, k, a, b, axes)
-                inner = c if b == "1" else f"{c}·{b}"
-                said = f"{'' if a == '1' else a + ' · '}{inner if not axes else f'Σ({inner})'}"
-                yield from _scaled_term(points, k, said, term)
+                yield from _scaled(points, k, Term(a, b, axes))
 
 
-def _term(p: Point, k: int, a: str, b: str, axes: tuple[int, ...]) -> Array:
-    values = saved(p)
-    values |= {f"{n}²": v * v for n, v in values.items()}
-    g = cotangent(p)
-    if g.shape != p.expected[k].shape:
-        raise Broken("no elementwise term")
-    inner = g if b == "1" else g * values[b]
-    inner = inner.sum(axes, keepdims=True) if axes else inner
-    return np.broadcast_to(inner if a == "1" else values[a] * inner, g.shape)
-
-
-def _scaled_term(points: Sequence[Point], k: int, said: str, term: Callable[[Point], Array]) -> Iterator[Hypothesis]:
+def _scaled(points: Sequence[Point], k: int, term: Term) -> Iterator[Hypothesis]:
     """got + c·term, with the same named c at every point."""
     ratios = []
     for p in points:
         try:
-            t, rest = term(p), p.expected[k] - got(p, k)
+            t = term.at(p, k)
+            rest = p.expected[k] - got(p, k)
         except (Broken, ValueError, KeyError):
             return
         norm = float((t * t).sum())
@@ -64,17 +69,17 @@ def _scaled_term(points: Sequence[Point], k: int, said: str, term: Callable[[Poi
         if rest.shape != p.expected[k].shape or not p.close(got(p, k) + ratio * t, p.expected[k]):
             return
         ratios.append(ratio)
+    said = term.said(points[0].problem.cotangent)
+    missing = "A term is missing: right after adding"
     if all_close(ratios, [1.0] * len(ratios)):
-        yield Hypothesis(
-            "missing-term", f"A term is missing: right after adding {said}.", lambda p, k: got(p, k) + term(p)
-        )
-    for number, f in named_numbers(points, ratios):
-        said_c = "-" if number == "-1" else f"{number} · "
-        yield Hypothesis(
-            "missing-term",
-            f"A term is missing: right after adding {said_c}{said}.",
-            lambda p, k, f=f: got(p, k) + f(p) * term(p),
-        )
+        yield Hypothesis("missing-term", f"{missing} {said}.", partial(_plus, term, lambda p: 1.0))
+    for number, value in named_numbers(points, ratios):
+        c = "-" if number == "-1" else f"{number} · "
+        yield Hypothesis("missing-term", f"{missing} {c}{said}.", partial(_plus, term, value))
+
+
+def _plus(term: Term, c: Callable[[Point], float], p: Point, k: int) -> Array:
+    return got(p, k) + c(p) * term.at(p, k)
 
 
 def named_terms(points: Sequence[Point], k: int) -> Diagnosis | None:
@@ -139,8 +144,12 @@ def _numbers(points: Sequence[Point], values: Sequence[float]) -> Iterator[tuple
     """0, 1 and all numbers with a name."""
     for plain in (0.0, 1.0):
         if all(v == plain for v in values):
-            yield f"{plain:.0f}", lambda p, v=plain: v
+            yield f"{plain:.0f}", partial(_constant, plain)
     yield from named_numbers(points, values)
+
+
+def _constant(value: float, p: Point) -> float:
+    return value
 
 
 def _weight(name: str, number: str) -> tuple[str, str] | None:

@@ -8,30 +8,31 @@ which the step is 1. An image belongs to one thread; filter gradients are summed
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad2.kernels.cpu import NDArray
-from tinygrad2.kernels.cpu_blocks import each
-from tinygrad2.kernels.cpu_product import product
-from tinygrad2.kernels.geometry import Geometry
-from tinygrad2.kernels.memory import empty
-from tinygrad2.kernels.tiles import (
+from tinygrad2.kernels.arrays import NDArray
+from tinygrad2.kernels.cpu.jit import alone, flat, helper, shaped
+from tinygrad2.kernels.cpu.memory import empty
+from tinygrad2.kernels.cpu.products import product
+from tinygrad2.kernels.cpu.select import masked
+from tinygrad2.kernels.cpu.threads import add_each, each
+from tinygrad2.kernels.cpu.tiles import (
     ROWS,
     VECTOR_BYTES,
     WIDTH,
+    Matrix,
+    Rows,
     add_rows,
     add_rows_1,
-    alone,
-    flat,
-    helper,
     multiply_rows,
     multiply_rows_1,
-    read_only,
 )
+from tinygrad2.kernels.geometry import Geometry
+from tinygrad2.kernels.once import once
+from tinygrad2.kernels.pattern import Mask, Pattern
 
 SUMMED_BYTES = 1 << 19  # of images whose filter gradients are summed in registers: they stay in the second-level cache
 
@@ -69,11 +70,12 @@ class Layout(NamedTuple):
     lane: NDArray  # (OH*OW,), of each output pixel
 
 
-@functools.lru_cache(256)
+@once
 def layout(geo: Geometry, channels: int, outputs: int, vector: int) -> Layout:
     """channels, outputs: of one group."""
     (sh, sw), (dh, dw), (kh, kw), (oh, ow) = geo.stride, geo.dilation, geo.kernel, geo.output
-    tall, row = -(-geo.padded[0] // sh), -(-geo.padded[1] // sw)
+    tall = -(-geo.padded[0] // sh)
+    row = -(-geo.padded[1] // sw)
     c, i, j = np.ogrid[:channels, : kh * dh : dh, : kw * dw : dw]
     tap = (((c * sh + i % sh) * sw + j % sw) * tall + i // sh) * row + j // sw
     y, x = np.ogrid[:oh, :ow]
@@ -82,7 +84,7 @@ def layout(geo: Geometry, channels: int, outputs: int, vector: int) -> Layout:
     sizes = Sizes(
         geo.groups, channels, outputs, *geo.input, top, left, sh, sw, tall, row, ow, lanes, vector, channels * kh * kw
     )
-    return Layout(sizes, read_only(tap.reshape(-1)), read_only((y * row + x).reshape(-1)))
+    return Layout(sizes, flat(tap), flat(y * row + x))
 
 
 # Indices are unsigned, so that Numba drops the test for negative ones and LLVM can vectorise.
@@ -91,7 +93,8 @@ def layout(geo: Geometry, channels: int, outputs: int, vector: int) -> Layout:
 @helper
 def _part(c, y, b, sizes):  # type: ignore[no-untyped-def]
     """Every sw-th number of row y of an image: where they start in x and in the dealt image, and how many they are."""
-    i, plane = y + sizes.top, c * sizes.sh + (y + sizes.top) % sizes.sh
+    i = y + sizes.top
+    plane = c * sizes.sh + i % sizes.sh
     first = (b - sizes.left) % sizes.sw
     a = (c * sizes.height + y) * sizes.width + first
     j = (first + sizes.left) // sizes.sw
@@ -127,11 +130,13 @@ def _pick(planes, at, m, lane, y, s, sizes):  # type: ignore[no-untyped-def]
     for o in range(sizes.outputs):
         if len(at):
             for p in range(at.shape[2]):
-                q, t = at[m, o, p], s + o * at.shape[2] + p
+                q = at[m, o, p]
+                t = s + o * at.shape[2] + p
                 y[np.uintp(t)] = planes[np.uintp(o * sizes.lanes + lane[np.uintp(q)])] if q >= 0 else y.dtype.type(0)
         else:
             for p in range(0, lane.size, sizes.ow):
-                a, t = o * sizes.lanes + lane[p], s + o * lane.size + p
+                a = o * sizes.lanes + lane[p]
+                t = s + o * lane.size + p
                 for k in range(sizes.ow):
                     y[np.uintp(t + k)] = planes[np.uintp(a + k)]
 
@@ -148,7 +153,8 @@ def _place(g, s, at, m, lane, planes, sizes):  # type: ignore[no-untyped-def]
                     planes[np.uintp(o * sizes.lanes + lane[np.uintp(q)])] += g[np.uintp(s + o * at.shape[2] + p)]
         else:
             for p in range(0, lane.size, sizes.ow):
-                a, t = s + o * lane.size + p, o * sizes.lanes + lane[p]
+                a = s + o * lane.size + p
+                t = o * sizes.lanes + lane[p]
                 for k in range(sizes.ow):
                     planes[np.uintp(t + k)] = g[np.uintp(a + k)]
 
@@ -174,22 +180,25 @@ def _place_last(g, s, at, m, pixels, t, count, columns, sizes):  # type: ignore[
 @alone
 def _forward(x, w, at, y, tap, lane, sizes, begin, end):  # type: ignore[no-untyped-def]
     """x: (M, C, H, W), w: (G, O, R) -> y: (M, O, Q), all flat; M counts the groups of all images."""
-    vector, lanes, image_size = sizes.vector, sizes.lanes, sizes.channels * sizes.height * sizes.width
+    vector = sizes.vector
+    lanes = sizes.lanes
     rows = -(-sizes.outputs // ROWS) * ROWS
     image = np.zeros(sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row + lanes, x.dtype)
-    planes, steps = np.empty(rows * lanes, x.dtype), np.arange(sizes.taps)
-    filters, to = np.minimum(np.arange(rows), sizes.outputs - 1) * sizes.taps, np.arange(rows) * lanes
+    planes = np.empty(rows * lanes, x.dtype)
+    filters = Matrix(w, np.minimum(np.arange(rows), sizes.outputs - 1) * sizes.taps, np.arange(sizes.taps))
+    seen = Rows(image, tap)
+    sums = Rows(planes, np.arange(rows) * lanes)
     count = at.shape[2] if len(at) else lane.size
     for m in range(begin, end):
         base = m % sizes.groups * sizes.outputs * sizes.taps
-        _deal(x, m * image_size, image, sizes)
+        _deal(x, m * sizes.channels * sizes.height * sizes.width, image, sizes)
         for o in range(0, rows, ROWS):
             p = 0
             while p + WIDTH * vector <= lanes:
-                multiply_rows(w, base, filters, o, steps, 0, image, p, tap, 0, planes, p, to, o, sizes.taps)
+                multiply_rows(filters, (base, o, 0), seen, (p, 0), sums, (p, o), sizes.taps)
                 p += WIDTH * vector
             while p < lanes:
-                multiply_rows_1(w, base, filters, o, steps, 0, image, p, tap, 0, planes, p, to, o, sizes.taps)
+                multiply_rows_1(filters, (base, o, 0), seen, (p, 0), sums, (p, o), sizes.taps)
                 p += vector
         _pick(planes, at, m % max(1, len(at)), lane, y, m * sizes.outputs * count, sizes)
 
@@ -197,12 +206,18 @@ def _forward(x, w, at, y, tap, lane, sizes, begin, end):  # type: ignore[no-unty
 @alone
 def _backward(g, w, at, x, tap, lane, sizes, begin, end):  # type: ignore[no-untyped-def]
     """g: (M, O, Q), w: (G, R, O) -> x: (M, C, H, W), all flat: the adjoint of `_forward`."""
-    vector, lanes, image_size = sizes.vector, sizes.lanes, sizes.channels * sizes.height * sizes.width
-    area, rows = sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row, -(-sizes.taps // ROWS) * ROWS
-    image, planes = np.empty(area + 2 * lanes, x.dtype), np.zeros(sizes.outputs * lanes, x.dtype)
-    steps, sources = np.arange(sizes.outputs), np.arange(sizes.outputs) * lanes
-    filters, to = np.minimum(np.arange(rows), sizes.taps - 1) * sizes.outputs, np.full(rows, area + lanes)
+    vector = sizes.vector
+    lanes = sizes.lanes
+    area = sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row
+    rows = -(-sizes.taps // ROWS) * ROWS
+    image = np.empty(area + 2 * lanes, x.dtype)
+    planes = np.zeros(sizes.outputs * lanes, x.dtype)
+    outputs = np.arange(sizes.outputs)
+    to = np.full(rows, area + lanes)
     to[: sizes.taps] = tap  # rows after the last tap are added to what is never read
+    filters = Matrix(w, np.minimum(np.arange(rows), sizes.taps - 1) * sizes.outputs, outputs)
+    given = Rows(planes, outputs * lanes)
+    seen = Rows(image, to)
     count = at.shape[2] if len(at) else lane.size
     for m in range(begin, end):
         base = m % sizes.groups * sizes.taps * sizes.outputs
@@ -211,28 +226,32 @@ def _backward(g, w, at, x, tap, lane, sizes, begin, end):  # type: ignore[no-unt
         p = 0
         while p + WIDTH * vector <= lanes:
             for r in range(0, rows, ROWS):
-                add_rows(w, base, filters, r, steps, 0, planes, p, sources, 0, image, p, to, r, sizes.outputs)
+                add_rows(filters, (base, r, 0), given, (p, 0), seen, (p, r), sizes.outputs)
             p += WIDTH * vector
         while p < lanes:
             for r in range(0, rows, ROWS):
-                add_rows_1(w, base, filters, r, steps, 0, planes, p, sources, 0, image, p, to, r, sizes.outputs)
+                add_rows_1(filters, (base, r, 0), given, (p, 0), seen, (p, r), sizes.outputs)
             p += vector
-        _collect(image, x, m * image_size, sizes)
+        _collect(image, x, m * sizes.channels * sizes.height * sizes.width, sizes)
 
 
 @alone
 def _filters(x, g, at, w, tap, lane, sizes, together, begin, end):  # type: ignore[no-untyped-def]
     """x: (M, C, H, W), g: (M, O, Q) -> w: (G, R, columns), all flat, summed over images, `together` at a time."""
-    vector, image_size = sizes.vector, sizes.channels * sizes.height * sizes.width
-    area, columns = sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row, -(-sizes.outputs // vector) * vector
-    images, pixels = np.zeros(together * area, x.dtype), np.zeros(together * lane.size * columns, x.dtype)
+    vector = sizes.vector
+    area = sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row
+    columns = -(-sizes.outputs // vector) * vector
     depth = together * lane.size
-    left, right = np.empty(depth, np.intp), np.arange(depth) * columns
+    images = np.zeros(together * area, x.dtype)
+    pixels = np.zeros(depth * columns, x.dtype)
+    left = np.empty(depth, np.intp)
     for k in range(together):
         left[k * lane.size : (k + 1) * lane.size] = k * area + lane
     rows = -(-sizes.taps // ROWS) * ROWS
-    taps, to = tap[np.minimum(np.arange(rows), sizes.taps - 1)], np.arange(rows) * columns
     sums = np.empty(rows * columns, x.dtype)
+    seen = Matrix(images, tap[np.minimum(np.arange(rows), sizes.taps - 1)], left)
+    given = Rows(pixels, np.arange(depth) * columns)
+    to = Rows(sums, np.arange(rows) * columns)
     count = at.shape[2] if len(at) else lane.size
     for group in range(sizes.groups):
         sums[:] = 0
@@ -240,96 +259,102 @@ def _filters(x, g, at, w, tap, lane, sizes, together, begin, end):  # type: igno
             some = min(together, end - start)
             for k in range(some):
                 m = (start + k) * sizes.groups + group
-                _deal(x, m * image_size, images[k * area : (k + 1) * area], sizes)
-                s, t = m * sizes.outputs * count, k * lane.size * columns
+                image = images[k * area : (k + 1) * area]
+                _deal(x, m * sizes.channels * sizes.height * sizes.width, image, sizes)
+                s = m * sizes.outputs * count
+                t = k * lane.size * columns
                 _place_last(g, s, at, m % max(1, len(at)), pixels, t, lane.size, columns, sizes)
             for r in range(0, rows, ROWS):
                 p = 0
                 while p + WIDTH * vector <= columns:
-                    add_rows(images, 0, taps, r, left, 0, pixels, p, right, 0, sums, p, to, r, some * lane.size)
+                    add_rows(seen, (0, r, 0), given, (p, 0), to, (p, r), some * lane.size)
                     p += WIDTH * vector
                 while p < columns:
-                    add_rows_1(images, 0, taps, r, left, 0, pixels, p, right, 0, sums, p, to, r, some * lane.size)
+                    add_rows_1(seen, (0, r, 0), given, (p, 0), to, (p, r), some * lane.size)
                     p += vector
         size = sizes.taps * columns
         w[group * size : (group + 1) * size] = sums[:size]
-
-
-def _is_product(geo: Geometry, at: NDArray | None) -> bool:
-    """True if the window is the whole image, seen once: then convolution is the product of two matrices."""
-    return at is None and geo.groups == 1 and geo.kernel == geo.input and geo.padded == geo.input
-
-
-def _product(a: NDArray, b: NDArray, *shape: int) -> NDArray:
-    y: NDArray = product(a, b)
-    return y.reshape(shape)
 
 
 def _matrix(a: NDArray) -> NDArray:
     return a.reshape(a.shape[0], math.prod(a.shape[1:]))
 
 
-def _problem(
-    geo: Geometry, channels: int, outputs: int, at: NDArray | None, dtype: np.dtype[Any]
-) -> tuple[Layout, NDArray, tuple[int, ...]]:
-    """The layout, the pattern with the groups as images of their own, and the shape of an output plane."""
-    groups = geo.groups
-    found = layout(geo, channels // groups, outputs // groups, VECTOR_BYTES // dtype.itemsize)
-    if at is None:
-        return found, np.empty((0, 0, 0), np.int32), geo.output
-    pattern = np.ascontiguousarray(at).reshape(at.shape[0] * groups, outputs // groups, at.shape[2] * at.shape[3])
-    return found, read_only(pattern), at.shape[2:]
+_ALL = np.empty((0, 0, 0), np.int32)
 
 
-def conv2d(x: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
-    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or (N, O, PH, PW) of the entries at."""
-    if _is_product(geo, at):
-        return _product(_matrix(x), _matrix(w).T, x.shape[0], w.shape[0], 1, 1)
-    (sizes, tap, lane), at, plane = _problem(geo, x.shape[1], w.shape[0], at, x.dtype)
-    y = empty((x.shape[0], w.shape[0], *plane), x.dtype)
-    x, w, to = flat(x), flat(w), y.reshape(y.size)
+def _positions(pattern: Pattern | None, groups: int) -> NDArray:
+    """at: (N, O, PH, PW) as the kernels take it: (N*groups, O/groups, PH*PW); empty where all outputs are wanted."""
+    if pattern is None:
+        return _ALL
+    n, outputs, rows, columns = pattern.at.shape
+    return shaped(pattern.at, n * groups, outputs // groups, rows * columns)
+
+
+def conv2d(x: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None = None) -> NDArray:
+    """x: (N, C, H, W), w: (O, C/groups, kh, kw) -> (N, O, OH, OW), or (N, O, PH, PW) of what the pattern wants."""
+    if isinstance(pattern, Mask):
+        y = conv2d(x, w, geo)
+        beside = pattern.beside(y)
+        masked(beside, pattern.at, out=beside)
+        return y
+    if pattern is None and geo.is_product:
+        return product(_matrix(x), _matrix(w).T).reshape(len(x), len(w), 1, 1)
+    sizes, tap, lane = layout(geo, w.shape[1], len(w) // geo.groups, VECTOR_BYTES // x.itemsize)
+    plane = geo.output if pattern is None else pattern.at.shape[2:]
+    y = empty((len(x), len(w), *plane), x.dtype)
+    x_ = flat(x)
+    w_ = flat(w)
+    y_ = y.reshape(y.size)
+    at = _positions(pattern, geo.groups)
 
     def work(begin: int, end: int) -> None:
-        _forward(x, w, at, to, tap, lane, sizes, begin, end)
+        _forward(x_, w_, at, y_, tap, lane, sizes, begin, end)
 
     each(len(y) * geo.groups, w.size // geo.groups * sizes.lanes, work)
     return y
 
 
-def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
-    """g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW); w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
-    if _is_product(geo, at):
-        return _product(_matrix(g), _matrix(w), g.shape[0], *w.shape[1:])
-    channels = w.shape[1] * geo.groups
-    (sizes, tap, lane), at, _ = _problem(geo, channels, w.shape[0], at, g.dtype)
-    x = empty((g.shape[0], channels, *geo.input), g.dtype)
-    w = flat(w.reshape(geo.groups, sizes.outputs, sizes.taps).swapaxes(1, 2))
-    g, to = flat(g), x.reshape(x.size)
+def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None = None) -> NDArray:
+    """g: (N, O, OH, OW) or, of what the pattern wants, (N, O, PH, PW); w: (O, C/groups, kh, kw) -> (N, C, H, W)."""
+    if isinstance(pattern, Mask):
+        return conv2d_input(masked(pattern.beside(g), pattern.at).reshape(g.shape), w, geo)
+    if pattern is None and geo.is_product:
+        return product(_matrix(g), _matrix(w)).reshape(len(g), *w.shape[1:])
+    sizes, tap, lane = layout(geo, w.shape[1], len(w) // geo.groups, VECTOR_BYTES // g.itemsize)
+    x = empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
+    w_ = flat(w.reshape(geo.groups, sizes.outputs, sizes.taps).swapaxes(1, 2))
+    g_ = flat(g)
+    x_ = x.reshape(x.size)
+    at = _positions(pattern, geo.groups)
 
     def work(begin: int, end: int) -> None:
-        _backward(g, w, at, to, tap, lane, sizes, begin, end)
+        _backward(g_, w_, at, x_, tap, lane, sizes, begin, end)
 
     each(len(x) * geo.groups, w.size // geo.groups * sizes.lanes, work)
     return x
 
 
-def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, at: NDArray | None = None) -> NDArray:
-    """x: (N, C, H, W), g: (N, O, OH, OW) or, of the entries at, (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
-    if _is_product(geo, at):
-        return _product(_matrix(g).T, _matrix(x), g.shape[1], *x.shape[1:])
-    images, shape = len(x), (g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
-    (sizes, tap, lane), at, _ = _problem(geo, x.shape[1], g.shape[1], at, x.dtype)
+def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, pattern: Pattern | None = None) -> NDArray:
+    """x: (N, C, H, W), g: (N, O, OH, OW) or, of what the pattern wants, (N, O, PH, PW) -> (O, C/groups, kh, kw)."""
+    if isinstance(pattern, Mask):
+        return conv2d_weight(x, masked(pattern.beside(g), pattern.at).reshape(g.shape), geo)
+    if pattern is None and geo.is_product:
+        return product(_matrix(g).T, _matrix(x)).reshape(g.shape[1], *x.shape[1:])
+    shape = (g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
+    sizes, tap, lane = layout(geo, shape[1], shape[0] // geo.groups, VECTOR_BYTES // x.itemsize)
     together = max(1, SUMMED_BYTES // (x.itemsize * (sizes.area + sizes.outputs * lane.size)))
     columns = -(-sizes.outputs // sizes.vector) * sizes.vector
-    x, g, sums = flat(x), flat(g), {}
-
-    def work(begin: int, end: int) -> None:
-        sums[begin] = np.empty(geo.groups * sizes.taps * columns, x.dtype)
-        _filters(x, g, at, sums[begin], tap, lane, sizes, together, begin, end)
-
+    x_ = flat(x)
+    g_ = flat(g)
+    at = _positions(pattern, geo.groups)
     total = np.zeros(geo.groups * sizes.taps * columns, x.dtype)
-    held = total.nbytes  # summed in a fixed order, whoever was first
-    for begin in each(images, math.prod(shape) * lane.size, work, held):
-        total += sums[begin]
+
+    def work(begin: int, end: int) -> NDArray:
+        w = np.empty_like(total)
+        _filters(x_, g_, at, w, tap, lane, sizes, together, begin, end)
+        return w
+
+    add_each(total, len(x), math.prod(shape) * lane.size, work, held=total.nbytes)
     w = total.reshape(geo.groups, sizes.taps, columns)[:, :, : sizes.outputs].swapaxes(1, 2)
     return np.ascontiguousarray(w).reshape(shape)

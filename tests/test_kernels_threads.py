@@ -6,14 +6,15 @@ import threading
 
 import pytest
 
-from tinygrad2.kernels import workers
+pytest.importorskip("numba", reason="without Numba no work is shared")
+from tinygrad2.kernels.cpu import threads as workers
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
 def test_every_block_is_worked_on_once(count: int, threads: int) -> None:
     done: list[int] = []
-    workers.each(range(count), done.append, threads)
+    workers.share(range(count), done.append, threads)
     assert sorted(done) == list(range(count))
     assert not workers.busy()
 
@@ -21,7 +22,7 @@ def test_every_block_is_worked_on_once(count: int, threads: int) -> None:
 def test_two_threads_work_at_the_same_time() -> None:
     """Each waits for the other: one thread alone would never get through."""
     meeting = threading.Barrier(2, timeout=30)
-    workers.each([1, 2], lambda _: meeting.wait(), 2)
+    workers.share([1, 2], lambda _: meeting.wait(), 2)
 
 
 def test_inside_a_block_no_more_threads_are_started() -> None:
@@ -29,9 +30,9 @@ def test_inside_a_block_no_more_threads_are_started() -> None:
 
     def outer(_: int) -> None:
         name = threading.get_ident()
-        workers.each([1, 2, 3], lambda _: seen.append((workers.busy(), threading.get_ident() - name)), 4)
+        workers.share([1, 2, 3], lambda _: seen.append((workers.busy(), threading.get_ident() - name)), 4)
 
-    workers.each([1, 2], outer, 2)
+    workers.share([1, 2], outer, 2)
     assert seen == [(True, 0)] * 6
 
 
@@ -42,19 +43,20 @@ def test_an_error_in_a_block_reaches_the_caller(bad: int) -> None:
             raise ArithmeticError(f"block {block}")
 
     with pytest.raises(ArithmeticError, match=f"block {bad}"):
-        workers.each(range(20), work, 2)
+        workers.share(range(20), work, 2)
     assert not workers.busy()
-    workers.each(range(20), lambda _: None, 2)
+    workers.share(range(20), lambda _: None, 2)
 
 
 def test_blas_gets_its_threads_back() -> None:
-    get, put = workers._openblas("get_num_threads"), workers._openblas("set_num_threads")
-    if get is None or put is None:
-        pytest.skip("NumPy here does not use the OpenBLAS of its own wheels")
+    library = workers.blas()
+    if library is None:
+        pytest.skip("threadpoolctl does not know the BLAS that NumPy uses here")
+    get, put = library.get_num_threads, library.set_num_threads
     before, inside = get(), []
     put(2)
     try:
-        workers.each([1, 2], lambda _: inside.append(get()), 2)
+        workers.share([1, 2], lambda _: inside.append(get()), 2)
         assert inside == [1, 1] and get() == 2
     finally:
         put(before)

@@ -7,6 +7,7 @@ global state. CuPy and Numba are optional and are imported on first need; why on
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from types import ModuleType
@@ -16,6 +17,9 @@ import numpy as np
 
 Array: TypeAlias = Any
 """A `numpy.ndarray` or a `cupy.ndarray` (typed Any: CuPy need not be installed, and its types are not NumPy's)."""
+
+NDArray: TypeAlias = np.ndarray[Any, Any]
+"""An array in main memory."""
 
 DEVICES = ("cpu", "cuda")
 
@@ -36,12 +40,17 @@ def xp(a: Array) -> Any:
     return cupy
 
 
+def images(a: Array) -> Array:
+    """(..., C, H, W) -> (N, C, H, W); the size is spelt out since -1 is ambiguous for empty arrays."""
+    return a if a.ndim == 4 else a.reshape(math.prod(a.shape[:-3]), *a.shape[-3:])
+
+
 def device_of(a: Array) -> str:
     """'cpu' for a NumPy array, 'cuda' for a CuPy array."""
     return "cpu" if xp(a) is np else "cuda"
 
 
-def to_numpy(a: Array) -> np.ndarray[Any, Any]:
+def to_numpy(a: Array) -> NDArray:
     """`a` in main memory: the same object if it is there already, else a copy."""
     module = xp(a)
     return np.asarray(a) if module is np else module.asnumpy(a)
@@ -92,7 +101,7 @@ def why_no_numba() -> str | None:
     return None
 
 
-def _is_frozen(a: np.ndarray[Any, Any]) -> bool:
+def _is_frozen(a: NDArray) -> bool:
     """True if no NumPy array that shares the memory of `a`'s chain of bases is writeable."""
     owner: Any = a
     while isinstance(owner, np.ndarray):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-NDArray = np.ndarray[Any, Any]
+from tinygrad2.kernels.arrays import NDArray
 
 SMALLEST = 1 << 20  # bytes; the allocator reuses smaller ones itself
 MOST_IDLE = 1 << 27  # bytes kept though nobody uses them

@@ -1,25 +1,26 @@
 """Tiles of products held in vector registers: what every compiled convolution is made of.
 
 One idea: the operands are flat arrays, and lists of offsets say where each row and each step of the sum lies. So
-windows, strides, patterns of pooling and filters need no copy in another order; `cpu_conv.py` and `cpu_pattern.py`
-only write lists. A compiler that sees plain loops does not find the blocking, hence vectors spelt out for LLVM.
+windows, strides, patterns of pooling and filters need no copy in another order; `conv.py`, `pattern.py` and
+`products.py` only write lists. A compiler that sees plain loops does not find the blocking, hence vectors spelt out for
+LLVM.
+
+A tile is called with its operands and, for each one, where to start in the array and in its lists. The operands are
+made once, before the loops: a tuple that is made inside a loop counts references to its arrays, which takes as long as
+a small tile.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
-import numba
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from tinygrad2.kernels.cpu import FASTMATH, NDArray, compile_cached
+from tinygrad2.kernels.arrays import NDArray
 
 _FEATURES = llvm.get_host_cpu_features()
 VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
@@ -31,48 +32,54 @@ RUN = 8  # vectors in the only row of `multiply_one`
 SIDE = 5 if MANY_REGISTERS else 3  # of the square tile `dots_square`
 MANY = 12  # columns of `dots_one`, which has one row
 
-_INDEX, _LANE = ir.IntType(64), ir.IntType(32)
+_INDEX = ir.IntType(64)
+_LANE = ir.IntType(32)
 
 
-def alone(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled for one thread; it releases the interpreter, so that others work on other images."""
-    # Numba takes machine code for stale when the file of `function` changes, but not when this one does.
-    function.__qualname__ = f"{function.__qualname__}_{zlib.crc32(Path(__file__).read_bytes()):08x}"
-    return compile_cached(function, nogil=True, error_model="numpy", fastmath=FASTMATH)
+class Matrix(NamedTuple):
+    """A[m, k] is array[rows[m] + steps[k]]. A call starts at (array, rows, steps), three numbers."""
+
+    array: NDArray
+    rows: NDArray
+    steps: NDArray
 
 
-def helper(function: Any) -> Any:
-    """Compiled into the kernels of the same file that call it."""
-    return numba.njit(error_model="numpy", fastmath=FASTMATH)(function)
+class Rows(NamedTuple):
+    """Row m begins at array[starts[m]], and its numbers are neighbours. A call starts at (array, starts)."""
 
-
-def read_only(a: NDArray) -> NDArray:
-    """A view that cannot be written: one compiled signature serves every input."""
-    view = a.view()
-    view.flags.writeable = False
-    return view
-
-
-def flat(a: NDArray) -> NDArray:
-    """`a` as a flat, contiguous, read-only array."""
-    return read_only(np.ascontiguousarray(a).reshape(a.size))
+    array: NDArray
+    starts: NDArray
 
 
 class _Code:
-    """LLVM instructions on vectors of one array's dtype."""
+    """LLVM instructions on vectors of a Numba dtype."""
 
-    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
-        self.build, self._arguments, self._types, self._context = builder, arguments, signature.args, context
-        dtype = signature.args[0].dtype
+    def __init__(self, dtype: Any, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+        self.build = builder
+        self._arguments = arguments
+        self._types = signature.args
+        self._context = context
         self.bytes = dtype.bitwidth // 8
         self.lanes = VECTOR_BYTES // self.bytes
         self.vector = ir.VectorType(context.get_data_type(dtype), self.lanes)
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
+    def starts(self, k: int) -> list[Any]:
+        """For each array of operand k its place at the index that stands in argument k + 1."""
+        operand = self._arguments[k]
+        indices = self._arguments[k + 1]
+        places = []
+        for i, kind in enumerate(self._types[k]):
+            data = self._data(kind, self.build.extract_value(operand, i))
+            places.append(self.build.gep(data, [self.build.extract_value(indices, i)]))
+        return places
+
     def start(self, k: int) -> Any:
-        """Argument k, an array, at the index that is argument k + 1."""
-        data = self._context.make_array(self._types[k])(self._context, self.build, self._arguments[k]).data
-        return self.build.gep(data, [self._arguments[k + 1]])
+        """The place of argument k, an array, at the index that is argument k + 1."""
+        return self.build.gep(self._data(self._types[k], self._arguments[k]), [self._arguments[k + 1]])
+
+    def _data(self, kind: Any, array: Any) -> Any:
+        return self._context.make_array(kind)(self._context, self.build, array).data
 
     def at(self, pointer: Any, index: Any) -> Any:
         return self.build.gep(pointer, [_INDEX(index) if isinstance(index, int) else index])
@@ -115,7 +122,8 @@ class _Code:
 
     def sum_over(self, depth: Any, count: int, step: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
         """`count` vectors that start as 0 after sums = step(k, sums) for 0 <= k < depth, kept in registers."""
-        build, before = self.build, self.build.block
+        build = self.build
+        before = build.block
         head, body, end = (build.append_basic_block(name) for name in ("head", "body", "end"))
         build.branch(head)
         build.position_at_end(head)
@@ -131,22 +139,29 @@ class _Code:
         return sums
 
 
-def _rows_tile(rows: int, width: int, accumulate: bool) -> Any:
-    """C[m, :] (+)= sum_k A[m, k]·B[k, :] for `rows` numbers m; C and B are `width` vectors wide.
+def _index(count: int) -> Any:
+    """The type of `count` numbers where a call starts in an operand."""
+    return types.UniTuple(types.intp, count)  # type: ignore[no-untyped-call]
 
-    A[m, k] is a[am[m] + ak[k]], B[k, :] is b[bk[k]:], C[m, :] is c[cm[m]:]; each array comes with an index to start at.
+
+def _rows_tile(rows: int, width: int, accumulate: bool) -> Any:
+    """C[m, :] (+)= sum_k A[m, k]·B[k, :] for `rows` numbers m; C and B are `width` vectors wide. a: Matrix; b, c: Rows.
+
     Rows of C may overlap: with `accumulate` they are added one after the other.
     """
 
     @intrinsic
-    def tile(typing, a, ia, am, iam, ak, iak, b, ib, bk, ibk, c, ic, cm, icm, depth):  # type: ignore[no-untyped-def]
+    def tile(typing, a, from_a, b, from_b, c, from_c, depth):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            code = _Code(context, builder, signature, arguments)
-            pa, pam, pak, pb, pbk, pc, pcm = (code.start(k) for k in range(0, 14, 2))
-            lefts = code.through(pa, pam, rows)
+            code = _Code(a[0].dtype, context, builder, signature, arguments)
+            a_array, a_rows, a_steps = code.starts(0)
+            b_array, b_starts = code.starts(2)
+            c_array, c_starts = code.starts(4)
+            lefts = code.through(a_array, a_rows, rows)
 
             def step(k, sums):  # type: ignore[no-untyped-def]
-                right, left = code.at(pb, builder.load(code.at(pbk, k))), builder.load(code.at(pak, k))
+                right = code.at(b_array, builder.load(code.at(b_starts, k)))
+                left = builder.load(code.at(a_steps, k))
                 vectors = [code.load(code.at(right, j * code.lanes)) for j in range(width)]
                 new = []
                 for m in range(rows):
@@ -155,30 +170,34 @@ def _rows_tile(rows: int, width: int, accumulate: bool) -> Any:
                 return new
 
             sums = code.sum_over(arguments[-1], rows * width, step)
-            for m, row in enumerate(code.through(pc, pcm, rows)):
+            for m, row in enumerate(code.through(c_array, c_starts, rows)):
                 for j in range(width):
-                    place, value = code.at(row, j * code.lanes), sums[m * width + j]
+                    place = code.at(row, j * code.lanes)
+                    value = sums[m * width + j]
                     code.store(code.add(code.load(place), value) if accumulate else value, place)
             return context.get_dummy_value()
 
-        index = types.intp
-        return types.void(a, index, am, index, ak, index, b, index, bk, index, c, index, cm, index, index), generate
+        return types.void(a, _index(3), b, _index(2), c, _index(2), types.intp), generate
 
     return tile
 
 
 def _dots_tile(rows: int, columns: int) -> Any:
-    """c[m*columns + n] = sum_k <A[m, k], B[n, k]>, products of vectors: A[m, k] is a[am[m] + ak[k]:], and B alike."""
+    """c[m*columns + n] = sum_k <A[m, k], B[n, k]>, products of vectors that begin there. a, b: Matrix; c: an array."""
 
     @intrinsic
-    def tile(typing, a, ia, am, iam, ak, iak, b, ib, bn, ibn, bk, ibk, c, ic, depth):  # type: ignore[no-untyped-def]
+    def tile(typing, a, from_a, b, from_b, c, from_c, depth):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            code = _Code(context, builder, signature, arguments)
-            pa, pam, pak, pb, pbn, pbk, pc = (code.start(k) for k in range(0, 14, 2))
-            lefts, rights = code.through(pa, pam, rows), code.through(pb, pbn, columns)
+            code = _Code(a[0].dtype, context, builder, signature, arguments)
+            a_array, a_rows, a_steps = code.starts(0)
+            b_array, b_rows, b_steps = code.starts(2)
+            target = code.start(4)
+            lefts = code.through(a_array, a_rows, rows)
+            rights = code.through(b_array, b_rows, columns)
 
             def step(k, sums):  # type: ignore[no-untyped-def]
-                left, right = builder.load(code.at(pak, k)), builder.load(code.at(pbk, k))
+                left = builder.load(code.at(a_steps, k))
+                right = builder.load(code.at(b_steps, k))
                 others = [code.load(code.at(p, right)) for p in rights]
                 new = []
                 for m in range(rows):
@@ -187,11 +206,10 @@ def _dots_tile(rows: int, columns: int) -> Any:
                 return new
 
             for e, s in enumerate(code.sum_over(arguments[-1], rows * columns, step)):
-                builder.store(code.total(s), code.at(pc, e))
+                builder.store(code.total(s), code.at(target, e))
             return context.get_dummy_value()
 
-        index = types.intp
-        return types.void(a, index, am, index, ak, index, b, index, bn, index, bk, index, c, index, index), generate
+        return types.void(a, _index(3), b, _index(3), c, types.intp, types.intp), generate
 
     return tile
 
@@ -202,8 +220,9 @@ def _transpose_tile() -> Any:
     @intrinsic
     def tile(typing, a, ia, down, c, ic, below):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            code = _Code(context, builder, signature, arguments)
-            source, target = code.start(0), code.start(3)
+            code = _Code(a.dtype, context, builder, signature, arguments)
+            source = code.start(0)
+            target = code.start(3)
             lanes = range(code.lanes)
             rows = [code.load(code.at(source, builder.mul(arguments[2], _INDEX(i)))) for i in lanes]
             step = 1
@@ -212,7 +231,8 @@ def _transpose_tile() -> Any:
                 lower = [code.lanes + j if j & step else j ^ step for j in lanes]
                 for i in (i for i in lanes if not i & step):
                     pair = rows[i], rows[i + step]
-                    rows[i], rows[i + step] = code.shuffle(*pair, upper), code.shuffle(*pair, lower)
+                    rows[i] = code.shuffle(*pair, upper)
+                    rows[i + step] = code.shuffle(*pair, lower)
                 step *= 2
             for j in lanes:
                 code.store(rows[j], code.at(target, builder.mul(arguments[5], _INDEX(j))))
@@ -223,9 +243,13 @@ def _transpose_tile() -> Any:
     return tile
 
 
-multiply_rows, multiply_rows_1 = (_rows_tile(ROWS, width, accumulate=False) for width in (WIDTH, 1))
-add_rows, add_rows_1 = (_rows_tile(ROWS, width, accumulate=True) for width in (WIDTH, 1))
+multiply_rows = _rows_tile(ROWS, WIDTH, accumulate=False)
+multiply_rows_1 = _rows_tile(ROWS, 1, accumulate=False)
+add_rows = _rows_tile(ROWS, WIDTH, accumulate=True)
+add_rows_1 = _rows_tile(ROWS, 1, accumulate=True)
 multiply_shared = _rows_tile(SHARED, 2, accumulate=False)
-multiply_one, add_one = (_rows_tile(1, RUN, accumulate) for accumulate in (False, True))
-dots_square, dots_one = _dots_tile(SIDE, SIDE), _dots_tile(1, MANY)
+multiply_one = _rows_tile(1, RUN, accumulate=False)
+add_one = _rows_tile(1, RUN, accumulate=True)
+dots_square = _dots_tile(SIDE, SIDE)
+dots_one = _dots_tile(1, MANY)
 transpose = _transpose_tile()
