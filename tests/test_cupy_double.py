@@ -165,7 +165,7 @@ def test_every_layer_has_a_case() -> None:
     assert layers() == set(LAYERS)
 
 
-def test_every_function_of_the_robust_room_has_a_case() -> None:
+def test_every_function_of_the_robust_package_has_a_case() -> None:
     assert attacks() <= set(ROBUST)
     assert {f"defense {name}" for name in robust.DEFENSES} <= set(ROBUST)
 
