@@ -11,12 +11,17 @@ from tinygrad2.autodiff import (
 )
 from tinygrad2.nn import manual_seed
 from tinygrad2.ops import (
-    abs, add, arange, argmax, astype, avg_pool2d, batch_norm, broadcast_to, clip, concatenate, conv2d, conv_transpose2d,
-    cross_entropy, divide, dropout, equal, exp, eye, full, full_like, gather, greater, greater_equal, index, leaky_relu,
-    less, less_equal, linear, linspace, local_response_norm, log, log_softmax, logical_not, logsumexp, matmul, max,
-    max_pool2d, maximum, mean, min, minimum, multiply, negative, norm, not_equal, ones, ones_like, pad, power, prelu,
-    relu, reshape, scatter_add, sigmoid, sign, softmax, softplus, sqrt, stack, subtract, sum, swapaxes, tanh, transpose,
-    var, where, zeros, zeros_like,
+    abs, add, all, any, arange, argmax, argmin, argsort, array_split, astype, atleast_1d, atleast_2d, atleast_3d,
+    average, avg_pool2d, batch_norm, broadcast_arrays, broadcast_to, clip, column_stack, concatenate, conv2d,
+    conv_transpose2d, count_nonzero, cross_entropy, cumprod, cumsum, det, diag, diagonal, diff, divide, dot,
+    dropout, dstack, einsum, equal, exp, expand_dims, eye, flip, fliplr, flipud, full, full_like, gather, greater,
+    greater_equal, hstack, index, inner, inv, kron, leaky_relu, less, less_equal, linear, linspace,
+    local_response_norm, log, log_softmax, logical_not, logsumexp, matmul, matrix_power, max, max_pool2d, maximum,
+    mean, median, min, minimum, moveaxis, multiply, negative, norm, not_equal, ones, ones_like, outer, pad, power,
+    prelu, prod, ptp, ravel, relu, repeat, reshape, roll, rot90, scatter_add, searchsorted, sigmoid, sign, slogdet,
+    softmax, softplus, solve, sort, split, sqrt, squeeze, stack, std, subtract, sum, swapaxes, take,
+    take_along_axis, tanh, tensordot, tile, topk, trace, transpose, tril, triu, unstack, var, vdot, vstack, where,
+    zeros, zeros_like,
 )
 from tinygrad2.verify import (
     Derivation, Exercise, GradReport, NetworkReport, Report, Uncertified, WrongDerivation,
@@ -25,17 +30,23 @@ from tinygrad2.verify import (
 )
 
 __all__ = [
-    "Derivation", "Exercise", "GradReport", "GradientError", "NetworkReport", "NoRule", "NotConnected", "NotRecorded",
-    "Report", "Tensor", "Uncertified", "WrongDerivation", "abs", "add", "arange", "argmax", "astype",
-    "autodiff", "autograd", "avg_pool2d", "batch_norm", "broadcast_to", "check_double_vjp", "check_jacobian",
-    "check_vjp", "checkpoint", "clip", "concatenate", "conv2d", "conv_transpose2d", "cross_entropy", "custom_vjp",
-    "data", "derivation", "divide", "dropout", "equal", "exercise", "exercises", "exp", "eye", "full", "full_like",
-    "gather", "grad", "gradcheck", "gradgradcheck", "greater", "greater_equal", "hessian", "hvp", "index", "jacfwd",
-    "jacobian", "jacrev", "jvp", "leaky_relu", "less", "less_equal", "linear", "linearize", "linspace",
-    "local_response_norm", "log", "log_softmax", "logical_not", "logsumexp", "manual_seed", "matmul", "max",
-    "max_pool2d", "maximum", "mean", "min", "minimum", "multiply", "negative", "nn", "no_grad", "norm", "not_equal",
-    "ones", "ones_like", "ops", "pad", "power", "prelu", "relu", "reshape", "robust", "scatter_add", "sigmoid", "sign",
-    "softmax", "softplus", "sqrt", "stack", "stop_gradient", "subtract", "sum", "swapaxes", "tanh", "transpose",
-    "value_and_grad", "var", "verify", "verify_network", "verify_primitive", "vjp", "where", "zeros", "zeros_like",
+    "Derivation", "Exercise", "GradReport", "GradientError", "NetworkReport", "NoRule", "NotConnected",
+    "NotRecorded", "Report", "Tensor", "Uncertified", "WrongDerivation", "abs", "add", "all", "any", "arange",
+    "argmax", "argmin", "argsort", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d", "autodiff",
+    "autograd", "average", "avg_pool2d", "batch_norm", "broadcast_arrays", "broadcast_to", "check_double_vjp",
+    "check_jacobian", "check_vjp", "checkpoint", "clip", "column_stack", "concatenate", "conv2d",
+    "conv_transpose2d", "count_nonzero", "cross_entropy", "cumprod", "cumsum", "custom_vjp", "data", "derivation",
+    "det", "diag", "diagonal", "diff", "divide", "dot", "dropout", "dstack", "einsum", "equal", "exercise",
+    "exercises", "exp", "expand_dims", "eye", "flip", "fliplr", "flipud", "full", "full_like", "gather", "grad",
+    "gradcheck", "gradgradcheck", "greater", "greater_equal", "hessian", "hstack", "hvp", "index", "inner", "inv",
+    "jacfwd", "jacobian", "jacrev", "jvp", "kron", "leaky_relu", "less", "less_equal", "linear", "linearize",
+    "linspace", "local_response_norm", "log", "log_softmax", "logical_not", "logsumexp", "manual_seed", "matmul",
+    "matrix_power", "max", "max_pool2d", "maximum", "mean", "median", "min", "minimum", "moveaxis", "multiply",
+    "negative", "nn", "no_grad", "norm", "not_equal", "ones", "ones_like", "ops", "outer", "pad", "power", "prelu",
+    "prod", "ptp", "ravel", "relu", "repeat", "reshape", "robust", "roll", "rot90", "scatter_add", "searchsorted",
+    "sigmoid", "sign", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt", "squeeze", "stack",
+    "std", "stop_gradient", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tanh", "tensordot", "tile",
+    "topk", "trace", "transpose", "tril", "triu", "unstack", "value_and_grad", "var", "vdot", "verify",
+    "verify_network", "verify_primitive", "vjp", "vstack", "where", "zeros", "zeros_like",
 ]
 # fmt: on

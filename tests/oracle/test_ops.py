@@ -88,7 +88,11 @@ CASES: dict[str, Any] = {
         lambda x: torch.zeros(2, 4).double().scatter_add(1, t(ROWS), x) ** 2,
         (2, 3),
     ),
-    "pad": case(lambda x: ops.pad(x, ((1, 0), (2, 3)), 0.5) ** 2, lambda x: F.pad(x, (2, 3, 1, 0), value=0.5) ** 2, M),
+    "pad": case(
+        lambda x: ops.pad(x, ((1, 0), (2, 3)), constant_values=0.5) ** 2,
+        lambda x: F.pad(x, (2, 3, 1, 0), value=0.5) ** 2,
+        M,
+    ),
     "concatenate": case(
         lambda a, b: ops.concatenate([a, b], 1) ** 2, lambda a, b: torch.cat([a, b], 1) ** 2, M, (3, 2)
     ),
