@@ -66,6 +66,7 @@ PRIMITIVES: dict[str, Case] = {
     "clip": Case((real(2, 3),), (-0.5, 0.5)),
     "inside": Case((real(2, 3),), (-0.5, 0.5)),
     "astype": Case((real(2, 3),), ("float64", "@dtype")),
+    "as_float": Case((BOOLEAN,), ("@dtype",)),
     "to": Case((real(2, 3),), ("@device", "@device")),
     "derivative_of": PAIR,
     "ratio": Case((real(2, 3), real(2, 3) * BOOLEAN)),

@@ -315,7 +315,7 @@ CONSTANT: dict[str, tuple[Any, ...]] = {
     "argmax": (normal, 1, 1),
 }
 # Linear, but not functions of floating numbers alone: dtype or device change, masks are inverted, indices come out.
-ELSEWHERE = {"astype", "to", "logical_not", "pool_argmax", "let_through"}
+ELSEWHERE = {"astype", "as_float", "to", "logical_not", "pool_argmax", "let_through"}
 
 
 def test_every_primitive_has_a_case() -> None:

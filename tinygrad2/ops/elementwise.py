@@ -324,6 +324,9 @@ _cast.defvjp(lambda g, y, x, dtype, old: _cast(g, old, dtype))
 _move = Primitive("to", lambda x, device, old: to_device(x, device))
 _move.defvjp(lambda g, y, x, device, old: _move(g, old, device))
 
+# Integers and bools where floats are; they carry no gradient.
+as_float: Primitive = Primitive("as_float", lambda x, dtype: x.astype(dtype)).defvjp(zero)
+
 
 def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
     """x in another dtype. x: any shape. Between float32 and float64 the cotangent is converted back.
