@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff.tree import flatten, leaves
 from tinygrad2.kernels.arrays import to_device
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.summary import Summary
@@ -27,7 +28,7 @@ class Layer:
     """Base of all layers. A layer of your own defines `apply`.
 
     A Tensor attribute that requires a gradient is a parameter, any other Tensor a buffer; a Layer attribute is a child.
-    Lists of layers are not searched: put them in a Sequential.
+    Lists, tuples and dicts of them count too: the first of `self.blocks = [...]` is called "blocks.0".
 
     >>> class Double(nn.Layer):
     ...     def apply(self, x):
@@ -63,7 +64,7 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers directly inside this one, with their names."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Layer))
+        return members(self, Layer)
 
     def named_layers(self, name: str = "") -> Iterator[tuple[str, Layer]]:
         """This layer, called `name`, and all layers inside it under dotted names, in order of definition."""
@@ -74,7 +75,7 @@ class Layer:
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers under dotted names such as "conv1.weight", in order of definition."""
         for owner, layer in self.named_layers():
-            yield from ((dotted(owner, name), t) for name, t in vars(layer).items() if isinstance(t, Tensor))
+            yield from ((dotted(owner, name), t) for name, t in members(layer, Tensor))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors that training changes, each once, under the first of its dotted names."""
@@ -108,16 +109,10 @@ class Layer:
 
         Raises ValueError for an unknown device, and RuntimeError, with the reason, where "cuda" cannot be used.
         """
-        places = [
-            (layer, name, t)
-            for _, layer in self.named_layers()
-            for name, t in vars(layer).items()
-            if isinstance(t, Tensor)
-        ]
-        old = {id(t): t for _, _, t in places}  # a shared tensor stays shared
+        old = {id(t): t for _, t in self.named_tensors()}  # a shared tensor stays shared
         new = {i: Tensor(to_device(t.array, device), t.requires_grad, t.name) for i, t in old.items()}
-        for layer, name, t in places:
-            setattr(layer, name, new[id(t)])
+        for _, layer in self.named_layers():
+            replace(layer, new)
         return self
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -163,6 +158,22 @@ class Layer:
             return f"{type(self).__name__}({self.extra_repr()})"
         inside = "\n".join(filter(None, [self.extra_repr(), *children])).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {inside}\n)"
+
+
+def members(layer: Layer, kind: type[T]) -> Iterator[tuple[str, T]]:
+    """What a layer's attributes hold of one type, also in lists, tuples and dicts, with names such as "blocks.0"."""
+    for name, value in vars(layer).items():
+        for path, leaf in leaves(value, (name,)):
+            if isinstance(leaf, kind):
+                yield dotted(*map(str, path)), leaf
+
+
+def replace(layer: Layer, new: Mapping[int, Tensor]) -> None:
+    """Put other tensors in the places of a layer's own, also in lists, tuples and dicts. new: by the id of the old."""
+    for name, value in list(vars(layer).items()):
+        old, rebuild = flatten(value)
+        if any(id(t) in new for t in old):
+            setattr(layer, name, rebuild(iter([new.get(id(t), t) for t in old])))
 
 
 def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> T:
