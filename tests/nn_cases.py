@@ -27,12 +27,15 @@ class Gate(nn.Layer):
     """x σ(W₂ tanh(W₁x + b)): written as `forward`, with layers in a list, an operation, and a parameter of its own."""
 
     def __init__(self, features: int, dtype: Any, *between: nn.Layer) -> None:
-        self.first = nn.Sequential(nn.Linear(features, 4, dtype=dtype), *between, nn.Tanh())
+        self.first = [nn.Linear(features, 4, dtype=dtype), *between, nn.Tanh()]
         self.last = nn.Linear(4, features, bias=False, dtype=dtype)
         self.scale = tg.Tensor(np.ones(features, dtype), requires_grad=True)
 
     def forward(self, x: tg.Tensor) -> tg.Tensor:
-        return x * tg.sigmoid(self.last(self.first(x))) * self.scale
+        y = x
+        for layer in self.first:
+            y = layer(y)
+        return x * tg.sigmoid(self.last(y)) * self.scale
 
 
 # "class, and what is special": (how it is made, the shape of its input). "train" and "eval" say in which mode it is.

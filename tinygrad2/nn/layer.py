@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import wraps
+from types import UnionType
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff.tree import flatten, leaves
 from tinygrad2.kernels.arrays import Array, to_device
 from tinygrad2.nn import tape
 from tinygrad2.nn.reverse import ReverseLayer
@@ -30,7 +32,7 @@ class Layer:
     """Base of all layers. A layer of your own defines `forward`, or `apply` to write its reverse layer as well.
 
     A Tensor attribute that requires a gradient is a parameter, any other Tensor a buffer; a Layer attribute is a child.
-    Lists of layers are not searched: put them in a Sequential.
+    Lists, tuples and dicts of them count too: the first of `self.blocks = [...]` is called "blocks.0".
 
     >>> class Gate(nn.Layer):
     ...     def __init__(self):
@@ -93,7 +95,7 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers directly inside this one, with their names."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Layer))
+        return members(self, Layer)
 
     def named_layers(self, name: str = "") -> Iterator[tuple[str, Layer]]:
         """This layer, called `name`, and all layers inside it under dotted names, in order of definition."""
@@ -104,7 +106,7 @@ class Layer:
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers under dotted names such as "conv1.weight", in order of definition."""
         for owner, layer in self.named_layers():
-            yield from ((dotted(owner, name), t) for name, t in vars(layer).items() if isinstance(t, Tensor))
+            yield from ((dotted(owner, name), t) for name, t in members(layer, Tensor))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors that training changes, each once, under the first of its dotted names."""
@@ -155,16 +157,10 @@ class Layer:
 
     def _replace(self, new: Callable[[Tensor], Array]) -> Self:
         """Put a new tensor in place of each; one that is shared stays shared."""
-        places = [
-            (layer, name, t)
-            for _, layer in self.named_layers()
-            for name, t in vars(layer).items()
-            if isinstance(t, Tensor)
-        ]
-        by_id = {id(t): t for _, _, t in places}
-        made = {i: Tensor(new(t), t.requires_grad, t.name) for i, t in by_id.items()}
-        for layer, name, t in places:
-            setattr(layer, name, made[id(t)])
+        old = {id(t): t for _, t in self.named_tensors()}
+        made = {i: Tensor(new(t), t.requires_grad, t.name) for i, t in old.items()}
+        for _, layer in self.named_layers():
+            replace(layer, made)
         return self
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -195,8 +191,9 @@ class Layer:
 
     def extra_repr(self) -> str:
         """What stands in the brackets of a printed layer: its settings. PyTorch's name."""
-        settings = {k: v for k, v in vars(self).items() if isinstance(v, int | float | str | tuple) and k != "training"}
-        return ", ".join(f"{k}={v!r}" for k, v in settings.items())
+        inside = {name.partition(".")[0] for name, _ in members(self, Layer | Tensor)}
+        kept = {k: v for k, v in vars(self).items() if k not in inside and k != "training"}
+        return ", ".join(f"{k}={v!r}" for k, v in kept.items() if isinstance(v, int | float | str | tuple))
 
     def brief(self) -> str:
         """The printed form in one line: what is inside a layer made of layers is left out."""
@@ -231,6 +228,22 @@ def _forward_of(apply: Callable[[Any, Tensor], Applied]) -> Callable[[Any, Tenso
     return forward
 
 
+def members(layer: Layer, kind: type[T] | UnionType) -> Iterator[tuple[str, T]]:
+    """What a layer's attributes hold of one type, also in lists, tuples and dicts, with names such as "blocks.0"."""
+    for name, value in vars(layer).items():
+        for path, leaf in leaves(value, (name,)):
+            if isinstance(leaf, kind):
+                yield dotted(*map(str, path)), leaf
+
+
+def replace(layer: Layer, new: Mapping[int, Tensor]) -> None:
+    """Put other tensors in the places of a layer's own, also in lists, tuples and dicts. new: by the id of the old."""
+    for name, value in list(vars(layer).items()):
+        old, rebuild = flatten(value)
+        if any(id(t) in new for t in old):
+            setattr(layer, name, rebuild(iter([new.get(id(t), t) for t in old])))
+
+
 def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> T:
     """call(x); its errors begin with the dotted name and the printed form of the layer that they come from.
 
@@ -249,8 +262,8 @@ def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> 
 
 def _apart(layer: Layer, x: Tensor) -> str:
     """What to do where the input and a tensor of the layer differ in their floating dtype; "" where they do not."""
-    for name, t in vars(layer).items():
-        if isinstance(t, Tensor) and x.dtype.kind == t.dtype.kind == "f" and x.dtype != t.dtype:
+    for name, t in members(layer, Tensor):
+        if x.dtype.kind == t.dtype.kind == "f" and x.dtype != t.dtype:
             return (
                 f"the input is {x.dtype}, the layer's {name} is {t.dtype}; nothing is promoted silently: give "
                 f"x.astype(np.{t.dtype}), or convert the network with net.astype(np.{x.dtype})"
