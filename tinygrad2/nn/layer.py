@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
-from functools import wraps
 from types import UnionType
 from typing import Any, Self, TypeVar
 
@@ -212,8 +211,8 @@ class Layer:
 def _apply_of(forward: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Applied]:
     """The `apply` of a class that defines this `forward`."""
 
-    @wraps(forward)
     def apply(self: Layer, x: Tensor) -> Applied:
+        """The output at x, and the backward pass over its tape as the reverse layer. x: samples first, (N, ...)."""
         return tape.applied(lambda x: forward(self, x), x)
 
     return apply
@@ -223,6 +222,7 @@ def _forward_of(apply: Callable[[Any, Tensor], Applied]) -> Callable[[Any, Tenso
     """The `forward` of a class that defines this `apply`."""
 
     def forward(self: Layer, x: Tensor) -> Tensor:
+        """The output at x. x: samples first, (N, ...)."""
         return apply(self, x)[0]
 
     return forward
