@@ -23,7 +23,7 @@ from tinygrad2.experiments.trained import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
 from tinygrad2.robust.attacks.registry import ATTACKS
-from tinygrad2.robust.metrics.accuracy import in_batches
+from tinygrad2.robust.batches import in_batches
 from tinygrad2.robust.metrics.fgs import SHARES
 from tinygrad2.robust.types import Box
 
