@@ -80,7 +80,7 @@ def test_it_has_a_docstring_of_its_own(name: str) -> None:
     assert doc(name), f"{name} has no docstring"
     first = doc(name).splitlines()[0]
     assert first.endswith((".", ":", "?", ")")), f"{name}: the first line is no sentence"
-    assert not first.startswith(f"{name.rpartition('.')[2]}("), f"{name}: the docstring is the one that dataclasses make"
+    assert not first.startswith(f"{name.rpartition('.')[2]}("), f"{name}: its docstring is the one of a dataclass"
 
 
 @pytest.mark.parametrize("name", SIGNED)
@@ -149,7 +149,7 @@ def every_module() -> Iterator[ModuleType]:
             yield importlib.import_module(info.name)
 
 
-@pytest.mark.parametrize("module", every_module(), ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", list(every_module()), ids=lambda module: module.__name__)
 def test_the_examples_of_a_module_run(module: ModuleType) -> None:
     names = {"np": np, "tg": tg, "nn": tg.nn, "robust": robust, "data": tg.data}
     failed, _ = doctest.testmod(module, extraglobs=names, raise_on_error=False)

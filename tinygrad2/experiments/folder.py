@@ -60,7 +60,7 @@ class Folder:
             yield
 
     def save_state(self, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> None:
-        """Replace the checkpoint. arrays: of any shapes. Scalars travel as JSON, in which a float keeps all its bits."""
+        """Replace the checkpoint. arrays: of any shapes; scalars: written as JSON, where a float keeps all its bits."""
         nn.save(self / "checkpoint.npz", {**arrays, "scalars": np.asarray(json.dumps(scalars))})
 
     def load_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
