@@ -8,6 +8,10 @@ from tinygrad2.ops.creation import (
 )
 from tinygrad2.ops.cumulative import cumprod, cumsum, diff, prod
 from tinygrad2.ops.einsum import einsum
+from tinygrad2.ops.analytic import (
+    arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, cos, cosh, degrees, divmod, exp2, expm1, fmod,
+    hypot, log10, log1p, log2, logaddexp, logaddexp2, radians, reciprocal, remainder, sin, sinh, square, tan,
+)
 from tinygrad2.ops.elementwise import (
     abs, add, astype, clip, divide, equal, exp, greater, greater_equal, leaky_relu, less, less_equal, log,
     logical_not, mask, maximum, minimum, multiply, negative, not_equal, positive, power, prelu, relu, sigmoid, sign,
@@ -21,6 +25,10 @@ from tinygrad2.ops.functional import (
 from tinygrad2.ops.joining import array_split, column_stack, dstack, hstack, split, unstack, vstack
 from tinygrad2.ops.linalg import det, inv, matrix_power, slogdet, solve
 from tinygrad2.ops.matrix import diag, diagonal, dot, inner, kron, outer, tensordot, trace, tril, triu, vdot
+from tinygrad2.ops.logic import (
+    bitwise_and, bitwise_or, bitwise_xor, ceil, floor, floor_divide, invert, isfinite, isinf, isnan, logical_and,
+    logical_or, logical_xor, rint, round, signbit, trunc,
+)
 from tinygrad2.ops.methods import install
 from tinygrad2.ops.reduce import (
     all, any, argmax, argmin, average, count_nonzero, log_softmax, logsumexp, max, mean, min, norm, ptp, ratio,
@@ -35,18 +43,23 @@ from tinygrad2.ops.sorting import argsort, median, searchsorted, sort, topk
 install()
 
 __all__ = [
-    "abs", "add", "all", "any", "arange", "argmax", "argmin", "argsort", "array_split", "astype", "atleast_1d",
-    "atleast_2d", "atleast_3d", "average", "avg_pool2d", "batch_norm", "broadcast_arrays", "broadcast_to", "clip",
-    "column_stack", "concatenate", "conv2d", "conv_transpose2d", "count_nonzero", "cross_entropy", "cumprod",
-    "cumsum", "det", "diag", "diagonal", "diff", "divide", "dot", "dropout", "dstack", "einsum", "equal", "exp",
-    "expand_dims", "eye", "flip", "fliplr", "flipud", "full", "full_like", "gather", "greater", "greater_equal",
-    "hstack", "index", "inner", "inv", "kron", "leaky_relu", "less", "less_equal", "linear", "linspace",
-    "local_response_norm", "log", "log_softmax", "logical_not", "logsumexp", "mask", "matmul", "matrix_power",
-    "max", "max_pool2d", "maximum", "mean", "median", "min", "minimum", "moveaxis", "multiply", "negative", "norm",
-    "not_equal", "ones", "ones_like", "outer", "pad", "positive", "power", "prelu", "prod", "ptp", "ratio", "ravel",
-    "relu", "repeat", "reshape", "roll", "rot90", "scatter_add", "searchsorted", "sigmoid", "sign", "slogdet",
-    "softmax", "softplus", "solve", "sort", "split", "sqrt", "squeeze", "stack", "std", "subtract", "sum",
-    "swapaxes", "take", "take_along_axis", "tanh", "tensordot", "tile", "topk", "trace", "transpose", "tril",
-    "triu", "unstack", "var", "vdot", "vstack", "where", "zeros", "zeros_like",
+    "abs", "add", "all", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+    "argmax", "argmin", "argsort", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d", "average",
+    "avg_pool2d", "batch_norm", "bitwise_and", "bitwise_or", "bitwise_xor", "broadcast_arrays", "broadcast_to",
+    "cbrt", "ceil", "clip", "column_stack", "concatenate", "conv2d", "conv_transpose2d", "cos", "cosh",
+    "count_nonzero", "cross_entropy", "cumprod", "cumsum", "degrees", "det", "diag", "diagonal", "diff", "divide",
+    "divmod", "dot", "dropout", "dstack", "einsum", "equal", "exp", "exp2", "expand_dims", "expm1", "eye", "flip",
+    "fliplr", "flipud", "floor", "floor_divide", "fmod", "full", "full_like", "gather", "greater", "greater_equal",
+    "hstack", "hypot", "index", "inner", "inv", "invert", "isfinite", "isinf", "isnan", "kron", "leaky_relu",
+    "less", "less_equal", "linear", "linspace", "local_response_norm", "log", "log1p", "log2", "log10",
+    "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logsumexp", "mask", "matmul", "matrix_power", "max", "max_pool2d", "maximum", "mean", "median", "min",
+    "minimum", "moveaxis", "multiply", "negative", "norm", "not_equal", "ones", "ones_like", "outer", "pad",
+    "positive", "power", "prelu", "prod", "ptp", "radians", "ratio", "ravel", "reciprocal", "relu", "remainder",
+    "repeat", "reshape", "rint", "roll", "rot90", "round", "scatter_add", "searchsorted", "sigmoid", "sign",
+    "signbit", "sin", "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot",
+    "tile", "topk", "trace", "transpose", "tril", "triu", "trunc", "unstack", "var", "vdot", "vstack", "where",
+    "zeros", "zeros_like",
 ]
 # fmt: on
