@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff.effects import observed, stateful
 from tinygrad2.autodiff.tree import flatten, leaves
 from tinygrad2.kernels.arrays import to_device
 from tinygrad2.nn.reverse import ReverseLayer
+from tinygrad2.nn.state import snapshot
 from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace
 
 Applied = tuple[Tensor, ReverseLayer]
+_COUNTER = "num_batches_tracked"
 T = TypeVar("T")
 
 
@@ -122,10 +126,12 @@ class Layer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over values saved by `state_dict`; nothing is changed unless every name, shape and dtype fits.
 
+        PyTorch's batch normalisation also saves `num_batches_tracked`, how many batches it has seen. Nothing here needs
+        that number, so it is left out.
         Raises ValueError with the names, shapes and dtypes that do not.
         """
         own = dict(self.named_tensors())
-        new = {name: np.asarray(values) for name, values in state.items()}
+        new = {name: np.asarray(v) for name, v in state.items() if name in own or not name.endswith(_COUNTER)}
         missing = sorted(own.keys() - new.keys())
         unknown = sorted(new.keys() - own.keys())
         if missing or unknown:
@@ -182,13 +188,25 @@ def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> 
     name: what the layer is called inside the layer around it, "" for the outermost one.
     """
     try:
-        return call(x)
+        if not observed():
+            return call(x)
+        with stateful(partial(snapshot, layer)):
+            return call(x)
     except (ValueError, TypeError) as error:
-        path, message = getattr(error, "located", ("", f"{layer.brief()}: {error}"))
+        path, message = getattr(error, "located", None) or ("", f"{layer.brief()}: {_explained(layer, x, error)}")
         path = dotted(name, path)
         error.located = (path, message)  # type: ignore[union-attr]
         error.args = (f"layer {path!r}, {message}" if path else message,)
         raise
+
+
+def _explained(layer: Layer, x: Tensor, error: Exception) -> str:
+    """The error of a layer; where its weights and its input differ in dtype, in words that the user can act on."""
+    own = {str(t.dtype) for _, t in members(layer, Tensor) if t.dtype.kind == "f"}
+    if not isinstance(error, TypeError) or len(own) != 1 or str(x.dtype) in own:
+        return str(error)
+    (dtype,) = own
+    return f"the input is {x.dtype}, the layer's own tensors are {dtype}; give it x.astype(np.{dtype})"
 
 
 def dotted(*names: str) -> str:
