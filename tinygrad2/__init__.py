@@ -11,12 +11,15 @@ from tinygrad2.autodiff import (
 )
 from tinygrad2.nn import manual_seed
 from tinygrad2.ops import (
-    abs, add, arange, argmax, astype, avg_pool2d, batch_norm, broadcast_to, clip, concatenate, conv2d, conv_transpose2d,
-    cross_entropy, divide, dropout, equal, exp, eye, full, full_like, gather, greater, greater_equal, index, leaky_relu,
-    less, less_equal, linear, linspace, local_response_norm, log, log_softmax, logical_not, logsumexp, matmul, max,
-    max_pool2d, maximum, mean, min, minimum, multiply, negative, norm, not_equal, ones, ones_like, pad, power, prelu,
-    relu, reshape, scatter_add, sigmoid, sign, softmax, softplus, sqrt, stack, subtract, sum, swapaxes, tanh, transpose,
-    var, where, zeros, zeros_like,
+    abs, add, arange, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, argmax, astype, avg_pool2d,
+    batch_norm, bitwise_and, bitwise_or, bitwise_xor, broadcast_to, cbrt, ceil, clip, concatenate, conv2d,
+    conv_transpose2d, cos, cosh, cross_entropy, degrees, divide, divmod, dropout, equal, exp, exp2, expm1, eye, floor,
+    floor_divide, fmod, full, full_like, gather, greater, greater_equal, hypot, index, invert, isfinite, isinf, isnan,
+    leaky_relu, less, less_equal, linear, linspace, local_response_norm, log, log10, log1p, log2, log_softmax,
+    logaddexp, logaddexp2, logical_and, logical_not, logical_or, logical_xor, logsumexp, matmul, max, max_pool2d,
+    maximum, mean, min, minimum, multiply, negative, norm, not_equal, ones, ones_like, pad, power, prelu, radians,
+    reciprocal, relu, remainder, reshape, rint, round, scatter_add, sigmoid, sign, signbit, sin, sinh, softmax,
+    softplus, sqrt, square, stack, subtract, sum, swapaxes, tan, tanh, transpose, trunc, var, where, zeros, zeros_like,
 )
 from tinygrad2.verify import (
     Derivation, Exercise, GradReport, NetworkReport, Report, Uncertified, WrongDerivation,
@@ -26,16 +29,20 @@ from tinygrad2.verify import (
 
 __all__ = [
     "Derivation", "Exercise", "GradReport", "GradientError", "NetworkReport", "NoRule", "NotConnected", "NotRecorded",
-    "Report", "Tensor", "Uncertified", "WrongDerivation", "abs", "add", "arange", "argmax", "astype",
-    "autodiff", "autograd", "avg_pool2d", "batch_norm", "broadcast_to", "check_double_vjp", "check_jacobian",
-    "check_vjp", "checkpoint", "clip", "concatenate", "conv2d", "conv_transpose2d", "cross_entropy", "custom_vjp",
-    "data", "derivation", "divide", "dropout", "equal", "exercise", "exercises", "exp", "eye", "full", "full_like",
-    "gather", "grad", "gradcheck", "gradgradcheck", "greater", "greater_equal", "hessian", "hvp", "index", "jacfwd",
-    "jacobian", "jacrev", "jvp", "leaky_relu", "less", "less_equal", "linear", "linearize", "linspace",
-    "local_response_norm", "log", "log_softmax", "logical_not", "logsumexp", "manual_seed", "matmul", "max",
+    "Report", "Tensor", "Uncertified", "WrongDerivation", "abs", "add", "arange", "arccos", "arccosh", "arcsin",
+    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "astype", "autodiff", "autograd", "avg_pool2d", "batch_norm",
+    "bitwise_and", "bitwise_or", "bitwise_xor", "broadcast_to", "cbrt", "ceil", "check_double_vjp", "check_jacobian",
+    "check_vjp", "checkpoint", "clip", "concatenate", "conv2d", "conv_transpose2d", "cos", "cosh", "cross_entropy",
+    "custom_vjp", "data", "degrees", "derivation", "divide", "divmod", "dropout", "equal", "exercise", "exercises",
+    "exp", "exp2", "expm1", "eye", "floor", "floor_divide", "fmod", "full", "full_like", "gather", "grad", "gradcheck",
+    "gradgradcheck", "greater", "greater_equal", "hessian", "hvp", "hypot", "index", "invert", "isfinite", "isinf",
+    "isnan", "jacfwd", "jacobian", "jacrev", "jvp", "leaky_relu", "less", "less_equal", "linear", "linearize",
+    "linspace", "local_response_norm", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "manual_seed", "matmul", "max",
     "max_pool2d", "maximum", "mean", "min", "minimum", "multiply", "negative", "nn", "no_grad", "norm", "not_equal",
-    "ones", "ones_like", "ops", "pad", "power", "prelu", "relu", "reshape", "robust", "scatter_add", "sigmoid", "sign",
-    "softmax", "softplus", "sqrt", "stack", "stop_gradient", "subtract", "sum", "swapaxes", "tanh", "transpose",
+    "ones", "ones_like", "ops", "pad", "power", "prelu", "radians", "reciprocal", "relu", "remainder", "reshape",
+    "rint", "robust", "round", "scatter_add", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "softplus",
+    "sqrt", "square", "stack", "stop_gradient", "subtract", "sum", "swapaxes", "tan", "tanh", "transpose", "trunc",
     "value_and_grad", "var", "verify", "verify_network", "verify_primitive", "vjp", "where", "zeros", "zeros_like",
 ]
 # fmt: on

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
 from tinygrad2.autodiff.node import Node, is_recording, recording, watching_from
@@ -31,6 +32,7 @@ class Algebra:
     concatenate: Callable[[Tensors], Tensor]
     identity: Callable[[Tensor], Tensor]
     derivative_of: Callable[[Tensor, Tensor], Tensor]
+    as_float: Callable[[Tensor, DTypeLike], Tensor]
 
 
 algebra = Algebra()
