@@ -66,7 +66,7 @@ def deep_defense(
     rate = Tensor(np.where(correct, -c, d).astype(x.dtype)).to(x.device)
     regularizer = sum(exp(rho * rate)) * (lam / n)
     fit = cross_entropy(found.logits, labels)
-    return DeepDefenseLoss(fit + regularizer, fit, regularizer, rho.numpy(), correct)
+    return DeepDefenseLoss(fit + regularizer, fit, regularizer, rho.detach().numpy(), correct)
 
 
 class DeepDefense(Defense):
