@@ -11,12 +11,14 @@ from tinygrad2.autodiff import (
 )
 from tinygrad2.nn import manual_seed
 from tinygrad2.ops import (
-    abs, add, arange, argmax, astype, avg_pool2d, batch_norm, broadcast_to, clip, concatenate, conv2d, conv_transpose2d,
-    cross_entropy, divide, dropout, equal, exp, eye, full, full_like, gather, greater, greater_equal, index, leaky_relu,
+    abs, adaptive_avg_pool2d, adaptive_max_pool2d, add, arange, argmax, astype, avg_pool2d, batch_norm,
+    binary_cross_entropy, binary_cross_entropy_with_logits, broadcast_to, clip, concatenate, conv1d, conv2d,
+    conv_transpose2d, cross_entropy, divide, dropout, elu, embedding, equal, erf, erfc, exp, eye, full, full_like,
+    gather, gelu, greater, greater_equal, group_norm, huber_loss, index, kl_div, l1_loss, layer_norm, leaky_relu,
     less, less_equal, linear, linspace, local_response_norm, log, log_softmax, logical_not, logsumexp, matmul, max,
-    max_pool2d, maximum, mean, min, minimum, multiply, negative, norm, not_equal, ones, ones_like, pad, power, prelu,
-    relu, reshape, scatter_add, sigmoid, sign, softmax, softplus, sqrt, stack, subtract, sum, swapaxes, tanh, transpose,
-    var, where, zeros, zeros_like,
+    max_pool2d, maximum, mean, min, minimum, mse_loss, multiply, negative, norm, not_equal, ones, ones_like, pad,
+    power, prelu, relu, reshape, rms_norm, scaled_dot_product_attention, scatter_add, sigmoid, sign, silu, softmax,
+    softplus, sqrt, stack, subtract, sum, swapaxes, tanh, transpose, var, where, zeros, zeros_like,
 )
 from tinygrad2.verify import (
     Derivation, Exercise, GradReport, NetworkReport, Report, Uncertified, WrongDerivation,
@@ -25,17 +27,20 @@ from tinygrad2.verify import (
 )
 
 __all__ = [
-    "Derivation", "Exercise", "GradReport", "GradientError", "NetworkReport", "NoRule", "NotConnected", "NotRecorded",
-    "Report", "Tensor", "Uncertified", "WrongDerivation", "abs", "add", "arange", "argmax", "astype",
-    "autodiff", "autograd", "avg_pool2d", "batch_norm", "broadcast_to", "check_double_vjp", "check_jacobian",
-    "check_vjp", "checkpoint", "clip", "concatenate", "conv2d", "conv_transpose2d", "cross_entropy", "custom_vjp",
-    "data", "derivation", "divide", "dropout", "equal", "exercise", "exercises", "exp", "eye", "full", "full_like",
-    "gather", "grad", "gradcheck", "gradgradcheck", "greater", "greater_equal", "hessian", "hvp", "index", "jacfwd",
-    "jacobian", "jacrev", "jvp", "leaky_relu", "less", "less_equal", "linear", "linearize", "linspace",
-    "local_response_norm", "log", "log_softmax", "logical_not", "logsumexp", "manual_seed", "matmul", "max",
-    "max_pool2d", "maximum", "mean", "min", "minimum", "multiply", "negative", "nn", "no_grad", "norm", "not_equal",
-    "ones", "ones_like", "ops", "pad", "power", "prelu", "relu", "reshape", "robust", "scatter_add", "sigmoid", "sign",
-    "softmax", "softplus", "sqrt", "stack", "stop_gradient", "subtract", "sum", "swapaxes", "tanh", "transpose",
+    "Derivation", "Exercise", "GradReport", "GradientError", "NetworkReport", "NoRule", "NotConnected",
+    "NotRecorded", "Report", "Tensor", "Uncertified", "WrongDerivation", "abs", "adaptive_avg_pool2d",
+    "adaptive_max_pool2d", "add", "arange", "argmax", "astype", "autodiff", "autograd", "avg_pool2d", "batch_norm",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "broadcast_to", "check_double_vjp",
+    "check_jacobian", "check_vjp", "checkpoint", "clip", "concatenate", "conv1d", "conv2d", "conv_transpose2d",
+    "cross_entropy", "custom_vjp", "data", "derivation", "divide", "dropout", "elu", "embedding", "equal", "erf",
+    "erfc", "exercise", "exercises", "exp", "eye", "full", "full_like", "gather", "gelu", "grad", "gradcheck",
+    "gradgradcheck", "greater", "greater_equal", "group_norm", "hessian", "huber_loss", "hvp", "index", "jacfwd",
+    "jacobian", "jacrev", "jvp", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "less", "less_equal", "linear",
+    "linearize", "linspace", "local_response_norm", "log", "log_softmax", "logical_not", "logsumexp", "manual_seed",
+    "matmul", "max", "max_pool2d", "maximum", "mean", "min", "minimum", "mse_loss", "multiply", "negative", "nn",
+    "no_grad", "norm", "not_equal", "ones", "ones_like", "ops", "pad", "power", "prelu", "relu", "reshape",
+    "rms_norm", "robust", "scaled_dot_product_attention", "scatter_add", "sigmoid", "sign", "silu", "softmax",
+    "softplus", "sqrt", "stack", "stop_gradient", "subtract", "sum", "swapaxes", "tanh", "transpose",
     "value_and_grad", "var", "verify", "verify_network", "verify_primitive", "vjp", "where", "zeros", "zeros_like",
 ]
 # fmt: on
