@@ -69,6 +69,20 @@ def distinct(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
     return [part.reshape(shape) for part, shape in zip(np.split(entries, ends[:-1]), shapes, strict=True)]
 
 
+def inside(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    """In (-1, 1), away from both ends."""
+    return [rng.uniform(-0.9, 0.9, shape) for shape in shapes]
+
+
+def above_one(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    return [rng.uniform(1.25, 3.0, shape) for shape in shapes]
+
+
+def quotients(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    """The first divided by the second lies between 3 and 4."""
+    return [rng.uniform(3.3, 3.5, shapes[0]), rng.uniform(0.98, 1.02, shapes[1])]
+
+
 def small_integers(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
     return [rng.integers(-4, 5, shape).astype(np.float32) for shape in shapes]
 
@@ -270,13 +284,22 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     **{name: problems(PAIR, P[name]) for name in ("add", "subtract", "multiply")},
     "divide": problems(PAIR, P["divide"], positive),
     **{name: problems(ONE, P[name]) for name in ("negative", "exp", "tanh", "sigmoid", "softplus", "identity")},
-    **{name: problems(ONE, P[name], positive) for name in ("log", "sqrt")},
+    **{name: problems(ONE, P[name]) for name in ("erf", "erfc")},
+    **{name: problems(ONE, P[name]) for name in ("exp2", "expm1", "square", "sin", "cos", "sinh", "cosh", "arctan")},
+    "arcsinh": problems(ONE, P["arcsinh"]),
+    **{name: problems(ONE, P[name], positive) for name in ("log", "log2", "log10", "log1p", "sqrt", "cbrt")},
+    "reciprocal": problems(ONE, P["reciprocal"], positive),
+    **{name: problems(ONE, P[name], inside) for name in ("tan", "arcsin", "arccos", "arctanh")},
+    "arccosh": problems(ONE, P["arccosh"], above_one),
+    **{name: problems(PAIR, P[name], positive) for name in ("hypot", "arctan2", "powers")},
+    **{name: problems(PAIR, P[name]) for name in ("logaddexp", "logaddexp2")},
+    **{name: problems(PAIR, P[name], quotients) for name in ("remainder", "fmod")},
     "power": problems(st.tuples(ONE, st.tuples(POWERS)), P["power"], positive),
     "mask": masked(),
     "where": selected(),
     **{name: problems(ONE, P[name], distinct) for name in ("relu", "abs")},
     "clip": problems(ONE.map(lambda s: (s, (-0.5, 0.25))), P["clip"], distinct),
-    "maximum": problems(PAIR, P["maximum"], distinct),
+    **{name: problems(PAIR, P[name], distinct) for name in ("maximum", "minimum")},
     "ratio": problems(PAIR, P["ratio"], positive),
     "derivative_of": problems(st.lists(SHAPES, min_size=2, max_size=2), P["derivative_of"]),
     **{name: problems(reductions(), P[name]) for name in ("logsumexp", "norm")},
@@ -310,12 +333,17 @@ POOL = Geometry.of((4, 4), 2, 2)
 CONSTANT: dict[str, tuple[Any, ...]] = {
     **{name: (normal, 1) for name in ("positive", "sign")},
     **{name: (normal, 2) for name in ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "share")},
+    **{name: (normal, 1) for name in ("floor", "ceil", "trunc", "rint", "isfinite", "isinf", "isnan", "signbit")},
+    **{name: (normal, 2) for name in ("floor_divide", "logical_and", "logical_or", "logical_xor", "either")},
+    "round": (normal, 1, 1),
     "inside": (normal, 1, -0.5, 0.5),
     "ties": (normal, 1, (1,)),
     "argmax": (normal, 1, 1),
+    "adaptive_argmax": (lambda rng, shapes: normal(rng, [(2, 3, 4)]), 1, [(0, 2), (1, 3)], [(0, 4)]),
 }
 # Linear, but not functions of floating numbers alone: dtype or device change, masks are inverted, indices come out.
-ELSEWHERE = {"astype", "to", "logical_not", "pool_argmax", "let_through"}
+ELSEWHERE = {"astype", "as_float", "to", "logical_not", "invert", "pool_argmax", "let_through"}
+ELSEWHERE |= {"bitwise_and", "bitwise_or", "bitwise_xor"}
 
 
 def test_every_primitive_has_a_case() -> None:
@@ -560,6 +588,12 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
         lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=0.5),
         (V,),
     ),
+    "clip by tensors": (lambda x, a, b: tg.clip(x, a, b), np.clip, (D[0, 0], D[1, 0] - 1.0, D[1, 1] + 1.0)),
+    "clip from below": (lambda x: tg.clip(x, 0.25), lambda x: np.clip(x, 0.25, None), (D,)),
+    "clip from above by a tensor": (lambda x, b: tg.clip(x, max=b), lambda x, b: np.clip(x, None, b), (D[0], D[1, :1])),
+    "degrees": (tg.degrees, np.degrees, (V,)),
+    "radians": (tg.radians, np.radians, (V,)),
+    "divmod": (lambda a, b: tg.stack(tg.divmod(a, b)), lambda a, b: np.stack(np.divmod(a, b)), (B, S)),
     "a power of a tensor": (tg.power, operator.pow, (S, B)),
     "a power of a number": (lambda x: 2.0**x, lambda x: 2.0**x, (V,)),
     "an array to a power": (lambda p: S**p, lambda p: S**p, (B,)),
@@ -654,7 +688,7 @@ def test_a_leaf_of_integers_is_refused() -> None:
 
 def test_every_public_function_is_tested() -> None:
     named = " ".join(FUNCTIONS) + " ".join(SMOOTH) + " ".join(CONSTANT)
-    elsewhere = {"astype", "to", "logical_not", *CREATED, *(f"{name}_like" for name in LIKE)}
+    elsewhere = {*ELSEWHERE, *CREATED, *(f"{name}_like" for name in LIKE)}
     assert [name for name in ops.__all__ if name not in elsewhere and name not in named] == []
 
 
@@ -718,12 +752,21 @@ def test_the_derivatives_of_x_to_the_zero_vanish_also_at_zero() -> None:
 NAN_THROUGH: dict[str, Callable[..., Tensor]] = {
     **{
         f.name: f
-        for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.softplus, ops.sign)
+        for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.sign, ops.erf, ops.erfc)
     },
     "clip": lambda x: tg.clip(x, -1.0, 1.0),
     "maximum": lambda x: tg.maximum(x, 0.0),
     "minimum": lambda x: tg.minimum(x, 0.0),
     "leaky_relu": tg.leaky_relu,
+    "softplus": tg.softplus,
+    "gelu": tg.gelu,
+    "silu": tg.silu,
+    "elu": tg.elu,
+    "mse_loss": lambda x: tg.mse_loss(x, [0.0, 0.0]),
+    "huber_loss": lambda x: tg.huber_loss(x, [0.0, 0.0]),
+    "binary_cross_entropy": lambda x: tg.binary_cross_entropy(x, [0.0, 0.0]),
+    "layer_norm": lambda x: tg.layer_norm(x, 2),
+    "adaptive_max_pool2d": lambda x: tg.adaptive_max_pool2d(tg.reshape(x, (1, 1, 1, 2)), 1),
     "max": lambda x: tg.max(x, 0),
     "norm": tg.norm,
     "logsumexp": tg.logsumexp,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+from numpy.typing import DTypeLike
+
 from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
 from tinygrad2.autodiff.node import Node, is_recording, recording
 from tinygrad2.autodiff.primitive import owned
@@ -28,6 +30,7 @@ class Algebra:
     concatenate: Callable[[Tensors], Tensor]
     identity: Callable[[Tensor], Tensor]
     derivative_of: Callable[[Tensor, Tensor], Tensor]
+    as_float: Callable[[Tensor, DTypeLike], Tensor]
 
 
 algebra = Algebra()

@@ -128,6 +128,9 @@ class Primitive:
                 dtype = a.dtype
                 kinds += 1
         if kinds != 1 or dtype.kind not in "fc":  # nearly always all are on one device and of one floating dtype
+            whole = [i for i in self._floats if arrays[i].dtype.kind in "biu"]
+            if whole:
+                return self._with_integers(whole, inputs, consts)
             _check(self.name, arrays, self._floats)
         out = self.fn(*arrays, *consts)
         if type(out) is np.ndarray:
@@ -144,6 +147,25 @@ class Primitive:
         parents = self._without_constant([*sources, None]) if self._without_constant else sources
         kept = self._nothing or (self._without_unread([*arrays, None]) if self._without_unread else arrays)
         return wrap(out, Node(out, self, sources, parents, kept, None if self._output_unread else out, consts))
+
+    def _with_integers(self, whole: Sequence[int], inputs: Sequence[Tensor], consts: tuple[Any, ...]) -> Tensor:
+        """The call with integers or bools at the differentiable positions `whole`.
+
+        Beside floats they become floats. Alone they are arrays without gradient. A function of one tensor that makes
+        floats of them is an error: 1 was most likely written for 1.0, and the derivative would be lost.
+        """
+        arrays = [t.array for t in inputs]
+        floats = [i for i in self._floats if i not in whole]
+        if floats:
+            from tinygrad2.autodiff.engine import algebra  # here, because the engine stands on this file
+
+            dtype = arrays[floats[0]].dtype
+            return self(*[algebra.as_float(t, dtype) if i in whole else t for i, t in enumerate(inputs)], *consts)
+        _check(self.name, arrays, ())
+        out = owned(self.fn(*arrays, *consts))
+        if self.arity == 1 and out.dtype.kind not in "biu":
+            raise TypeError(_mismatch(self.name, 0, arrays[0], arrays[0]))
+        return _without_gradient(self, out, [t.node for t in inputs])
 
     def record(self, out: Array, *args: Any) -> Tensor:
         """Record a result of any shape that is there already: `out` is the array that fn would give for `args`."""
@@ -198,9 +220,12 @@ class VariadicPrimitive(Primitive):
         tensors, *consts = args
         inputs = _lift(self.name, tensors)
         arrays = list(map(_array_of, inputs))
+        sources = tuple(map(_node_of, inputs))
+        if all(a.dtype.kind in "biu" for a in arrays):
+            _check(self.name, arrays, ())
+            return _without_gradient(self, owned(self.fn(arrays, *consts)), sources)
         _check(self.name, arrays, range(len(tensors)))
         out = owned(self.fn(arrays, *consts))
-        sources = tuple(map(_node_of, inputs))
         if not any(sources):
             return wrap(out, None, next((t.why for t in inputs if t.why is not None), None))
         if not is_recording():
@@ -212,6 +237,13 @@ class VariadicPrimitive(Primitive):
         rule = self.rules[0]
         parents = enumerate(node.parents)
         return [(p, rule(i, g, *node.consts)) for i, p in parents if p is not None and p in wanted]
+
+
+def _without_gradient(op: Primitive, out: Array, sources: Sequence[Node | None]) -> Tensor:
+    """A result of integers: linked to what it was computed from, where its derivative is 0."""
+    if any(sources) and is_recording():
+        return wrap(out, Node(out, op, sources, (None,) * len(sources)))
+    return wrap(out, None, f"made of integers or bools (by {op.name})")
 
 
 def _positions_read(rule: Rule, wanted: int) -> set[int]:

@@ -38,7 +38,6 @@ class Tensor(TensorMethods):
     """
 
     __slots__ = ("__weakref__", "array", "grad", "name", "node", "why")
-    __array_ufunc__ = None  # NumPy arrays leave `array * tensor` to Tensor.__rmul__
 
     array: Array
     node: Node | None

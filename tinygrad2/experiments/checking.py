@@ -56,7 +56,9 @@ def check_file(
     source = Path(path)
     if not source.is_file():
         raise Unusable(f"there is no file {source}")
-    listed = _run(source, -1, order, seed, limit)
+    given = {"order": order, "seed": seed}
+    options = {name: value for name, value in given.items() if value is not None}
+    listed = _run(source, -1, options, limit)
     if "error" in listed:
         raise Unusable(f"{source} cannot be run: {listed['error']}")
     names = listed["names"]
@@ -65,24 +67,16 @@ def check_file(
     wanted = [i for i, name in enumerate(names) if not select or select in name]
     if not wanted:
         raise Unusable(f"no derivation in {source} has a name with {select!r} in it; there are: {', '.join(names)}")
-    return [_checked(names[i], _run(source, i, order, seed, limit)) for i in wanted]
+    return [_checked(names[i], _run(source, i, options, limit)) for i in wanted]
 
 
-def _run(path: Path, index: int, order: int | None, seed: int | None, limit: float) -> dict[str, Any]:
+def _run(path: Path, index: int, options: dict[str, int], limit: float) -> dict[str, Any]:
     """What the child for one derivation has written; an "error" where it has written nothing."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "report.json")
         printed = Path(folder, "printed.txt")
-        given = ["-" if v is None else str(v) for v in (seed, order)]
-        command = [
-            sys.executable,
-            "-m",
-            "tinygrad2.experiments.checking_child",
-            str(path),
-            str(out),
-            str(index),
-            *given,
-        ]
+        child = f"{__package__}.checking_child"
+        command = [sys.executable, "-m", child, str(path), str(out), str(index), json.dumps(options)]
         with printed.open("wb") as stream:
             ended = _wait(command, stream, limit)
         if out.is_file():

@@ -6,7 +6,8 @@ import math
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.ops import elementwise
-from tinygrad2.ops.elementwise import add, divide, exp, logical_not, mask, multiply, positive, sigmoid, tanh
+from tinygrad2.ops.analytic import expm1
+from tinygrad2.ops.elementwise import add, divide, exp, logical_not, mask, multiply, positive, sigmoid
 from tinygrad2.ops.erf import erfc
 
 
@@ -66,8 +67,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """
     right = positive(x)
     left = mask(x, logical_not(right))
-    # eˣ - 1 = tanh(x/2) (eˣ + 1), which keeps the digits of a small x.
-    return add(mask(x, right), multiply(multiply(tanh(multiply(left, 0.5)), add(exp(left), 1.0)), alpha))
+    return add(mask(x, right), multiply(expm1(left), alpha))
 
 
 def softplus(x: Tensor, beta: float = 1.0) -> Tensor:

@@ -13,7 +13,7 @@ LEAST_LOG = -100.0  # as in PyTorch, so that a certain mistake has a finite loss
 
 
 def binary_cross_entropy(input: Tensor, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """-(t log p + (1 - t) log(1 - p)), then reduced. input p: probabilities, any shape; target t: that shape, in [0, 1].
+    """-(t log p + (1 - t) log(1 - p)), then reduced. input p: probabilities, any shape; target t: the same.
 
     Logarithms below -100 count as -100, as in PyTorch. reduction: "mean", "sum" or "none". Where p comes from a
     sigmoid, `binary_cross_entropy_with_logits` is precise and has no such limit.

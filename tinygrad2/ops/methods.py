@@ -9,15 +9,17 @@ runs, `install` puts these functions on Tensor itself, so that `x + y` takes no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import NoneType
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor, TensorLike, algebra
-from tinygrad2.ops import elementwise, reduce
+from tinygrad2.ops import elementwise, logic, numpy_protocol, reduce
 from tinygrad2.ops import shape as shapes
+from tinygrad2.ops.analytic import remainder
 from tinygrad2.ops.elementwise import (
     add,
     divide,
@@ -26,7 +28,6 @@ from tinygrad2.ops.elementwise import (
     greater_equal,
     less,
     less_equal,
-    logical_not,
     multiply,
     negative,
     not_equal,
@@ -34,6 +35,7 @@ from tinygrad2.ops.elementwise import (
     subtract,
 )
 from tinygrad2.ops.families import matmul
+from tinygrad2.ops.logic import bitwise_and, bitwise_or, bitwise_xor, floor_divide
 from tinygrad2.ops.shape import Axis
 
 # Python tries the other operand's own method where ours returns NotImplemented: these are no numbers.
@@ -91,6 +93,46 @@ class TensorMethods:
         """The matrix product other @ self. Shapes (..., n, k) and (..., k, m), or (k,)."""
         return matmul(other, self) if not isinstance(other, STRANGE) else NotImplemented
 
+    def __mod__(self: Tensor, other: TensorLike) -> Tensor:
+        """The remainder self % other, of the divisor's sign. Any shapes that broadcast."""
+        return remainder(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rmod__(self: Tensor, other: TensorLike) -> Tensor:
+        """The remainder other % self, of the divisor's sign. Any shapes that broadcast."""
+        return remainder(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __floordiv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient self // other, rounded down. Any shapes that broadcast."""
+        return floor_divide(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rfloordiv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient other // self, rounded down. Any shapes that broadcast."""
+        return floor_divide(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __and__(self: Tensor, other: TensorLike) -> Tensor:
+        """self & other: both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_and(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rand__(self: Tensor, other: TensorLike) -> Tensor:
+        """other & self: both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_and(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __or__(self: Tensor, other: TensorLike) -> Tensor:
+        """self | other: one or both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_or(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __ror__(self: Tensor, other: TensorLike) -> Tensor:
+        """other | self: one or both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_or(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __xor__(self: Tensor, other: TensorLike) -> Tensor:
+        """self ^ other: just one of both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_xor(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rxor__(self: Tensor, other: TensorLike) -> Tensor:
+        """other ^ self: just one of both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_xor(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
     def __lt__(self: Tensor, other: TensorLike) -> Tensor:
         """Where self < other, as bools. Any shapes that broadcast."""
         return less(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
@@ -119,17 +161,31 @@ class TensorMethods:
         """-self. Any shape."""
         return negative(self)
 
+    def __pos__(self: Tensor) -> Tensor:
+        """+self: self. Any shape."""
+        return self
+
     def __abs__(self: Tensor) -> Tensor:
         """|self|; the derivative at 0 is 0. Any shape."""
         return elementwise.abs(self)
 
     def __invert__(self: Tensor) -> Tensor:
-        """True where self is False. Any shape; bools."""
-        return logical_not(self)
+        """~self: False for True, or each bit turned for integers. Any shape."""
+        return logic.invert(self)
 
     def __getitem__(self: Tensor, key: Any) -> Tensor:
         """self[key] for every kind of NumPy key. Any shape. An entry taken twice gets the sum of both cotangents."""
         return shapes.index(self, key)
+
+    def __array_ufunc__(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy asks this for an elementwise function, as in np.exp(self) or array * self. Any shapes."""
+        return numpy_protocol.array_ufunc(self, ufunc, method, *inputs, **kwargs)
+
+    def __array_function__(
+        self: Tensor, function: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """NumPy asks this for its other functions, as in np.sum(self). Any shapes."""
+        return numpy_protocol.array_function(self, function, types, args, kwargs)
 
     def exp(self: Tensor) -> Tensor:
         """The exponential function of each entry. Any shape."""
@@ -151,9 +207,13 @@ class TensorMethods:
         """The absolute value of each entry; its derivative at 0 is 0. Any shape."""
         return elementwise.abs(self)
 
-    def clip(self: Tensor, lo: float, hi: float) -> Tensor:
-        """Each entry limited to [lo, hi]. Any shape. The cotangent passes where lo ≤ x ≤ hi."""
-        return elementwise.clip(self, lo, hi)
+    def clip(self: Tensor, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+        """Each entry limited to [min, max]; None for no limit. Any shapes that broadcast."""
+        return elementwise.clip(self, min, max)
+
+    def round(self: Tensor, decimals: int = 0) -> Tensor:
+        """Each entry with so many decimals. Any shape."""
+        return logic.round(self, decimals)
 
     def sum(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
@@ -221,3 +281,4 @@ def install() -> None:
     algebra.concatenate = shapes.concatenate
     algebra.identity = elementwise.identity
     algebra.derivative_of = elementwise.derivative_of
+    algebra.as_float = elementwise.as_float
