@@ -81,6 +81,7 @@ EXAMPLES = {
           tinygrad2 list
           tinygrad2 list penalties
           tinygrad2 list settings             what --set can set: meaning, bounds or choices, default
+          tinygrad2 list exercises            derivations to practise: difficulty, order, what is to be derived
         """,
     "check": """
         examples:

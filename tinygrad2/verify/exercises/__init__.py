@@ -1,6 +1,6 @@
 """The book of exercises: one file a chapter, and in it the forward function, the solution and the statement of each.
 
-`exercise(name)` opens one, `exercises()` lists their names.
+`exercise(name)` opens one, `exercises()` is a table of all.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from tinygrad2.verify.exercises import (
+    attention,
     convolution,
     double,
     double_losses,
@@ -15,11 +16,13 @@ from tinygrad2.verify.exercises import (
     jacobians,
     linear,
     normalization,
+    penalties,
     pooling,
     softmax,
     statistics,
 )
 from tinygrad2.verify.exercises.base import Exercise, Worked
+from tinygrad2.verify.exercises.catalogue import Catalogue
 
 CHAPTERS = (
     elementwise,
@@ -29,9 +32,11 @@ CHAPTERS = (
     softmax,
     statistics,
     normalization,
+    attention,
     jacobians,
     double,
     double_losses,
+    penalties,
 )
 BOOK: dict[str, Exercise] = {ex.name: ex for chapter in CHAPTERS for ex in chapter.EXERCISES}
 
@@ -51,14 +56,18 @@ def exercise(name: str) -> Exercise:
     return BOOK[name]
 
 
-def exercises() -> list[str]:
-    """The names of all exercises, in the order of the book.
+def exercises() -> Catalogue:
+    """All exercises in the order of the book. It prints as a table; it is a list of their names.
 
     >>> from tinygrad2.verify import exercises
     >>> exercises()[:4]
     ['relu', 'leaky_relu', 'sigmoid', 'tanh']
+    >>> print(exercises())  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
+    name        difficulty  order  what
+    relu        easy        1, 2   y = max(x, 0). Derive dx from g.
+    ...
     """
-    return list(BOOK)
+    return Catalogue(BOOK.values())
 
 
-__all__ = ["BOOK", "Exercise", "Worked", "exercise", "exercises"]
+__all__ = ["BOOK", "Catalogue", "Exercise", "Worked", "exercise", "exercises"]

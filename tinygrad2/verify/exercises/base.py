@@ -1,7 +1,7 @@
 """What an exercise is: a statement, a forward function in NumPy, a solution, three hints, and where it must hold.
 
 The solution never decides anything: the checker measures the forward function. The solution is there to be read
-afterwards (`inspect.getsource(ex.solution)`), and it is the function that order 2 differentiates.
+afterwards (`print(ex.solution)`), and it is the function that order 2 differentiates.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tinygrad2.kernels import Array
+from tinygrad2.verify.exercises.source import Readable, source_of
 from tinygrad2.verify.point import Tally, make_point
 from tinygrad2.verify.problem import Problem, Terms, double_problem, first_order_of, jacobian_problem, vjp_problem
 from tinygrad2.verify.report import Report
 from tinygrad2.verify.run import run, tell_inherited
 from tinygrad2.verify.space import Space
+
+Difficulty = Literal["easy", "medium", "hard"]
 
 ARGUMENTS = {"vjp": "(g, ", "double": "(g, u, ", "jacobian": "("}  # of a rule, before the inputs
 
@@ -37,10 +40,12 @@ class Worked(NamedTuple):
 class Exercise:
     """A derivation to be made by hand. `exercise("conv2d.dw")` opens one; `check` says whether yours is right.
 
-    statement: what y is. forward(*inputs, **params): the same in NumPy. wrt: the inputs to derive by.
+    statement: what y is, with every constant. forward(*inputs, **params): the same in NumPy. wrt: the inputs to derive
+    by. difficulty: "easy", "medium" or "hard".
     space: the shapes and parameters for which a rule must hold. kind: "vjp", "jacobian" or "double".
     solution: a right rule, of the form that `check` takes: vjp(g, *inputs, **params); for kind "jacobian" J(*inputs);
-    for kind "double" double_vjp(g, u, *inputs, **params), and `first` is then the right first-order rule.
+    for kind "double" double_vjp(g, u, *inputs, **params), and `first` is then the right first-order rule. It prints as
+    its source.
     terms, saved, remarks: what helps to name a mistake, see Problem.
 
     >>> import numpy as np
@@ -60,11 +65,16 @@ class Exercise:
     hints: tuple[str, str, str]
     wrt: tuple[str, ...]
     space: Space
+    difficulty: Difficulty
     kind: str = "vjp"
     first: Callable[..., Any] | None = None
     terms: Terms | None = None
     saved: Callable[..., Mapping[str, Array]] | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.solution, Readable):
+            object.__setattr__(self, "solution", Readable(self.solution))
 
     @property
     def names(self) -> list[str]:
@@ -79,6 +89,11 @@ class Exercise:
         return [f"d{name}" for name in [*self.wrt, *(["g"] if self.kind == "double" else [])]]
 
     @property
+    def order(self) -> str:
+        """The orders that `check` takes: "1, 2"; "1" for a Jacobian; "2" for a double backward."""
+        return {"vjp": "1, 2", "jacobian": "1", "double": "2"}[self.kind]
+
+    @property
     def task(self) -> str:
         """The statement, and what to derive."""
         *most, last = self.results
@@ -86,7 +101,9 @@ class Exercise:
         given = {"vjp": " from g", "double": " from g and u", "jacobian": f" = ∂y/∂{self.wrt[0]}"}[self.kind]
         return f"{self.statement} Derive {wanted}{given}."
 
-    def part(self, name: str, solution: Callable[..., Any], hints: tuple[str, str, str]) -> Exercise:
+    def part(
+        self, name: str, solution: Callable[..., Any], hints: tuple[str, str, str], difficulty: Difficulty | None = None
+    ) -> Exercise:
         """The exercise of one result alone: CONV2D.part("w", conv2d_dw, ...) is the exercise "conv2d.dw"."""
         i = self.wrt.index(name)
         terms = self.terms
@@ -96,6 +113,7 @@ class Exercise:
             solution=solution,
             hints=hints,
             wrt=(name,),
+            difficulty=difficulty or self.difficulty,
             terms=terms and (lambda g, *inputs, **params: [terms(g, *inputs, **params)[i]]),
         )
 
@@ -145,6 +163,14 @@ class Exercise:
         if n not in (1, 2, 3):
             raise ValueError(f"{self.name} has hints 1, 2 and 3, got {n}")
         return self.hints[n - 1]
+
+    def solution_source(self) -> str:
+        """The source of the solution, with the helpers that it calls; it runs after `import numpy as np`."""
+        return source_of(self.solution)
+
+    def forward_source(self) -> str:
+        """The source of the forward function, with the helpers that it calls; it runs after `import numpy as np`."""
+        return source_of(self.forward)
 
     def case(self, text: str) -> Worked:
         """A case of a report, with what must come out. ValueError where a part of the text is unknown or missing.

@@ -78,6 +78,7 @@ CONV2D = Exercise(
     ),
     wrt=("x", "w", "b"),
     space=Space("n c h w, o c kh kw, o", {"stride": [1, 2], "padding": [0, 1]}, SMALL, valid=_kernel_fits),
+    difficulty="hard",
     remarks=FLIP,
 )
 CONV2D_DX = CONV2D.part(
@@ -97,6 +98,7 @@ CONV2D_DW = CONV2D.part(
         "dw[o,c,i,j] = Σ x[n,c, h·s + i - p, w·s + j - p] g[n,o,h,w].",
         "dw = einsum('nchwij,nohw->ocij', windows(x), g): nothing is flipped.",
     ),
+    difficulty="medium",
 )
 CONV2D_DB = CONV2D.part(
     "b",
@@ -106,6 +108,7 @@ CONV2D_DB = CONV2D.part(
         "Sum over all axes but the channel.",
         "db = g.sum((0, 2, 3))",
     ),
+    difficulty="easy",
 )
 
 # --- transposed convolution
@@ -146,12 +149,14 @@ CONV_TRANSPOSE2D = Exercise(
     ),
     wrt=("x", "w"),
     space=Space("n o h w, o c kh kw", {"stride": [1, 2]}, {**SMALL, "h": (1, 4), "w": (1, 4)}),
+    difficulty="hard",
     remarks=FLIP,
 )
 CONV_TRANSPOSE2D_DX = CONV_TRANSPOSE2D.part(
     "x",
     conv_transpose2d_dx,
     hints=("What is the adjoint of an adjoint?", "Every x entry writes a window of y.", "dx = conv2d(g, w)."),
+    difficulty="medium",
 )
 CONV_TRANSPOSE2D_DW = CONV_TRANSPOSE2D.part(
     "w",

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises.base import Exercise
 from tinygrad2.verify.exercises.double import double
-from tinygrad2.verify.exercises.softmax import CROSS_ENTROPY, one_hot, softmax
+from tinygrad2.verify.exercises.softmax import CROSS_ENTROPY, LOGSUMEXP, one_hot, softmax
 from tinygrad2.verify.exercises.statistics import L2_NORM, l2_norm
 from tinygrad2.verify.space import Space
 
@@ -37,15 +37,47 @@ def cross_entropy_double_terms(u: Array, z: Array, labels: Array, g: Array) -> l
 
 CROSS_ENTROPY_DOUBLE = double(
     CROSS_ENTROPY,
-    "First order: dz = g (p - onehot)/n, p = softmax(z).",
+    "dz = g (p - onehot)/n, p = softmax(z)",
     solution=cross_entropy_double,
     hints=(
         "Only p depends on z.",
         "It is softmax's own rule, with u in the place of g.",
         "dz = g/n · p(u - Σ p u), dg = Σ u (p - onehot)/n.",
     ),
+    difficulty="medium",
     terms=cross_entropy_double_terms,
     saved=lambda z, labels, g: {"softmax(z)": softmax(z)},
+)
+
+# --- logsumexp
+
+
+def logsumexp_double(g: Array, u: Array, z: Array) -> tuple[Array, Array]:
+    """dz and dg. g: (n,); u, z: (n, k)."""
+    p = softmax(z)
+    along = (p * u).sum(-1, keepdims=True)
+    return g[:, None] * p * (u - along), along[:, 0]
+
+
+def logsumexp_double_terms(u: Array, z: Array, g: Array) -> list[dict[str, Array]]:
+    """The terms of dz and dg."""
+    p = softmax(z)
+    along = (p * u).sum(-1, keepdims=True)
+    return [{"g p u": g[:, None] * p * u, "-g p Σ(p u)": -g[:, None] * p * along}, {"Σ p u": along[:, 0]}]
+
+
+LOGSUMEXP_DOUBLE = double(
+    LOGSUMEXP,
+    "dz = g p, p = softmax(z)",
+    solution=logsumexp_double,
+    hints=(
+        "Only p depends on z, and its rule is softmax's own.",
+        "The Hessian of logsumexp is the Jacobian of softmax: diag(p) - p pᵀ.",
+        "dz = g p(u - Σ p u), dg = Σ p u, the sums over the row.",
+    ),
+    difficulty="medium",
+    terms=logsumexp_double_terms,
+    saved=lambda z, g: {"softmax(z)": softmax(z)},
 )
 
 # --- length
@@ -70,13 +102,14 @@ def l2_norm_double_terms(u: Array, x: Array, g: Array) -> list[dict[str, Array]]
 
 L2_NORM_DOUBLE = double(
     L2_NORM,
-    "First order: dx = g x/‖x‖, the gradient of a norm penalty.",
+    "dx = g x/‖x‖, the gradient of a norm penalty",
     solution=l2_norm_double,
     hints=(
         "x/‖x‖ depends on x in the numerator and in the norm.",
         "d(x/‖x‖) = dx/‖x‖ - x (x·dx)/‖x‖³.",
         "dx = g(u/‖x‖ - x (u·x)/‖x‖³), dg = (u·x)/‖x‖.",
     ),
+    difficulty="medium",
     terms=l2_norm_double_terms,
     saved=lambda x, g: {"‖x‖": l2_norm(x)},
 )
@@ -121,8 +154,9 @@ DEEPFOOL_STEP = Exercise(
     ),
     wrt=("f", "v"),
     space=Space("n, n d"),
+    difficulty="hard",
     terms=deepfool_step_terms,
     saved=lambda f, v: {"‖v‖": np.sqrt((v * v).sum(-1))},
 )
 
-EXERCISES = (CROSS_ENTROPY_DOUBLE, L2_NORM_DOUBLE, DEEPFOOL_STEP)
+EXERCISES = (CROSS_ENTROPY_DOUBLE, LOGSUMEXP_DOUBLE, L2_NORM_DOUBLE, DEEPFOOL_STEP)

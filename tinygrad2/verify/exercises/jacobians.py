@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.exercises.base import Exercise
-from tinygrad2.verify.exercises.normalization import standardized
+from tinygrad2.verify.exercises.normalization import EPS, standardized
 from tinygrad2.verify.exercises.softmax import softmax
 from tinygrad2.verify.space import Space
 
@@ -33,6 +33,7 @@ SOFTMAX_JACOBIAN = Exercise(
     hints=("Differentiate e^zᵢ/Σ e^z by zᵢ and by zⱼ.", "∂yᵢ/∂zⱼ = yᵢ(δᵢⱼ - yⱼ).", "J = diag(y) - y yᵀ."),
     wrt=("z",),
     space=Space("k", sizes={"k": (2, 5)}),
+    difficulty="medium",
     kind="jacobian",
     terms=softmax_jacobian_terms,
     remarks={"missing-term": "The Jacobian of softmax is not diagonal: every output depends on every input."},
@@ -41,26 +42,26 @@ SOFTMAX_JACOBIAN = Exercise(
 # --- layer normalisation
 
 
-def layer_norm(x: Array) -> Array:
+def layer_norm(x: Array, eps: float = 1e-5) -> Array:
     """(x - mean)/√(var + eps). x: (d,)."""
-    return standardized(x)[0]
+    return standardized(x, eps)[0]
 
 
-def layer_norm_jacobian(x: Array) -> Array:
+def layer_norm_jacobian(x: Array, eps: float) -> Array:
     """s(I - 1/d - y yᵀ/d). x: (d,); result: (d, d)."""
-    y, s = standardized(x)
+    y, s = standardized(x, eps)
     return s * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size) - np.outer(y, y) / x.size)
 
 
-def layer_norm_jacobian_terms(g: Array, x: Array) -> list[dict[str, Array]]:
+def layer_norm_jacobian_terms(g: Array, x: Array, eps: float) -> list[dict[str, Array]]:
     """The three terms of Jᵀg."""
-    y, s = standardized(x)
+    y, s = standardized(x, eps)
     return [{"s I": s * g, "-s/d": -s * g.mean() + 0 * x, "-s y yᵀ/d": -s * y * (y @ g) / x.size}]
 
 
 LAYER_NORM_JACOBIAN = Exercise(
     "layer_norm.jacobian",
-    "y = (x - mean)/√(var + eps).",
+    "y = (x - mean)/√(var + eps), var divided by d.",
     forward=layer_norm,
     solution=layer_norm_jacobian,
     hints=(
@@ -69,10 +70,11 @@ LAYER_NORM_JACOBIAN = Exercise(
         "J = s(I - 1/d - y yᵀ/d).",
     ),
     wrt=("x",),
-    space=Space("d", sizes={"d": (2, 5)}),
+    space=Space("d", {"eps": EPS}, sizes={"d": (2, 5)}),
+    difficulty="hard",
     kind="jacobian",
     terms=layer_norm_jacobian_terms,
-    saved=lambda x: {"s": standardized(x)[1]},
+    saved=lambda x, eps: {"s": standardized(x, eps)[1]},
 )
 
 # --- a vector of length one
@@ -102,6 +104,7 @@ NORMALIZE_JACOBIAN = Exercise(
     hints=("The numerator gives I/‖x‖; the norm depends on x too.", "∇‖x‖ = x/‖x‖.", "J = (I - y yᵀ)/‖x‖."),
     wrt=("x",),
     space=Space("d", sizes={"d": (2, 5)}),
+    difficulty="medium",
     kind="jacobian",
     terms=normalize_jacobian_terms,
     saved=lambda x: {"‖x‖": np.sqrt(x @ x)},
@@ -133,6 +136,7 @@ MLP_JACOBIAN = Exercise(
     ),
     wrt=("x",),
     space=Space("d, h d, k h"),
+    difficulty="medium",
     kind="jacobian",
     saved=lambda x, w1, w2: {"1 - tanh²(w1 x)": (1 - np.tanh(w1 @ x) ** 2)[:, None]},
 )

@@ -51,6 +51,7 @@ LINEAR = Exercise(
     ),
     wrt=("x", "w", "b"),
     space=Space("n i, o i, o"),
+    difficulty="easy",
 )
 LINEAR_DX = LINEAR.part("x", linear_dx, hints=("dx has x's shape (n, i).", "dx[n,i] = Σₒ g[n,o] w[o,i].", "dx = g @ w"))
 LINEAR_DW = LINEAR.part(
@@ -91,6 +92,7 @@ MATMUL = Exercise(
     hints=("Shapes: g is (n, m), da is (n, k), db is (k, m).", "y[n,m] = Σₖ a[n,k] b[k,m].", "da = g bᵀ, db = aᵀ g."),
     wrt=("a", "b"),
     space=Space("n k, k m"),
+    difficulty="easy",
 )
 MATMUL_DA = MATMUL.part(
     "a", matmul_da, hints=("da has a's shape (n, k).", "da[n,k] = Σₘ g[n,m] b[k,m].", "da = g @ b.T")
@@ -134,6 +136,7 @@ RESIDUAL = Exercise(
     ),
     wrt=("x", "w"),
     space=Space("n d, d d"),
+    difficulty="medium",
     terms=residual_terms,
     saved=lambda x, w: {"tanh(x wᵀ)": np.tanh(x @ w.T)},
 )
@@ -165,6 +168,7 @@ EMBEDDING = Exercise(
     ),
     wrt=("table",),
     space=Space("v d, m", draws={1: integers("v")}),
+    difficulty="medium",
     remarks={"unsummed": "A row that is taken twice gets the sum: np.add.at, not d[rows] = g."},
 )
 

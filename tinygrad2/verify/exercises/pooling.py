@@ -47,6 +47,7 @@ MAX_POOL2D = Exercise(
     ),
     wrt=("x",),
     space=POOL,
+    difficulty="medium",
     saved=max_pool2d_saved,
 )
 
@@ -76,6 +77,7 @@ AVG_POOL2D = Exercise(
     ),
     wrt=("x",),
     space=POOL,
+    difficulty="medium",
 )
 
 # --- unpooling
@@ -110,6 +112,7 @@ UNPOOL = Exercise(
     hints=("Where did each entry go?", "The adjoint of putting is taking.", "dy = g taken at the places `at`."),
     wrt=("y",),
     space=Space("n c h w, n c h w", sizes={"n": (1, 2), "c": (1, 2)}, draws={1: places}),
+    difficulty="medium",
     saved=lambda y, at: {"places taken": unpool(np.ones_like(y), at)},
 )
 

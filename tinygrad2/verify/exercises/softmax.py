@@ -1,4 +1,4 @@
-"""Exercises on softmax, its logarithm, and the cross-entropy: every output of a row depends on the whole row."""
+"""Exercises on softmax, its logarithm, logsumexp, and cross-entropy: every output depends on the whole row."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ SOFTMAX = Exercise(
     ),
     wrt=("z",),
     space=ROWS,
+    difficulty="medium",
     terms=softmax_terms,
     remarks={"missing-term": "The Jacobian of softmax is not diagonal."},
 )
@@ -87,8 +88,39 @@ LOG_SOFTMAX = Exercise(
     ),
     wrt=("z",),
     space=ROWS,
+    difficulty="medium",
     terms=log_softmax_terms,
     saved=lambda z: {"softmax(z)": softmax(z)},
+)
+
+# --- logsumexp
+
+
+def logsumexp(z: Array) -> Array:
+    """The logarithm of the sum of e^z over the last axis. z: (n, k); result: (n,)."""
+    top = z.real.max(-1, keepdims=True)
+    return np.log(np.exp(z - top).sum(-1)) + top[..., 0]
+
+
+def logsumexp_vjp(g: Array, z: Array) -> Array:
+    """g softmax(z): every entry of a row gets its share of the row's g. g: (n,); z: (n, k)."""
+    return g[:, None] * softmax(z)
+
+
+LOGSUMEXP = Exercise(
+    "logsumexp",
+    "y = log Σ e^z over the last axis.",
+    forward=logsumexp,
+    solution=logsumexp_vjp,
+    hints=(
+        "The derivative of log s is 1/s; that of Σ e^z by zᵢ is e^zᵢ.",
+        "∂y/∂zᵢ = e^zᵢ/Σ e^z.",
+        "dz = g[:, None] · softmax(z).",
+    ),
+    wrt=("z",),
+    space=ROWS,
+    difficulty="easy",
+    saved=lambda z: {"softmax(z)": softmax(z), "Σ e^z": np.exp(z).sum(-1, keepdims=True), "e^z": np.exp(z)},
 )
 
 # --- cross-entropy
@@ -135,8 +167,9 @@ CROSS_ENTROPY = Exercise(
     ),
     wrt=("z",),
     space=Space("n k, n", sizes={"k": (2, 5)}, draws={1: integers("k")}),
+    difficulty="medium",
     terms=cross_entropy_terms,
     saved=lambda z, labels: {"softmax(z)": softmax(z)},
 )
 
-EXERCISES = (SOFTMAX, LOG_SOFTMAX, CROSS_ENTROPY)
+EXERCISES = (SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, CROSS_ENTROPY)

@@ -1,4 +1,4 @@
-"""Exercises on what a row is summed up by: its mean, its variance, its length."""
+"""Exercises on what a row is summed up by: its mean, its variance, its length, the angle to another row."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ MEAN = Exercise(
     hints=("Each entry has the same influence.", "It is 1/d.", "dx = g[:, None]/d, spread over the row."),
     wrt=("x",),
     space=Space("n d"),
+    difficulty="easy",
 )
 
 # --- variance
@@ -62,6 +63,7 @@ VARIANCE = Exercise(
     ),
     wrt=("x",),
     space=Space("n d", sizes={"d": (2, 5)}),
+    difficulty="medium",
     terms=variance_terms,
     saved=lambda x: {"(x - mean)": x - x.mean(-1, keepdims=True)},
 )
@@ -87,7 +89,54 @@ L2_NORM = Exercise(
     hints=("y² = Σ x².", "2 y dy = 2 x dx.", "dx = g x/‖x‖."),
     wrt=("x",),
     space=Space("n d"),
+    difficulty="easy",
     saved=lambda x: {"‖x‖": l2_norm(x)},
 )
 
-EXERCISES = (MEAN, VARIANCE, L2_NORM)
+# --- cosine similarity
+
+
+def cosine_similarity(a: Array, b: Array) -> Array:
+    """a·b/(‖a‖ ‖b‖) of each pair of rows. a, b: (n, d); result: (n,)."""
+    return (a * b).sum(-1) / (l2_norm(a) * l2_norm(b))
+
+
+def cosine_similarity_vjp(g: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    """da and db: towards the other row, less what lies along the own. g: (n,); a, b: (n, d)."""
+    la = l2_norm(a)[:, None]
+    lb = l2_norm(b)[:, None]
+    y = (a * b).sum(-1, keepdims=True) / (la * lb)
+    g = g[:, None]
+    return g * (b / (la * lb) - y * a / la**2), g * (a / (la * lb) - y * b / lb**2)
+
+
+def cosine_similarity_terms(g: Array, a: Array, b: Array) -> list[dict[str, Array]]:
+    """The two terms of da, and of db."""
+    la = l2_norm(a)[:, None]
+    lb = l2_norm(b)[:, None]
+    y = (a * b).sum(-1, keepdims=True) / (la * lb)
+    g = g[:, None]
+    return [
+        {"g b/(‖a‖‖b‖)": g * b / (la * lb), "-g y a/‖a‖²": -g * y * a / la**2},
+        {"g a/(‖a‖‖b‖)": g * a / (la * lb), "-g y b/‖b‖²": -g * y * b / lb**2},
+    ]
+
+
+COSINE_SIMILARITY = Exercise(
+    "cosine_similarity",
+    "y = a·b/(‖a‖ ‖b‖) of each pair of rows.",
+    forward=cosine_similarity,
+    solution=cosine_similarity_vjp,
+    hints=(
+        "a stands in the product and in its own norm.",
+        "∇‖a‖ = a/‖a‖, so the norm takes y a/‖a‖² away.",
+        "da = g(b/(‖a‖‖b‖) - y a/‖a‖²); db is the same with a and b exchanged.",
+    ),
+    wrt=("a", "b"),
+    space=Space("n d, n d", sizes={"d": (2, 5)}),
+    difficulty="medium",
+    terms=cosine_similarity_terms,
+    saved=lambda a, b: {"‖a‖": l2_norm(a)[:, None], "‖b‖": l2_norm(b)[:, None]},
+)
+
+EXERCISES = (MEAN, VARIANCE, L2_NORM, COSINE_SIMILARITY)
