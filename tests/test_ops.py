@@ -306,6 +306,7 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     **{name: problems(PAIR, P[name]) for name in ("add", "subtract", "multiply")},
     "divide": problems(PAIR, P["divide"], positive),
     **{name: problems(ONE, P[name]) for name in ("negative", "exp", "tanh", "sigmoid", "softplus", "identity")},
+    **{name: problems(ONE, P[name]) for name in ("erf", "erfc")},
     **{name: problems(ONE, P[name]) for name in ("exp2", "expm1", "square", "sin", "cos", "sinh", "cosh", "arctan")},
     "arcsinh": problems(ONE, P["arcsinh"]),
     **{name: problems(ONE, P[name], positive) for name in ("log", "log2", "log10", "log1p", "sqrt", "cbrt")},
@@ -369,6 +370,7 @@ CONSTANT: dict[str, tuple[Any, ...]] = {
     "argmax": (normal, 1, 1),
     "argmin": (normal, 1, 1),
     "argsort": (normal, 1, 1, False),
+    "adaptive_argmax": (lambda rng, shapes: normal(rng, [(2, 3, 4)]), 1, [(0, 2), (1, 3)], [(0, 4)]),
 }
 # Linear, but not functions of floating numbers alone: dtype or device change, masks are inverted, indices come out.
 ELSEWHERE = {"astype", "as_float", "to", "logical_not", "invert", "pool_argmax", "let_through", "signdet"}
@@ -782,12 +784,21 @@ def test_the_derivatives_of_x_to_the_zero_vanish_also_at_zero() -> None:
 NAN_THROUGH: dict[str, Callable[..., Tensor]] = {
     **{
         f.name: f
-        for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.softplus, ops.sign)
+        for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.sign, ops.erf, ops.erfc)
     },
     "clip": lambda x: tg.clip(x, -1.0, 1.0),
     "maximum": lambda x: tg.maximum(x, 0.0),
     "minimum": lambda x: tg.minimum(x, 0.0),
     "leaky_relu": tg.leaky_relu,
+    "softplus": tg.softplus,
+    "gelu": tg.gelu,
+    "silu": tg.silu,
+    "elu": tg.elu,
+    "mse_loss": lambda x: tg.mse_loss(x, [0.0, 0.0]),
+    "huber_loss": lambda x: tg.huber_loss(x, [0.0, 0.0]),
+    "binary_cross_entropy": lambda x: tg.binary_cross_entropy(x, [0.0, 0.0]),
+    "layer_norm": lambda x: tg.layer_norm(x, 2),
+    "adaptive_max_pool2d": lambda x: tg.adaptive_max_pool2d(tg.reshape(x, (1, 1, 1, 2)), 1),
     "max": lambda x: tg.max(x, 0),
     "norm": tg.norm,
     "logsumexp": tg.logsumexp,

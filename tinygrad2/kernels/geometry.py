@@ -93,6 +93,37 @@ class Geometry:
             _known[arguments] = known
         return known
 
+    @staticmethod
+    def transposed(
+        output: int | Sequence[int],
+        kernel: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | str | Sequence[int] | Sequence[Sequence[int]] = 0,
+        output_padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+    ) -> Geometry:
+        """The geometry with this `output` and the smallest input that gives it, larger by `output_padding`.
+
+        padding: as in `of`; 'same' makes the input `stride` times as large. ValueError names what does not fit.
+        """
+        n = _pair("output", output)
+        k = _pair("kernel", kernel)
+        s = _pair("stride", stride)
+        d = _pair("dilation", dilation)
+        extra = _pair("output_padding", output_padding)
+        span = (d[0] * (k[0] - 1) + 1, d[1] * (k[1] - 1) + 1)
+        enlarged = (n[0] * s[0], n[1] * s[1])
+        p = _padding(padding, enlarged, span, s)
+        if padding == "same":
+            if any(extra):
+                raise ValueError(f"output_padding must be 0 with padding 'same', got {extra}")
+            return Geometry.of(enlarged, k, s, p, d, groups)
+        if min(extra) < 0 or extra[0] >= s[0] or extra[1] >= s[1]:
+            raise ValueError(f"output_padding must be at least 0 and less than the stride {s}, got {extra}")
+        rows, columns = ((n[i] - 1) * s[i] + span[i] - sum(p[i]) + extra[i] for i in (0, 1))
+        return Geometry.of((rows, columns), k, s, p, d, groups)
+
     def __post_init__(self) -> None:
         """No record that points outside its image can exist: compiled kernels trust it without looking again."""
         _check_positive(input=self.input, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
