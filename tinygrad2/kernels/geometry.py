@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from tinygrad2.kernels.once import once
+
 Pair: TypeAlias = tuple[int, int]
 Shape: TypeAlias = tuple[int, ...]
 
@@ -196,8 +198,9 @@ def check_conv(geo: Geometry, *, x: Shape | None = None, w: Shape | None = None,
         raise ValueError(f"convolution: x of shape {x} and g of shape {g} must share their leading axes")
 
 
+@once
 def check_pool(geo: Geometry, size: Pair, shape: Shape, name: str) -> None:
-    """ValueError unless an array of `shape` can be pooled with `geo`; `size` is what its last two axes must be."""
+    """ValueError unless an array of `shape` can be pooled; `size` is what its last two axes must be."""
     if len(shape) < 3 or tuple(shape[-2:]) != size:
         raise ValueError(f"pooling: {name} has shape {shape}, expected (..., C, {size[0]}, {size[1]}) for [{geo}]")
     if geo.groups != 1:
