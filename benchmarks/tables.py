@@ -32,16 +32,17 @@ def line(name: str, step: str, row: dict[str, dict[str, Any]]) -> str:
 
 def markdown(report: dict[str, Any]) -> str:
     """The whole report: setting, the table of best peers, every side's times, growth, overhead."""
-    environment = report["environment"]
-    versions = ", ".join(f"{name} {number}" for name, number in environment["packages"].items() if number)
+    setting = report["environment"]
+    versions = ", ".join(f"{name} {number}" for name, number in setting["packages"].items() if number)
     absent = ", ".join(f"{name} ({why})" for name, why in report["missing"].items()) or "none"
-    variables = ", ".join(f"{name}={value}" for name, value in environment["variables"].items()) or "none"
+    variables = ", ".join(f"{name}={value}" for name, value in setting["variables"].items()) or "none"
     lines = [
         "# Benchmark results",
         "",
-        f"{environment['date']}, {environment['cpu']}, {environment['threads']} threads a side, Python {environment['python']}, {versions}.",
+        f"{setting['date']}, {setting['cpu']}, {setting['threads']} threads a side, Python {setting['python']}, "
+        f"{versions}.",
         f"Variables that change speed: {variables}.",
-        f"Load {environment['load']} before, {report.get('load_after')} after. Missing peers: {absent}.",
+        f"Load {setting['load']} before, {report.get('load_after')} after. Missing peers: {absent}.",
         f"Batches: {', '.join(f'{model} {n}' for model, n in report['batch'].items())}; "
         f"DeepFool attacks {report['attacked']} images.",
         "",

@@ -1,7 +1,7 @@
 """The shape of a sliding window: one frozen record shared by convolution, its two adjoints, and pooling.
 
 Output pixel `o` of an axis looks at the input pixels `o*stride - before + k*dilation` for k = 0 ... kernel-1. Input
-*and* output size are kept: with a stride several input sizes give one output size, so the adjoints must be told.
+*and* output size are kept: with a stride several input sizes give one output size, and the adjoints need to know which.
 A geometry is validated when it is made, and made once for the same arguments.
 """
 
