@@ -16,7 +16,7 @@ from tinygrad2.kernels.arrays import (
     xp,
 )
 from tinygrad2.kernels.conv import conv2d, conv2d_input, conv2d_weight
-from tinygrad2.kernels.geometry import Geometry, check_conv, check_pool
+from tinygrad2.kernels.geometry import Geometry
 from tinygrad2.kernels.linear import masked, product
 from tinygrad2.kernels.pattern import Mask, Pattern, Positions, pattern_of
 from tinygrad2.kernels.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
@@ -30,8 +30,6 @@ __all__ = [
     "Positions",
     "avg_pool2d",
     "avg_unpool2d",
-    "check_conv",
-    "check_pool",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
