@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad2.kernels import Array
+from tinygrad2.verify.point import Point
 from tinygrad2.verify.tracing import LARGEST, Key, Trace, Untraceable
 
 
@@ -25,7 +26,10 @@ class Edge(NamedTuple):
 class Pass:
     """The backward pass of a trace by one of its inputs, for the cotangents of its outputs."""
 
-    def __init__(self, trace: Trace, leaf: int, cotangents: list[Array], edges: dict[Edge, Local]) -> None:
+    def __init__(
+        self, point: Point, trace: Trace, leaf: int, cotangents: list[Array], edges: dict[Edge, Local]
+    ) -> None:
+        self.point = point
         self.trace = trace
         self.leaf = leaf
         self.locals = edges

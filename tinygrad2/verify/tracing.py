@@ -130,8 +130,7 @@ def _backward(y: Tensor, g: Tensor, inputs: Sequence[Tensor], rule_of: list[Node
             fitting = c if c.shape == parent.shape else algebra.unbroadcast(c, parent.shape)
             pending[parent] = fitting if parent not in pending else algebra.add(pending[parent], fitting)
         rule_of.pop()
-    nothing = lambda x: Tensor(np.zeros(x.shape))
-    return [pending.get(x.node) or nothing(x) if x.node is not None else nothing(x) for x in inputs]
+    return [pending[x.node] if x.node in pending else Tensor(np.zeros(x.shape)) for x in inputs]
 
 
 def _step(call: Call, key: Key, number: dict[Node | None, int]) -> Step:

@@ -1,0 +1,98 @@
+"""How a traced value, call or edge is called in a sentence: by the user's own expressions and variables."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import numpy as np
+
+from tinygrad2.verify.tracing import Key, Step, Trace
+
+_OPERATORS: dict[str, type[ast.operator]] = {
+    "add": ast.Add,
+    "subtract": ast.Sub,
+    "multiply": ast.Mult,
+    "divide": ast.Div,
+    "matmul": ast.MatMult,
+    "power": ast.Pow,
+}
+
+
+class Words:
+    """The names of one trace."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.first = len(trace.leaves)
+
+    def value(self, v: int) -> str:
+        """A variable, or the expression that gave the value."""
+        if v < self.first:
+            return self.trace.names[v] if v < len(self.trace.names) else f"input {v}"
+        return self.result(self.trace.steps[v - self.first])
+
+    def result(self, step: Step) -> str:
+        """What a call gives."""
+        place = step.key.place
+        if place is None:
+            return f"the result of {step.op.name}"
+        if step.key.backward:
+            return f"∂({place.text})"
+        assigned = re.fullmatch(r"([A-Za-z_]\w*) = (.*)", place.line)
+        if assigned and assigned[2] == place.text:
+            return assigned[1]
+        return place.text
+
+    def factor(self, v: int) -> str:
+        """The same as a factor of a product."""
+        return bracketed(self.value(v))
+
+    def where(self, key: Key) -> str:
+        """The line of a call."""
+        place = key.place
+        if place is None:
+            return "f"
+        return f"`{place.line}` (line {place.number} of {place.function})"
+
+    def expression(self, key: Key) -> str:
+        """The expression of a call, with its line where that says more."""
+        place = key.place
+        if place is None:
+            return f"a call of {key.op}"
+        here = f"line {place.number} of {place.function}"
+        if key.count or self._again(key):
+            here += f", call {key.count + 1} of this line"
+        return f"`{place.text}` ({here})"
+
+    def _again(self, key: Key) -> bool:
+        return key._replace(count=key.count + 1) in self.trace.index
+
+    def operand(self, step: Step, i: int) -> str:
+        """Argument i of a call, as it is written there."""
+        written = self._written(step, i)
+        if written is not None:
+            return written
+        if step.parents[i] >= 0:
+            return self.value(step.parents[i])
+        return self.constant(step.inputs[i])
+
+    def constant(self, a: np.ndarray) -> str:  # type: ignore[type-arg]
+        return f"{float(a):.6g}" if a.size == 1 else f"the constant of shape {a.shape}"
+
+    def _written(self, step: Step, i: int) -> str | None:
+        place = step.key.place
+        if place is None:
+            return None
+        try:
+            tree = ast.parse(place.text, mode="eval").body
+        except SyntaxError:
+            return None
+        if isinstance(tree, ast.BinOp) and isinstance(tree.op, _OPERATORS.get(step.op.name, ast.FloorDiv)):
+            return ast.unparse((tree.left, tree.right)[i])
+        return None
+
+
+def bracketed(text: str) -> str:
+    """An expression as a factor: in brackets where it needs them."""
+    return text if re.fullmatch(r"[\w.]+|[\w.]+\([^()]*\)", text) else f"({text})"
