@@ -107,6 +107,7 @@ LABELS = np.array([2, 0, 1, 2])
 
 # The public functions that are not primitives themselves. Labels and indices stay NumPy arrays, as a user gives them.
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
+    "arange": (lambda x: x + ops.arange(3, dtype=x.dtype, device=x.device), ONE),
     "argmax": (lambda x: ops.argmax(x, 1), ONE),
     "astype": (lambda x: ops.astype(x, np.float64), ONE),
     "avg_pool2d": (lambda x: ops.avg_pool2d(x, 2, padding=1), Case((X,))),
@@ -127,10 +128,14 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
         Case((real(4, 3),)),
     ),
     "dropout": (lambda x: ops.dropout(x, 0.4, np.random.default_rng(3)), ONE),
+    "eye": (lambda x: x + ops.eye(2, 3, x.dtype, device=x.device), ONE),
+    "full": (lambda x: x + ops.full((2, 3), 0.5, x.dtype, device=x.device), ONE),
+    "full_like": (lambda x: x + ops.full_like(x, 0.5), ONE),
     "gather": (lambda x: ops.gather(x, np.array([[0, 0], [2, -1]]), 1), ONE),
     "index": (lambda x: x[1:, np.array([2, 0, 2])], ONE),
     "leaky_relu": (lambda x: ops.leaky_relu(x, 0.2), ONE),
     "linear": (lambda x, w, b: ops.linear(x, w, b), Case((real(5, 3), real(4, 3), real(4)))),
+    "linspace": (lambda x: x + ops.linspace(0.0, 1.0, 3, x.dtype, device=x.device), ONE),
     "local_response_norm": (lambda x: ops.local_response_norm(x, 3, 0.5), Case((X,))),
     "log_softmax": (lambda x: ops.log_softmax(x), ONE),
     "logsumexp": (lambda x: ops.logsumexp(x), ONE),
@@ -141,6 +146,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "min": (lambda x: ops.min(x, 1, keepdims=True), ONE),
     "minimum": (lambda a, b: ops.minimum(ops.minimum(a, b), 0.5), PAIR),
     "norm": (lambda x: ops.norm(x), ONE),
+    "ones": (lambda x: x + ops.ones((2, 3), x.dtype, device=x.device), ONE),
+    "ones_like": (lambda x: x + ops.ones_like(x), ONE),
     "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), 0.5), ONE),
     "power": (lambda x, p: ops.power(x, p), Case((positive(2, 3), real(2, 3)))),
     "prelu": (lambda x, a: ops.prelu(x, a), Case((X, real(4)))),
@@ -152,6 +159,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "swapaxes": (lambda x: ops.swapaxes(x, 0, 1), ONE),
     "transpose": (lambda x: ops.transpose(x), ONE),
     "var": (lambda x: ops.var(x, 1), ONE),
+    "zeros": (lambda x: x + ops.zeros((2, 3), x.dtype, device=x.device), ONE),
+    "zeros_like": (lambda x: x + ops.zeros_like(x), ONE),
 }
 
 IMAGES, VECTORS = (3, 4, 6, 6), (3, 5)

@@ -35,8 +35,8 @@ Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 P = REGISTRY
 # Other tests register primitives of their own (custom_vjp); these are the library's.
-LIBRARY = [name for name, p in P.items() if p.fn.__module__.startswith(("tinygrad2", "_operator"))]
-LIBRARY = [name for name in LIBRARY if P[name].fn.__module__ != "tinygrad2.autodiff.custom"]
+LIBRARY = [name for name, p in P.items() if p.__module__.startswith("tinygrad2")]
+LIBRARY = [name for name in LIBRARY if P[name].__module__ != "tinygrad2.autodiff.custom"]
 
 SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 LAYOUTS = st.sampled_from(["contiguous", "every second", "reversed", "transposed"])
@@ -565,7 +565,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
     "an array to a power": (lambda p: S**p, lambda p: S**p, (B,)),
     "prelu, one slope": (tg.prelu, lambda x, a: np.where(x > 0, x, a * x), (D, S[:1])),
     "prelu, a slope per channel": (tg.prelu, lambda x, a: np.where(x > 0, x, a[:, None, None] * x), (D, S)),
-    "ratio": (tg.ratio, operator.truediv, (V, S[:, None])),
+    "ratio": (tg.ops.ratio, operator.truediv, (V, S[:, None])),
     "stack": (lambda a, b: tg.stack([a, b], -1), lambda a, b: np.stack([a, b], -1), (B, S)),
     "swapaxes": (lambda x: tg.swapaxes(x, 1, -1), lambda x: x.swapaxes(1, -1), (X,)),
     "where, with a NumPy condition": (lambda a, b: tg.where(B > 0, a, b), lambda a, b: np.where(B > 0, a, b), (B, S)),
@@ -615,9 +615,46 @@ def test_a_function_has_right_derivatives_of_two_orders(name: str) -> None:
     check_float32_stays(f, small, np.random.default_rng(1))
 
 
+# Creation: NumPy's values, dtypes and errors.
+CREATED: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "arange": ((3,), (3.0,), (1, 7, 2), (0.0, 1.0, 0.25), (5, 2, -1)),
+    "eye": ((2,), (2, 3)),
+    "full": (((2, 3), 0.5), (2, 1), ((), 1.0)),
+    "linspace": ((0.0, 1.0), (0, 1, 3)),
+    "ones": ((3,), ((2, 0),)),
+    "zeros": ((3,), ((2, 3),), ((),)),
+}
+LIKE = {"full": (0.5,), "ones": (), "zeros": ()}
+
+
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, cases in CREATED.items() for args in cases])
+def test_a_created_tensor_is_numpys_array(name: str, args: tuple[Any, ...]) -> None:
+    made = getattr(tg, name)(*args)
+    expected = getattr(np, name)(*args)
+    assert (made.shape, made.dtype, made.requires_grad) == (expected.shape, expected.dtype, False)
+    np.testing.assert_array_equal(made.numpy(), expected)
+    leaf = getattr(tg, name)(*args, dtype=np.float32, requires_grad=True)
+    assert leaf.dtype == np.float32 and leaf.requires_grad and leaf.device == "cpu"
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        getattr(tg, name)(*args, device="gpu")
+
+
+@pytest.mark.parametrize("name", LIKE)
+def test_a_tensor_like_another_has_its_shape_and_dtype(name: str) -> None:
+    x = Tensor(np.ones((2, 3), np.float32))
+    made = getattr(tg, f"{name}_like")(x, *LIKE[name], requires_grad=True)
+    assert made.requires_grad and made.dtype == np.float32
+    np.testing.assert_array_equal(made.numpy(), getattr(np, f"{name}_like")(x.numpy(), *LIKE[name]))
+
+
+def test_a_leaf_of_integers_is_refused() -> None:
+    with pytest.raises(TypeError, match="only float32 and float64 carry gradients"):
+        tg.arange(3, requires_grad=True)
+
+
 def test_every_public_function_is_tested() -> None:
     named = " ".join(FUNCTIONS) + " ".join(SMOOTH) + " ".join(CONSTANT)
-    elsewhere = {"astype", "to", "logical_not"}
+    elsewhere = {"astype", "to", "logical_not", *CREATED, *(f"{name}_like" for name in LIKE)}
     assert [name for name in ops.__all__ if name not in elsewhere and name not in named] == []
 
 

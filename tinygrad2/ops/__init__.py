@@ -1,7 +1,10 @@
-"""Every derivative rule there is: the primitives, and what is composed of them. No other room defines a rule."""
+"""Every derivative rule there is: the primitives, and what is composed of them. No other package defines a rule."""
 
 # fmt: off
 # isort: off
+from tinygrad2.ops.creation import (
+    arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like,
+)
 from tinygrad2.ops.elementwise import (
     abs, add, astype, clip, divide, equal, exp, greater, greater_equal, leaky_relu, less, less_equal, log,
     logical_not, mask, maximum, minimum, multiply, negative, not_equal, positive, power, prelu, relu, sigmoid, sign,
@@ -21,12 +24,12 @@ from tinygrad2.ops.shape import (
 install()
 
 __all__ = [
-    "abs", "add", "argmax", "astype", "avg_pool2d", "batch_norm", "broadcast_to", "clip", "concatenate", "conv2d",
-    "conv_transpose2d", "cross_entropy", "divide", "dropout", "equal", "exp", "gather", "greater", "greater_equal",
-    "index", "leaky_relu", "less", "less_equal", "linear", "local_response_norm", "log", "log_softmax",
-    "logical_not", "logsumexp", "mask", "matmul", "max", "max_pool2d", "maximum", "mean", "min", "minimum",
-    "multiply", "negative", "norm", "not_equal", "pad", "positive", "power", "prelu", "ratio", "relu", "reshape",
-    "scatter_add", "sigmoid", "sign", "softmax", "softplus", "sqrt", "stack", "subtract", "sum", "swapaxes", "tanh",
-    "transpose", "var", "where",
+    "abs", "add", "arange", "argmax", "astype", "avg_pool2d", "batch_norm", "broadcast_to", "clip", "concatenate",
+    "conv2d", "conv_transpose2d", "cross_entropy", "divide", "dropout", "equal", "exp", "eye", "full", "full_like",
+    "gather", "greater", "greater_equal", "index", "leaky_relu", "less", "less_equal", "linear", "linspace",
+    "local_response_norm", "log", "log_softmax", "logical_not", "logsumexp", "mask", "matmul", "max", "max_pool2d",
+    "maximum", "mean", "min", "minimum", "multiply", "negative", "norm", "not_equal", "ones", "ones_like", "pad",
+    "positive", "power", "prelu", "ratio", "relu", "reshape", "scatter_add", "sigmoid", "sign", "softmax", "softplus",
+    "sqrt", "stack", "subtract", "sum", "swapaxes", "tanh", "transpose", "var", "where", "zeros", "zeros_like",
 ]
 # fmt: on

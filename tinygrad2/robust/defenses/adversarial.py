@@ -61,7 +61,7 @@ class AdversarialTraining(Defense):
         return self.objective(net, both, labels[np.concatenate([kept, attacked])])
 
     def perturbed(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Tensor:
-        """The adversarial images of x, constants."""
+        """The adversarial images of x, which are constants. x: (N, ...); labels, index: (N,). Result: (N, ...)."""
         with evaluating(net):
             return self.craft(net, x, labels).detach()
 

@@ -96,7 +96,7 @@ class Defense:
         return {}
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Continue from what `arrays` gave."""
+        """Continue from what `arrays` gave: arrays of any shapes."""
         if arrays:
             raise ValueError(f"{type(self).__name__} keeps no arrays, got {', '.join(arrays)}")
 

@@ -39,7 +39,7 @@ class SmoothGradient(Defense):
         self.images: np.ndarray = np.empty(0)
 
     def start(self, net: Layer, images: np.ndarray, labels: np.ndarray, progress: Progress | None = None) -> None:
-        """Copy the images, which move from here on."""
+        """Copy the images, (M, ...), which move from here on. See `Defense.start`."""
         self.images = images.copy()
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:

@@ -38,7 +38,7 @@ class Exercise:
     """A derivation to be made by hand. `exercise("conv2d.dw")` opens one; `check` says whether yours is right.
 
     statement: what y is. forward(*inputs, **params): the same in NumPy. wrt: the inputs to derive by.
-    space: the sizes and parameters for which a rule must hold. kind: "vjp", "jacobian" or "double".
+    space: the shapes and parameters for which a rule must hold. kind: "vjp", "jacobian" or "double".
     solution: a right rule, of the form that `check` takes: vjp(g, *inputs, **params); for kind "jacobian" J(*inputs);
     for kind "double" double_vjp(g, u, *inputs, **params), and `first` is then the right first-order rule.
     terms, saved, remarks: what helps to name a mistake, see Problem.
