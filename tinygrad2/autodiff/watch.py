@@ -59,7 +59,12 @@ _watchers: ContextVar[tuple[See, ...]] = ContextVar("watchers", default=())
 _running: ContextVar[Primitive | None] = ContextVar("running", default=None)
 _lock = threading.Lock()
 _watching = 0
-_plain = {kind: kind.record for kind in (Primitive, VariadicPrimitive)}
+# The methods that make calls, and how many of their arguments come before those of the call.
+_plain: dict[tuple[type[Primitive], str], tuple[Callable[..., Tensor], int]] = {
+    (Primitive, "__call__"): (Primitive.__call__, 0),
+    (Primitive, "record"): (Primitive.record, 1),
+    (VariadicPrimitive, "__call__"): (VariadicPrimitive.__call__, 0),
+}
 
 
 @contextmanager
@@ -84,29 +89,29 @@ def watching(see: See) -> Iterator[None]:
 
 
 def _exchange(change: int) -> None:
-    """Put the reporting method in the place of the plain one while there is at least one watcher."""
+    """Put reporting methods in the place of the plain ones while there is at least one watcher."""
     global _watching
     with _lock:
         _watching += change
-        for kind, plain in _plain.items():
-            kind.record = _reporting(plain) if _watching else plain  # type: ignore[method-assign]
+        for (kind, name), (plain, skipped) in _plain.items():
+            setattr(kind, name, _reporting(plain, skipped) if _watching else plain)
 
 
-def _reporting(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def record(self: Primitive, out: Array | None, *args: Any) -> Tensor:
+def _reporting(plain: Callable[..., Tensor], skipped: int) -> Callable[..., Tensor]:
+    def call(self: Primitive, *args: Any) -> Tensor:
         watchers = _watchers.get()
         if not watchers or _running.get() is self:  # the same call once more, its arguments now made Tensors
-            return plain(self, out, *args)
+            return plain(self, *args)
         token = _running.set(self)
         try:
-            result = plain(self, out, *args)
+            result = plain(self, *args)
         finally:
             _running.reset(token)
         for see in watchers:
-            see(Call(self, args, result, sys._getframe(1)))
+            see(Call(self, args[skipped:], result, sys._getframe(1)))
         return result
 
-    return record
+    return call
 
 
 def _is_numpy(frame: FrameType) -> bool:

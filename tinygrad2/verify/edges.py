@@ -6,6 +6,7 @@ contribution to the cotangent of the value. `reach` takes a change of a value's 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -46,8 +47,8 @@ class Pass:
         """The right answer: the cotangent of the input, flat."""
         return self.cotangents[self.leaf]
 
-    def run(self, changed: dict[Edge, Array]) -> list[Array]:
-        """The cotangent of every value where some edges have other matrices."""
+    def run(self, changed: Mapping[Edge, Callable[[Array], Array]]) -> list[Array]:
+        """The cotangent of every value where some edges have other rules."""
         trace = self.trace
         result = [np.zeros(trace.value(v).size) for v in range(self.first + len(trace.steps))]
         for v, g in zip(trace.outputs, self.seeds, strict=True):
@@ -59,7 +60,8 @@ class Pass:
             for i, parent in enumerate(step.parents):
                 edge = Edge(step.key, i)
                 if edge in self.locals:
-                    result[parent] = result[parent] + changed.get(edge, self.locals[edge].matrix) @ g
+                    other = changed.get(edge)
+                    result[parent] = result[parent] + (self.locals[edge].matrix @ g if other is None else other(g))
         return result
 
     @cached_property

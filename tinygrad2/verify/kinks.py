@@ -89,6 +89,7 @@ KINKS: dict[str, Callable[..., Sight]] = {
     "ratio": lambda a, b: (b == 0, np.abs(b[b != 0])),
 }
 
+
 @contextmanager
 def watching() -> Iterator[Sides]:
     """Note on which side of its kinks every piecewise primitive is that this thread runs inside the block."""

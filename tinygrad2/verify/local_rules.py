@@ -6,11 +6,14 @@ maps change the matrix of an edge: transposed, shifted, flipped, only its diagon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad2.autodiff import VariadicPrimitive
 from tinygrad2.kernels import Array
+from tinygrad2.verify.edges import Local, summed
 from tinygrad2.verify.tracing import Step
 
 # The right slopes, as they are printed: x or a, b are the operands, y the result, p an exponent.
@@ -72,68 +75,146 @@ FORMS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def slopes(step: Step, i: int, right: Array, names: dict[str, str]) -> Iterator[tuple[str, Array]]:
-    """Other slopes of argument i, with their texts. names: what x, a, b and y are called. right: the right slope."""
+class Other(NamedTuple):
+    """Another rule for an edge. apply: the flat cotangent of the call's result to the flat one of its operand.
+
+    text: a slope where `slope` is true, else what was done; {x}, {a}, {b}, {y} stand for the operands and the result.
+    scaled: a constant times this rule is tried too.
+    """
+
+    mistake: str
+    text: str
+    apply: Callable[[Array], Array]
+    slope: bool = False
+    scaled: bool = False
+    cost: float = 0.0
+
+
+CONDITIONS = ("relu", "where", "maximum", "clip", "max", "mask", "abs", "minimum", "min")
+
+
+def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]) -> Iterator[Other]:
+    """The other rules for argument i of a call. values: those at hand, with their texts."""
+    to = step.inputs[i].shape
+    if local.slope is not None and local.gather is not None and step.op.name not in ("add", "subtract", "negative"):
+        gather = local.gather
+        word = "mask" if step.op.name in CONDITIONS else "wrong-derivative"
+        for n, (text, slope) in enumerate(_slopes(step, i, local.slope)):
+            flat = np.broadcast_to(slope, step.out.shape).ravel()
+            if np.isfinite(flat).all():
+                apply = lambda g, flat=flat: gather @ (flat * g)
+                mistake = "missing-factor" if text == "1" and word != "mask" else word
+                yield Other(mistake, text, apply, True, True, 0.002 * n)
+    for text, other in _operands(step, i, values):
+        apply = lambda g, other=other: summed(other.passed(i, g.reshape(step.out.shape)), to).ravel()
+        yield Other("wrong-operand", text, apply, scaled=True, cost=0.12)
+    if step.op.name == "matmul":
+        for text, product in _products(step, i):
+            apply = lambda g, product=product: _of_shape(product(g.reshape(step.out.shape)), to)
+            yield Other("transpose", text, apply)
+    if step.op.name == "index":
+        text = "entries that are taken several times overwrite each other, they must add"
+        yield Other("unsummed", text, lambda g: _overwritten(step, g))
+    if local.slope is None or local.matrix.shape[0] != local.matrix.shape[1]:
+        for mistake, text, matrix in maps(local.matrix, to, step.out.shape):
+            yield Other(mistake, text, lambda g, matrix=matrix: matrix @ g, cost=0.1)
+
+
+def _overwritten(step: Step, g: Array) -> Array:
+    out = np.zeros(step.inputs[0].shape)
+    out[step.consts[0]] = g.reshape(step.out.shape)
+    return out.ravel()
+
+
+def _of_shape(a: Array, shape: tuple[int, ...]) -> Array:
+    if a.shape != shape:
+        raise ValueError
+    return a.ravel()
+
+
+def _slopes(step: Step, i: int, right: Array) -> Iterator[tuple[str, Array]]:
+    """Other slopes of argument i, with their texts. right: the right slope."""
     y = step.out
     with np.errstate(all="ignore"):
         yield "1", np.ones_like(y)
         if step.op.name == "power":
-            x, p = step.inputs[0], step.consts[0]
-            yield from _of_power(x, float(p), names)
-        operands = {"y": y, **dict(zip(("x",) if len(step.inputs) == 1 else ("a", "b"), step.inputs, strict=False))}
+            yield from _of_power(step.inputs[0], float(step.consts[0]))
+        one = len(step.inputs) == 1
+        letters = ("{x}",) if one else ("{a}", "{b}")
+        operands = {"{y}": y, **dict(zip(letters, step.inputs, strict=False))}
         for letter, value in operands.items():
-            if value.dtype.kind != "f":
-                continue
-            for form, f in FORMS.items():
-                yield form.replace("{}", names[letter]), np.broadcast_to(f(value), y.shape)
+            if value.dtype.kind == "f":
+                for form, f in FORMS.items():
+                    yield form.replace("{}", letter), f(value)
         if len(step.inputs) == 2 and all(a.dtype.kind == "f" for a in step.inputs):
             a, b = step.inputs
-            for text, value in {
-                "{a}/{b}": a / b,
-                "{a}/{b}²": a / b**2,
-                "{b}/{a}": b / a,
-                "{a}²/{b}": a * a / b,
-                "{a}·{b}": a * b,
-                "{a} - {b}": a - b,
-                "{a} + {b}": a + b,
-            }.items():
-                yield text.format(**names), np.broadcast_to(value, y.shape)
-        name = step.op.name
-        letters = names[next(iter(operands.keys() - {"y"}))] if len(step.inputs) == 1 else ""
-        derivative = f"the derivative of {name} at {letters}" if letters else "the right slope"
-        yield f"1 - ({derivative})", 1 - right
-        yield f"({derivative})²", right * right
-        yield f"√({derivative})", np.sqrt(right)
-        yield f"|{derivative}|", np.abs(right)
-        yield from _elsewhere(step, i, operands, names)
+            yield "{a}/{b}", a / b
+            yield "{a}/{b}²", a / b**2
+            yield "{b}/{a}", b / a
+            yield "{a}²/{b}", a * a / b
+            yield "{a}·{b}", a * b
+            yield "({a} - {b})", a - b
+            yield "({a} + {b})", a + b
+        yield "1 - (the right slope)", 1 - right
+        yield "(the right slope)²", right * right
+        yield "√(the right slope)", np.sqrt(right)
+        yield "|the right slope|", np.abs(right)
 
 
-def _of_power(x: Array, p: float, names: dict[str, str]) -> Iterator[tuple[str, Array]]:
-    n = names["x"]
-    for text, value in {
-        f"{n}^{p - 1:g} (without the factor {p:g})": x ** (p - 1),
-        f"{p:g}·{n}^{p:g}": p * x**p,
-        f"{n}^{p:g}": x**p,
-        f"{p:g}·{n}": p * x,
-        f"{p - 1:g}·{n}^{p - 1:g}": (p - 1) * x ** (p - 1),
-        f"{p:g}·{n}^{p - 2:g}": p * x ** (p - 2),
-        f"{p:g}·{n}^{p + 1:g}": p * x ** (p + 1),
-        f"{n}^{p + 1:g}": x ** (p + 1),
-        f"{n}^{p - 2:g}": x ** (p - 2),
-        f"{n}^{1 / p:g}" if p else "1": x ** (1 / p) if p else x * 0 + 1,
-    }.items():
-        yield text, value
+def _of_power(x: Array, p: float) -> Iterator[tuple[str, Array]]:
+    yield f"{{x}}^{p - 1:g} (without the factor {p:g})", x ** (p - 1)
+    yield f"{p:g}·{{x}}^{p:g}", p * x**p
+    yield f"{{x}}^{p:g}", x**p
+    yield f"{p:g}·{{x}}", p * x
+    yield f"{p - 1:g}·{{x}}^{p - 1:g}", (p - 1) * x ** (p - 1)
+    yield f"{p:g}·{{x}}^{p - 2:g}", p * x ** (p - 2)
+    yield f"{p:g}·{{x}}^{p + 1:g}", p * x ** (p + 1)
+    yield f"{{x}}^{p + 1:g}", x ** (p + 1)
+    yield f"{{x}}^{p - 2:g}", x ** (p - 2)
 
 
-def _elsewhere(step: Step, i: int, operands: dict[str, Array], names: dict[str, str]) -> Iterator[tuple[str, Array]]:
-    """The right rule at a wrong point: taken at the result in the place of the input."""
-    if len(step.inputs) == 1 and step.inputs[0].shape == step.out.shape and step.out.dtype.kind == "f":
-        try:
-            there = step._replace(inputs=[step.out], out=step.op.fn(step.out, *step.consts))
-            text = f"the derivative of {step.op.name} at {names['y']}, its result,"
-            yield text, there.passed(i, np.ones_like(step.out))
-        except (ValueError, TypeError, FloatingPointError):
-            return
+def _operands(step: Step, i: int, values: Sequence[tuple[str, Array]]) -> Iterator[tuple[str, Step]]:
+    """The rule with another value in the place of an operand, or taken at another point."""
+    if isinstance(step.op, VariadicPrimitive):
+        return
+    with np.errstate(all="ignore"):
+        for j, own in enumerate(step.inputs):
+            if own.dtype.kind != "f":
+                continue
+            written = "{x}" if len(step.inputs) == 1 else ("{a}", "{b}")[j] if len(step.inputs) == 2 else f"operand {j}"
+            for text, value in values:
+                if value.shape != own.shape or np.array_equal(value, own):
+                    continue
+                inputs = [value if n == j else a for n, a in enumerate(step.inputs)]
+                yield f"{text} is used in the place of {written}", step._replace(inputs=inputs)
+                try:
+                    again = step._replace(inputs=inputs, out=step.op.fn(*inputs, *step.consts))
+                except (ValueError, TypeError, IndexError, np.linalg.LinAlgError):
+                    continue
+                if len(step.inputs) == 1 and again.out.shape == step.out.shape:
+                    yield f"the derivative is taken at {text} in place of {written}", again
+
+
+def _products(step: Step, i: int) -> Iterator[tuple[str, Callable[[Array], Array]]]:
+    """Mistakes with the rule of a matrix product."""
+    a, b = step.inputs
+    t = lambda x: np.swapaxes(x, -1, -2)
+    if i == 0:
+        yield "{b} is not transposed (right: g {b}ᵀ)", lambda g: g @ b
+        yield "the product is transposed (right: g {b}ᵀ)", lambda g: t(g @ t(b))
+        yield "the factors of the product are exchanged (right: g {b}ᵀ)", lambda g: t(b) @ g
+        yield "the factors are exchanged and {b} is not transposed (right: g {b}ᵀ)", lambda g: b @ g
+        yield "the cotangent is transposed (right: g {b}ᵀ)", lambda g: t(g) @ t(b)
+        yield "the cotangent is transposed in the place of {b} (right: g {b}ᵀ)", lambda g: t(g) @ b
+        yield "the factors are exchanged and both transposed wrongly (right: g {b}ᵀ)", lambda g: b @ t(g)
+    else:
+        yield "{a} is not transposed (right: {a}ᵀ g)", lambda g: a @ g
+        yield "the product is transposed (right: {a}ᵀ g)", lambda g: t(t(a) @ g)
+        yield "the factors of the product are exchanged (right: {a}ᵀ g)", lambda g: g @ t(a)
+        yield "the factors are exchanged and {a} is not transposed (right: {a}ᵀ g)", lambda g: g @ a
+        yield "the cotangent is transposed (right: {a}ᵀ g)", lambda g: t(a) @ t(g)
+        yield "the cotangent is transposed in the place of {a} (right: {a}ᵀ g)", lambda g: a @ t(g)
+        yield "the factors are exchanged and both transposed wrongly (right: {a}ᵀ g)", lambda g: t(g) @ a
 
 
 # Mistakes with a linear map from cotangents of shape `out` to cotangents of shape `to`.
@@ -142,7 +223,11 @@ def maps(matrix: Array, to: tuple[int, ...], out: tuple[int, ...]) -> Iterator[t
     n, m = matrix.shape
     if n == m and n > 1:
         yield "transpose", "its transpose is used", matrix.T
-        yield "elementwise", "it is treated as if every entry depended on the same entry alone", np.diag(np.diag(matrix))
+        yield (
+            "elementwise",
+            "it is treated as if every entry depended on the same entry alone",
+            np.diag(np.diag(matrix)),
+        )
         yield "elementwise", "the dependence of an entry on itself is left out", matrix - np.diag(np.diag(matrix))
         yield "missing-factor", "its derivative is left out: the cotangent is passed on unchanged", np.eye(n)
     for text, shape, left in (("the result", to, True), ("the cotangent", out, False)):
@@ -157,6 +242,12 @@ def reorderings(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Array]]:
         if size > 1:
             along = f"along axis {axis}" if len(shape) > 1 else ""
             yield "flip", f"reversed {along}".strip(), np.flip(places, axis).ravel()
+            if size % 2 == 0:
+                yield (
+                    "swap",
+                    f"taken with its two halves exchanged {along}".strip(),
+                    np.roll(places, size // 2, axis).ravel(),
+                )
             if size > 2:
                 yield "shift", f"shifted by one {along}".strip(), np.roll(places, 1, axis).ravel()
                 yield "shift", f"shifted by minus one {along}".strip(), np.roll(places, -1, axis).ravel()
@@ -164,33 +255,3 @@ def reorderings(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Array]]:
         for b in range(a):
             if shape[a] == shape[b] > 1:
                 yield "transpose", f"transposed (axes {b} and {a})", np.swapaxes(places, a, b).ravel()
-
-
-def products(step: Step, i: int, g: Array) -> Iterator[tuple[str, str, Array]]:
-    """(mistake, what was done, the result) for mistakes with the rule of a matrix product."""
-    if step.op.name == "matmul":
-        a, b = step.inputs
-        t = lambda x: np.swapaxes(x, -1, -2)
-        said = {0: ("b", b, "g bᵀ"), 1: ("a", a, "aᵀ g")}[i]
-        other = said[1]
-        for text, f in {
-            f"{said[0]} is not transposed": (lambda: g @ other) if i == 0 else (lambda: other @ g),
-            "the product is transposed": (lambda: t(g @ t(b))) if i == 0 else (lambda: t(t(a) @ g)),
-            "the factors of the product are exchanged": (lambda: t(b) @ g) if i == 0 else (lambda: g @ t(a)),
-            "the cotangent is transposed": (lambda: t(g) @ t(b)) if i == 0 else (lambda: t(a) @ t(g)),
-            "the product is taken in the other order, nothing transposed": (lambda: other @ g)
-            if i == 0
-            else (lambda: g @ other),
-            "the product is transposed, its factor not": (lambda: t(g @ other)) if i == 0 else (lambda: t(other @ g)),
-            "the cotangent is transposed, the factor not": (lambda: t(g) @ b) if i == 0 else (lambda: a @ t(g)),
-        }.items():
-            try:
-                value = f()
-            except ValueError:
-                continue
-            if value.shape == step.inputs[i].shape:
-                yield "transpose", f"{text} (right: {said[2]})", value
-    if step.op.name == "index" and step.consts:
-        out = np.zeros(step.inputs[0].shape)
-        out[step.consts[0]] = g
-        yield "unsummed", "entries that are taken several times overwrite each other, they must add", out

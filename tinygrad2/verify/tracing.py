@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,12 @@ class Step(NamedTuple):
                 return self.op.rules[0](i, cotangent, *self.consts).array
             tensors = [wrap(a, None) for a in self.inputs]
             return self.op.rules[i](cotangent, wrap(self.out, None), *tensors, *self.consts).array
+
+    def evaluated(self, inputs: list[Array]) -> Array:
+        """The result of the call for other inputs."""
+        if isinstance(self.op, VariadicPrimitive):
+            return self.op.fn(inputs, *self.consts)
+        return self.op.fn(*inputs, *self.consts)
 
     def differentiable(self, i: int) -> bool:
         """True if a cotangent passes to argument i."""
@@ -109,6 +116,13 @@ class Trace:
         self.outputs = [-1 if t.node is None else number[t.node] for t in results]
         self.out_shapes = [t.shape for t in results]
         self.index = {step.key: i for i, step in enumerate(self.steps)}
+
+    def with_steps(self, leaves: list[Array], steps: list[Step]) -> Trace:
+        """The same trace with other values."""
+        other = copy(self)
+        other.leaves = leaves
+        other.steps = steps
+        return other
 
     def value(self, v: int) -> Array:
         """The v-th value."""

@@ -48,22 +48,20 @@ class Words:
         """The same as a factor of a product."""
         return bracketed(self.value(v))
 
-    def where(self, key: Key) -> str:
-        """The line of a call."""
-        place = key.place
-        if place is None:
-            return "f"
-        return f"`{place.line}` (line {place.number} of {place.function})"
-
     def expression(self, key: Key) -> str:
         """The expression of a call, with its line where that says more."""
         place = key.place
         if place is None:
             return f"a call of {key.op}"
-        here = f"line {place.number} of {place.function}"
+        return f"`{place.text}` ({self.here(key)})"
+
+    def here(self, key: Key) -> str:
+        """The line of a call, and which step of a loop it is."""
+        assert key.place is not None
+        said = f"line {key.place.number} of {key.place.function}"
         if key.count or self._again(key):
-            here += f", call {key.count + 1} of this line"
-        return f"`{place.text}` ({here})"
+            said += f", step {key.count + 1}"
+        return said + (", in its backward pass" if key.backward else "")
 
     def _again(self, key: Key) -> bool:
         return key._replace(count=key.count + 1) in self.trace.index

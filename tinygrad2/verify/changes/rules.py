@@ -1,0 +1,176 @@
+"""Another local rule at one call, or at all calls of a loop; and another map from one value to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinygrad2.kernels import Array
+from tinygrad2.verify.changes.search import RTOL, Change, Effect, Missing, Search, Value, at, number, oddness
+from tinygrad2.verify.changes.weights import OCCURRENCES, occurrences
+from tinygrad2.verify.edges import Edge, Pass
+from tinygrad2.verify.local_rules import RIGHT, Other, maps, others, reorderings
+from tinygrad2.verify.wording import bracketed
+
+
+def local_rules(s: Search) -> Iterator[Change]:
+    """Another rule at one call."""
+    for edge in s.edges:
+        p = s.first
+        v = at(p, edge.key)
+        target = s.seen[0].error + p.share(edge)
+        for n, (text, other) in enumerate(_others(p, edge).items()):
+            there = _there(p, edge, v, other)
+            if there is None or not _looks_right(there, target, s.seen[0].size, other.scaled):
+                continue
+            whole = s.joined(lambda p, edge=edge, text=text: _whole(p, edge, text))
+            if whole is None:
+                continue
+            own = s.joined(lambda p, edge=edge: p.share(edge))
+            assert own is not None
+            c = s.multiple(whole, s.error + own)
+            if c is None or (abs(c - 1) > 1e-7 and not other.scaled):
+                continue
+            c = 1.0 if abs(c - 1) < 1e-7 else c
+            effect = lambda p, edge=edge, text=text, c=c: c * _whole(p, edge, text) - p.share(edge)
+            cost = s.distance(edge.key) + other.cost + 0.0005 * n + oddness(c)
+            yield Change(other.mistake, _sentence(s, edge, text, other, c), effect, cost)
+
+
+def rules_in_loops(s: Search) -> Iterator[Change]:
+    """Another rule at all, or all but one, of the calls that a loop makes in one place."""
+    for edge in s.sites:
+        for text, other in _others(s.first, edge).items():
+            for which, chosen in OCCURRENCES.items():
+
+                def effect(p: Pass, edge: Edge = edge, text: str = text, which: str = which) -> Array:
+                    chosen = OCCURRENCES[which]
+                    changed = {}
+                    for e in occurrences(p, edge, chosen):
+                        other = _others(p, e).get(text)
+                        if other is not None:
+                            changed[e] = other.apply
+                    return p.run(changed)[p.leaf] - p.right
+
+                sentence = _sentence(s, edge, text, other, 1.0)[:-1] + f", {which}."
+                yield Change(other.mistake, sentence, effect, s.distance(edge.key) + 0.05 + other.cost)
+                if len(occurrences(s.first, edge, chosen)) < 2:
+                    break
+
+
+def _others(p: Pass, edge: Edge) -> dict[str, Other]:
+    """The other rules of an edge by their texts; they are kept."""
+    known: dict[Edge, dict[str, Other]] = p.__dict__.setdefault("_others", {})
+    if edge not in known:
+        trace = p.trace
+        n = trace.index[edge.key]
+        values = [(_letter(p, v), trace.value(v)) for v in range(p.first + n + 1) if trace.value(v).dtype.kind == "f"]
+        known[edge] = {other.text: other for other in others(trace.steps[n], edge.arg, p.locals[edge], values)}
+    return known[edge]
+
+
+def _letter(p: Pass, v: int) -> str:
+    """A value in the text of a rule: by its number, which is made words where the text is said."""
+    return f"«{v}»"
+
+
+def _there(p: Pass, edge: Edge, v: int, other: Other) -> Array | None:
+    try:
+        with np.errstate(all="ignore"):
+            return p.reach[p.parent(edge)] @ other.apply(p.cotangents[v])
+    except (ValueError, IndexError, TypeError, np.linalg.LinAlgError):
+        return None
+
+
+def _looks_right(there: Array, target: Array, size: float, scaled: bool) -> bool:
+    """A quick look at one point: is this, or a multiple of it, right there?"""
+    with np.errstate(all="ignore"):
+        square = float(there @ there)
+        if not np.isfinite(square) or square == 0:
+            return False
+        c = float(there @ target) / square if scaled else 1.0
+        return bool(np.abs(c * there - target).max() <= RTOL * size)
+
+
+def _whole(p: Pass, edge: Edge, text: str) -> Array:
+    """What comes through an edge by another rule."""
+    if edge not in p.locals:
+        return np.zeros_like(p.right)
+    other = _others(p, edge).get(text)
+    if other is None:
+        raise Missing
+    return p.reach[p.parent(edge)] @ other.apply(p.cotangents[at(p, edge.key)])
+
+
+def _sentence(s: Search, edge: Edge, text: str, other: Other, c: float) -> str:
+    step = s.step(edge)
+    names = {"y": bracketed(s.words.result(step))}
+    operands = [bracketed(s.words.operand(step, i)) for i in range(len(step.inputs))]
+    names |= {"x": operands[0], "a": operands[0], "b": operands[-1]}
+    for v in range(len(s.trace.leaves) + len(s.trace.steps)):
+        text = text.replace(f"«{v}»", f"`{s.words.value(v)}`")
+    for letter, name in names.items():
+        text = text.replace("{" + letter + "}", name)
+    by = f"the derivative of {s.words.expression(edge.key)} by `{s.words.operand(step, edge.arg)}`"
+    if not other.slope:
+        times = "" if c == 1 else f" (and the result counts {number(c)} times)"
+        return f"In {by}, {text}{times}."
+    right = _right(step.op.name, step.consts, edge.arg)
+    for letter, name in names.items():
+        right = right.replace("{" + letter + "}", name)
+    if text == "1" and c == 1:
+        missing = f" The factor {right} is missing." if right else ""
+        return f"{by[:1].upper()}{by[1:]} is left out: the cotangent is passed on unchanged.{missing}"
+    taken = text if c == 1 else f"{number(c)}·{text}"
+    return f"{by[:1].upper()}{by[1:]} is taken as {taken}" + (f" in place of {right}." if right else ".")
+
+
+def _right(op: str, consts: tuple[object, ...], arg: int) -> str:
+    if op == "power" and consts and isinstance(consts[0], int | float):
+        p = consts[0]
+        return f"{p:g}·{{x}}^{p - 1:g}" if p != 2 else "2·{x}"
+    texts = RIGHT.get(op, ())
+    return texts[arg] if arg < len(texts) else ""
+
+
+def whole_maps(s: Search) -> Iterator[Change]:
+    """The whole dependence of one value on another, transposed, shifted, or only its diagonal; a reordered cotangent."""
+    starts: list[Value] = [s.first.leaf, *[u for u in s.shared if u != s.first.leaf]]
+    for u in starts:
+        reach = s.first.reach_from(at(s.first, u))
+        for w in s.values:
+            a, b = at(s.first, u), at(s.first, w)
+            if b <= a or not reach[b].any():
+                continue
+            for mistake, what, other in maps(reach[b], s.trace.value(a).shape, s.trace.value(b).shape):
+                if not np.allclose(other, reach[b]):
+                    said = f"In the derivative of {s.said(w)} by {s.said(u)}, {what}."
+                    yield Change(mistake, said, _whole_effect(u, w, what), s.distance(w) + 0.2)
+    for v in s.values:
+        for n, (mistake, what, _) in enumerate(reorderings(s.trace.value(at(s.first, v)).shape)):
+            said = f"The cotangent of {s.said(v)} is {what}."
+            yield Change(mistake, said, _reordered(v, what), s.distance(v) + 0.15 + 0.001 * n)
+
+
+def _reordered(v: Value, what: str) -> Effect:
+    def effect(p: Pass) -> Array:
+        n = at(p, v)
+        for _, text, order in reorderings(p.trace.value(n).shape):
+            if text == what:
+                return p.reach[n] @ (p.cotangents[n][order] - p.cotangents[n])
+        raise Missing
+
+    return effect
+
+
+def _whole_effect(u: Value, w: Value, what: str) -> Effect:
+    def effect(p: Pass) -> Array:
+        a, b = at(p, u), at(p, w)
+        matrix = p.reach_from(a)[b]
+        for _, text, other in maps(matrix, p.trace.value(a).shape, p.trace.value(b).shape):
+            if text == what:
+                return p.reach[a] @ ((other - matrix) @ p.cotangents[b])
+        raise Missing
+
+    return effect
