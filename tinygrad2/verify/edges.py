@@ -6,6 +6,7 @@ contribution to the cotangent of the value. `reach` takes a change of a value's 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.point import Point
-from tinygrad2.verify.tracing import LARGEST, Key, Trace, Untraceable
+from tinygrad2.verify.tracing import LARGEST, Key, Step, Trace, Untraceable
 
 
 class Edge(NamedTuple):
@@ -36,6 +37,7 @@ class Pass:
         self.locals = edges
         self.seeds = cotangents
         self.first = len(trace.leaves)
+        self._reach: dict[int, list[Array]] = {}
 
     @cached_property
     def cotangents(self) -> list[Array]:
@@ -70,7 +72,12 @@ class Pass:
         return self.reach_from(self.leaf)
 
     def reach_from(self, origin: int) -> list[Array]:
-        """For every value v: the transposed Jacobian of v by the value `origin`."""
+        """For every value v: the transposed Jacobian of v by the value `origin`; it is kept."""
+        if origin not in self._reach:
+            self._reach[origin] = self._reach_from(origin)
+        return self._reach[origin]
+
+    def _reach_from(self, origin: int) -> list[Array]:
         trace = self.trace
         size = trace.value(origin).size
         result = [np.zeros((size, trace.value(v).size)) for v in range(self.first + len(trace.steps))]
@@ -112,17 +119,26 @@ class Local(NamedTuple):
     gather: Array | None
 
 
-def locals_of(trace: Trace) -> dict[Edge, Local]:
-    """The local rules of all edges along which cotangents pass."""
-    return {
-        Edge(step.key, i): _local(trace, n, i)
-        for n, step in enumerate(trace.steps)
-        for i in range(len(step.parents))
-        if step.differentiable(i)
-    }
+def locals_of(
+    trace: Trace, before: Trace | None = None, known: Mapping[Edge, Local] | None = None
+) -> dict[Edge, Local]:
+    """The local rules of all edges along which cotangents pass. before, known: the same trace with other values."""
+    result = {}
+    for n, step in enumerate(trace.steps):
+        same = before is not None and known is not None and _unchanged(step, before.steps[n])
+        for i in range(len(step.parents)):
+            edge = Edge(step.key, i)
+            if step.differentiable(i):
+                old = None if known is None else known[edge]
+                result[edge] = old if same and old is not None else _local(trace, n, i, old)
+    return result
 
 
-def _local(trace: Trace, n: int, i: int) -> Local:
+def _unchanged(step: Step, before: Step) -> bool:
+    return step.consts is before.consts and all(map(operator.is_, step.inputs, before.inputs))
+
+
+def _local(trace: Trace, n: int, i: int, before: Local | None) -> Local:
     step = trace.steps[n]
     shape = step.out.shape
     to = trace.value(step.parents[i]).shape
@@ -130,6 +146,9 @@ def _local(trace: Trace, n: int, i: int) -> Local:
     if size * int(np.prod(to)) > LARGEST:
         raise Untraceable("a local Jacobian is too large")
     ones = np.ones(shape)
+    if before is not None and before.slope is not None and before.gather is not None:
+        slope = step.passed(i, ones)
+        return Local(before.gather * slope.ravel(), slope, before.gather)
     slope = step.passed(i, ones)
     if slope.shape == shape and np.broadcast_shapes(to, shape) == shape:
         other = 1.0 + np.arange(size).reshape(shape) ** 1.5

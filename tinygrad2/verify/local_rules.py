@@ -7,6 +7,7 @@ maps change the matrix of an edge: transposed, shifted, flipped, only its diagon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -235,8 +236,13 @@ def maps(matrix: Array, to: tuple[int, ...], out: tuple[int, ...]) -> Iterator[t
             yield mistake, f"{text} is {what}", matrix[order] if left else matrix[:, order]
 
 
-def reorderings(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Array]]:
+@lru_cache(1000)
+def reorderings(shape: tuple[int, ...]) -> list[tuple[str, str, Array]]:
     """(mistake, words, the order) for orders in which the entries of an array get mixed up; all of them keep it."""
+    return [*_orders(shape)]
+
+
+def _orders(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Array]]:
     places = np.arange(int(np.prod(shape))).reshape(shape)
     for axis, size in enumerate(shape):
         if size > 1:

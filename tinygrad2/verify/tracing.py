@@ -5,9 +5,11 @@ The trace of a double backward holds the calls of the forward pass and, after th
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
+from math import gcd
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +58,8 @@ class Step(NamedTuple):
 
     def evaluated(self, inputs: list[Array]) -> Array:
         """The result of the call for other inputs."""
+        if all(map(operator.is_, inputs, self.inputs)):
+            return self.out
         if isinstance(self.op, VariadicPrimitive):
             return self.op.fn(inputs, *self.consts)
         return self.op.fn(*inputs, *self.consts)
@@ -116,6 +120,25 @@ class Trace:
         self.outputs = [-1 if t.node is None else number[t.node] for t in results]
         self.out_shapes = [t.shape for t in results]
         self.index = {step.key: i for i, step in enumerate(self.steps)}
+        self._rounds: dict[tuple[Place | None, bool], int] = {}
+        for (place, _, backward), count in counts.items():
+            self._rounds[place, backward] = gcd(self._rounds.get((place, backward), 0), count)
+        self._counts = counts
+
+    def rounds(self, key: Key) -> int:
+        """How often a loop passes the expression of a call."""
+        return 1 if key.backward or key.place is None else self._rounds[key.place, key.backward]
+
+    def slot(self, key: Key) -> Key:
+        """The same call in the first round of its loop."""
+        return key._replace(count=key.count % self._each(key))
+
+    def round(self, key: Key) -> int:
+        """In which round of its loop a call was made, from 0."""
+        return key.count // self._each(key)
+
+    def _each(self, key: Key) -> int:
+        return self._counts[key.place, key.op, key.backward] // self.rounds(key)
 
     def with_steps(self, leaves: list[Array], steps: list[Step]) -> Trace:
         """The same trace with other values."""

@@ -38,7 +38,7 @@ class Words:
         if place is None:
             return f"the result of {step.op.name}"
         if step.key.backward:
-            return f"∂({place.text})"
+            return f"the derivative of {place.text}"
         assigned = re.fullmatch(r"([A-Za-z_]\w*) = (.*)", place.line)
         if assigned and assigned[2] == place.text:
             return assigned[1]
@@ -53,18 +53,14 @@ class Words:
         place = key.place
         if place is None:
             return f"a call of {key.op}"
-        return f"`{place.text}` ({self.here(key)})"
+        return f"{'the derivative of ' if key.backward else ''}`{place.text}` ({self.here(key)})"
 
     def here(self, key: Key) -> str:
-        """The line of a call, and which step of a loop it is."""
+        """The line of a call, and which round of a loop it is."""
         assert key.place is not None
         said = f"line {key.place.number} of {key.place.function}"
-        if key.count or self._again(key):
-            said += f", step {key.count + 1}"
-        return said + (", in its backward pass" if key.backward else "")
-
-    def _again(self, key: Key) -> bool:
-        return key._replace(count=key.count + 1) in self.trace.index
+        rounds = self.trace.rounds(key)
+        return said if rounds == 1 else f"{said}, round {self.trace.round(key) + 1} of {rounds}"
 
     def operand(self, step: Step, i: int) -> str:
         """Argument i of a call, as it is written there."""

@@ -63,14 +63,14 @@ def _again(p: Pass, values: dict[int, Array], changed: dict[int, Step]) -> Pass:
     with np.errstate(all="ignore"):
         for n, old in enumerate(trace.steps):
             step = changed.get(n, old)
-            known = [leaves[v] if v < p.first else steps[v - p.first].out if v >= 0 else None for v in step.parents]
-            inputs = [a if k is None else k for a, k in zip(step.inputs, known, strict=True)]
+            known = [*leaves, *[done.out for done in steps]]
+            inputs = [known[v] if v >= 0 else a for v, a in zip(step.parents, step.inputs, strict=True)]
             out = values[p.first + n] if p.first + n in values else step.evaluated(inputs)
             if out.shape != old.out.shape:
                 raise Untraceable("other shapes")
             steps.append(step._replace(inputs=inputs, out=out))
         other = trace.with_steps(leaves, steps)
-        return Pass(p.point, other, p.leaf, p.seeds, locals_of(other))
+        return Pass(p.point, other, p.leaf, p.seeds, locals_of(other, trace, p.locals))
 
 
 def other_constants(s: Search) -> Iterator[Change]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def parts(s: Search) -> Iterator[Change]:
 def _masked(v: Value, j: int, weight: float) -> Effect:
     def effect(p: Pass) -> Array:
         n = at(p, v)
-        found = [*_masks(p.trace.value(n).shape)]
+        found = _masks(p.trace.value(n).shape)
         if len(found) <= j:
             raise Missing
         return (weight - 1) * (p.reach[n] @ (found[j][1].ravel() * p.cotangents[n]))
@@ -38,7 +39,12 @@ def _masked(v: Value, j: int, weight: float) -> Effect:
     return effect
 
 
-def _masks(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
+@lru_cache(1000)
+def _masks(shape: tuple[int, ...]) -> list[tuple[str, Array]]:
+    return [*_drawn(shape)]
+
+
+def _drawn(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
     """Parts of an array, as masks, with what they are called."""
     for axis, size in enumerate(shape):
         if size < 2:

@@ -144,7 +144,7 @@ def whole_maps(s: Search) -> Iterator[Change]:
             if b <= a or not reach[b].any():
                 continue
             for mistake, what, other in maps(reach[b], s.trace.value(a).shape, s.trace.value(b).shape):
-                if not np.allclose(other, reach[b]):
+                if s.seen[0].fits(s.first.reach[a] @ ((other - reach[b]) @ s.first.cotangents[b])):
                     said = f"In the derivative of {s.said(w)} by {s.said(u)}, {what}."
                     yield Change(mistake, said, _whole_effect(u, w, what), s.distance(w) + 0.2)
     for v in s.values:

@@ -127,8 +127,8 @@ class Search:
     @cached_property
     def sites(self) -> list[Edge]:
         """The edges that a loop passes several times, each once."""
-        again = {e.key._replace(count=0) for e in self.edges if e.key.count > 0}
-        return [e for e in self.edges if e.key in again]
+        looped = [e for e in self.edges if self.trace.rounds(e.key) > 1]
+        return [e for e in looped if e.key == self.trace.slot(e.key)]
 
     def named(self, v: int) -> Value:
         """A value by a name that holds in other traces too."""
@@ -151,7 +151,7 @@ class Search:
 
     def distance(self, v: Value) -> float:
         """How far from the output, as a small cost."""
-        return 1e-4 * (len(self.trace.steps) - at(self.first, v))
+        return 1e-3 * (len(self.trace.steps) - at(self.first, v))
 
     def joined(self, effect: Effect) -> Array | None:
         """An effect at all points of the search, in one vector; None where it cannot be had."""

@@ -17,6 +17,8 @@ def weights(s: Search) -> Iterator[Change]:
     for v in s.values:
         yield from _weighed(s, of_value(v), s.said(v), s.distance(v))
     for edge in s.edges:
+        if s.step(edge).parents.count(s.first.parent(edge)) > 1:  # x * x: it is said of the product
+            continue
         yield from _weighed(s, of_edge(edge), s.edge_said(edge), s.distance(edge.key) + 1e-5)
     for u in s.shared:
         for w in s.values:
@@ -44,8 +46,11 @@ OCCURRENCES: dict[str, Callable[[int, int], bool]] = {
 
 def occurrences(p: Pass, edge: Edge, chosen: Callable[[int, int], bool]) -> list[Edge]:
     """The chosen ones of all passes of a loop through an edge."""
-    found = [e for e in p.locals if e.arg == edge.arg and e.key._replace(count=0) == edge.key._replace(count=0)]
-    return [e for e in found if chosen(e.key.count, len(found))]
+    if edge.key not in p.trace.index:
+        return []
+    rounds = p.trace.rounds(edge.key)
+    found = [e for e in p.locals if e.arg == edge.arg and p.trace.slot(e.key) == edge.key]
+    return [e for e in found if chosen(p.trace.round(e.key), rounds)]
 
 
 def of_site(edge: Edge, chosen: Callable[[int, int], bool], weight: float) -> Effect:
@@ -82,8 +87,9 @@ def _weighed(s: Search, share: Effect, said: str, cost: float, path: bool = Fals
     ratios = _ratios(s, share)
     if ratios is None:
         return
+    cost += 2e-4 * len(said)
     if all_close(ratios, [0.0] * len(ratios)):
-        constant = f"You treat {said} as a constant: no part of your answer comes through it."
+        constant = f"You treat {said} as a constant: the part of the answer that comes through it is missing."
         left_out = f"{capital(said)} is left out."
         yield Change("missing-term", left_out if path else constant, lambda p: -share(p), cost)
         return
