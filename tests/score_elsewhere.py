@@ -87,6 +87,12 @@ def summary(rows: list[Score]) -> dict[str, Any]:
         "agreeing with their author": sum(s.agrees is True for s in rows),
         "to be judged": sum(s.agrees is False for s in rows),
         "unnamed by kind": dict(Counter(s.wrong.kind for s in unnamed).most_common()),
+        "named otherwise": {
+            f"{kind} as {name}": n
+            for (kind, name), n in Counter(
+                (s.wrong.kind, ", ".join(s.report.mistakes)) for s in rows if s.agrees is False
+            ).most_common()
+        },
         "all by kind": dict(Counter(s.wrong.kind for s in rows).most_common()),
         "median seconds": round(float(np.median(seconds)), 3),
         "slowest seconds": round(max(seconds), 2),

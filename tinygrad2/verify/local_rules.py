@@ -76,6 +76,15 @@ FORMS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def right_slope(step: Step, arg: int) -> str:
+    """The right slope of a call by one of its arguments, with {x}, {a}, {b}, {y}; "" where it has no short text."""
+    if step.op.name == "power" and step.consts and isinstance(step.consts[0], int | float):
+        p = step.consts[0]
+        return f"{p:g}·{{x}}^{p - 1:g}" if p != 2 else "2·{x}"
+    texts = RIGHT.get(step.op.name, ())
+    return texts[arg] if arg < len(texts) else ""
+
+
 class Other(NamedTuple):
     """Another rule for an edge. apply: the flat cotangent of the call's result to the flat one of its operand.
 

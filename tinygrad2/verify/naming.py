@@ -28,9 +28,10 @@ from tinygrad2.kernels import Array
 from tinygrad2.verify.changes.cotangents import other_cotangents
 from tinygrad2.verify.changes.elsewhere import other_axes, other_constants, other_points
 from tinygrad2.verify.changes.factors import factors, products_of_factors
+from tinygrad2.verify.changes.first_order import first_order
 from tinygrad2.verify.changes.pairs import pairs
 from tinygrad2.verify.changes.parts import parts
-from tinygrad2.verify.changes.rules import local_rules, rules_in_loops, whole_maps
+from tinygrad2.verify.changes.rules import local_rules, rules_in_groups, whole_maps
 from tinygrad2.verify.changes.search import SEARCHED, Change, Effect, Family, Missing, Search, Seen, passed
 from tinygrad2.verify.changes.weights import weights
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis, got
@@ -40,7 +41,7 @@ from tinygrad2.verify.tracing import Untraceable
 SIMPLE: tuple[tuple[Family, ...], ...] = ((weights,),)
 # The families of one group are tried together; a later group only where no earlier one explains the mistake.
 FURTHER: tuple[tuple[Family, ...], ...] = (
-    (local_rules, factors, rules_in_loops, whole_maps, other_axes, other_constants),
+    (local_rules, first_order, factors, rules_in_groups, whole_maps, other_axes, other_constants),
     (parts, pairs, other_points, other_cotangents),
     (products_of_factors,),
 )
@@ -49,14 +50,20 @@ FURTHER: tuple[tuple[Family, ...], ...] = (
 def name_by_edges(points: Sequence[Point], k: int, groups: Sequence[Sequence[Family]]) -> Diagnosis | None:
     """The simplest change of the right backward pass that gives what the rule gives, at all points."""
     try:
-        seen = [Seen(p, k) for p in points[:SEARCHED]]
+        spread = [
+            points[0],
+            points[-1],
+            points[len(points) // 2],
+            *points[1:-1],
+        ]  # of the first, some lie near each other
+        seen = [Seen(p, k) for p in spread[:SEARCHED]]
         search = Search(seen)
         others: list[Seen] = []
         for families in groups:
             found: list[Change] = []
             for change in (change for family in families for change in family(search)):
                 if all(s.explained(change) for s in seen):
-                    others = others or [Seen(p, k) for p in points[SEARCHED:]]
+                    others = others or [Seen(p, k) for p in spread[SEARCHED:]]
                     if all(s.explained(change) for s in others):
                         found.append(change)
             if found:

@@ -72,10 +72,18 @@ class Step(NamedTuple):
 class Trace:
     """The calls of f at some inputs. values: first the inputs, then the result of every step.
 
-    With a cotangent g, the function is (inputs, g) ↦ Jᵀg of f, and g is its last input.
+    With a cotangent g, the function is (inputs, g) ↦ Jᵀg of f, and g is its last input. change: a wrong first-order
+    rule in its place.
     """
 
-    def __init__(self, f: Callable[..., Any], inputs: Sequence[Array], names: Sequence[str], g: Array | None) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        inputs: Sequence[Array],
+        names: Sequence[str],
+        g: Array | None,
+        change: FirstOrder | None = None,
+    ) -> None:
         self.leaves: list[Array] = [*inputs, *([] if g is None else [g])]
         self.names = names
         floating = [a.dtype.kind == "f" for a in self.leaves]
@@ -102,7 +110,8 @@ class Trace:
             results = [y]
             if g is not None:
                 wanted = [t for t in tensors[:-1] if isinstance(t, Tensor)]
-                results = _backward(y, tensors[-1], wanted, rule_of)
+                changed = None if change is None else _node_of(change, calls)
+                results = _backward(y, tensors[-1], wanted, rule_of, change, changed)
         number = {t.node: i for i, t in enumerate(tensors) if isinstance(t, Tensor)}
         nodes = [t.node for t in results if t.node is not None]
         needed = set(reachable(nodes))
@@ -152,7 +161,29 @@ class Trace:
         return self.leaves[v] if v < len(self.leaves) else self.steps[v - len(self.leaves)].out
 
 
-def _backward(y: Tensor, g: Tensor, inputs: Sequence[Tensor], rule_of: list[Node]) -> list[Tensor]:
+class FirstOrder(NamedTuple):
+    """A wrong first-order rule: what passes to argument `arg` of a call counts `weight` times, or is passed unchanged."""
+
+    key: Key
+    arg: int
+    weight: float
+    unchanged: bool = False
+
+
+def _node_of(change: FirstOrder, calls: Sequence[tuple[Call, Place | None, bool]]) -> Node | None:
+    """The node of the call that a change is about."""
+    same = [c for c, place, _ in calls if (place, c.op.name) == (change.key.place, change.key.op)]
+    return same[change.key.count].out.node if change.key.count < len(same) else None
+
+
+def _backward(
+    y: Tensor,
+    g: Tensor,
+    inputs: Sequence[Tensor],
+    rule_of: list[Node],
+    change: FirstOrder | None,
+    changed: Node | None,
+) -> list[Tensor]:
     """The cotangents of the inputs, recorded; rule_of says meanwhile whose rule is running."""
     assert y.node is not None
     order = reachable([y.node])
@@ -163,7 +194,9 @@ def _backward(y: Tensor, g: Tensor, inputs: Sequence[Tensor], rule_of: list[Node
         if cotangent is None or node.op is None:
             continue
         rule_of.append(node)
-        for parent, c in node.op.vjp(node, cotangent, wanted):
+        for i, (parent, c) in enumerate(node.op.vjp(node, cotangent, wanted)):
+            if change is not None and node is changed and i == change.arg:
+                c = cotangent if change.unchanged else c * change.weight
             fitting = c if c.shape == parent.shape else algebra.unbroadcast(c, parent.shape)
             pending[parent] = fitting if parent not in pending else algebra.add(pending[parent], fitting)
         rule_of.pop()

@@ -71,6 +71,14 @@ class Words:
             return self.value(step.parents[i])
         return self.constant(step.inputs[i])
 
+    def filled(self, text: str, step: Step) -> str:
+        """A formula of local_rules with the user's own words for the operands and the result."""
+        operands = [bracketed(self.operand(step, i)) for i in range(len(step.inputs))]
+        names = {"y": bracketed(self.result(step)), "x": operands[0], "a": operands[0], "b": operands[-1]}
+        for letter, name in names.items():
+            text = text.replace("{" + letter + "}", name)
+        return text
+
     def constant(self, a: np.ndarray) -> str:  # type: ignore[type-arg]
         return f"{float(a):.6g}" if a.size == 1 else f"the constant of shape {a.shape}"
 

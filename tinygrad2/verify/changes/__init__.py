@@ -6,6 +6,7 @@ rules.py: another local rule: a wrong slope, a wrong operand, a map transposed, 
 elsewhere.py: a derivative taken at the wrong value, along the wrong axis, or of f with another constant
 factors.py: a factor made of the values at hand too many or too few
 cotangents.py: a value gets the cotangent of another one
+first_order.py: a double backward that is the right derivative of a wrong first-order rule
 parts.py: only some of the entries
 pairs.py: two of these at once
 """

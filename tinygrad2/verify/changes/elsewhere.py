@@ -82,11 +82,20 @@ def other_constants(s: Search) -> Iterator[Change]:
             operands = [s.words.operand(step, i) for i in range(len(step.inputs))]
             for letter, name in zip(("{a}", "{b}"), operands, strict=False):
                 said = said.replace(letter, f"`{name}`")
-            yield Change("wrong-constant", said, _with_constant(s.named(s.first.first + n), text), 0.3 + 1e-4 * n)
+            mistake = (
+                "mask" if step.op.name == "where" else "wrong-axis" if step.op.name == "sum_to" else "wrong-constant"
+            )
+            cost = 0.0 if mistake == "mask" else 0.3
+            yield Change(mistake, said, _with_constant(s.named(s.first.first + n), text), cost + 1e-3 * n)
 
 
 def _other_steps(step: Step) -> Iterator[tuple[str, Step]]:
     """The call with other constants."""
+    if step.op.name == "where":
+        condition, *branches = step.inputs
+        yield "with the condition in {} always true", step._replace(inputs=[np.ones_like(condition), *branches])
+        yield "with the condition in {} never true", step._replace(inputs=[np.zeros_like(condition), *branches])
+        yield "with the condition in {} turned round", step._replace(inputs=[~condition, *branches])
     for i, a in enumerate(step.inputs):
         if step.parents[i] >= 0 or a.dtype.kind != "f":
             continue

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.changes.search import RTOL, Change, Effect, Missing, Search, Value, at, number, oddness
-from tinygrad2.verify.changes.weights import OCCURRENCES, occurrences
+from tinygrad2.verify.changes.search import RTOL, Change, Effect, Group, Missing, Search, Value, at, number, oddness
 from tinygrad2.verify.edges import Edge, Pass
-from tinygrad2.verify.local_rules import RIGHT, Other, maps, others, reorderings
-from tinygrad2.verify.wording import bracketed
+from tinygrad2.verify.local_rules import Other, maps, others, reorderings
 
 
 def local_rules(s: Search) -> Iterator[Change]:
@@ -38,25 +36,21 @@ def local_rules(s: Search) -> Iterator[Change]:
             yield Change(other.mistake, _sentence(s, edge, text, other, c), effect, cost)
 
 
-def rules_in_loops(s: Search) -> Iterator[Change]:
-    """Another rule at all, or all but one, of the calls that a loop makes in one place."""
-    for edge in s.sites:
-        for text, other in _others(s.first, edge).items():
-            for which, chosen in OCCURRENCES.items():
+def rules_in_groups(s: Search) -> Iterator[Change]:
+    """Another rule at all calls of a loop, of an operation, or of a value."""
+    for group in s.groups:
+        cost = s.distance(group.edge.key) + 0.05
+        for text, other in _others(s.first, group.edge).items():
+            sentence = _sentence(s, group.edge, text, other, 1.0)[:-1] + f", {group.said}."
+            yield Change(other.mistake, sentence, _everywhere(group, text), cost + other.cost)
 
-                def effect(p: Pass, edge: Edge = edge, text: str = text, which: str = which) -> Array:
-                    chosen = OCCURRENCES[which]
-                    changed = {}
-                    for e in occurrences(p, edge, chosen):
-                        other = _others(p, e).get(text)
-                        if other is not None:
-                            changed[e] = other.apply
-                    return p.run(changed)[p.leaf] - p.right
 
-                sentence = _sentence(s, edge, text, other, 1.0)[:-1] + f", {which}."
-                yield Change(other.mistake, sentence, effect, s.distance(edge.key) + 0.05 + other.cost)
-                if len(occurrences(s.first, edge, chosen)) < 2:
-                    break
+def _everywhere(group: Group, text: str) -> Effect:
+    def effect(p: Pass) -> Array:
+        found = [(e, _others(p, e).get(text)) for e in group.members(p)]
+        return p.run({e: other.apply for e, other in found if other is not None})[p.leaf] - p.right
+
+    return effect
 
 
 def _others(p: Pass, edge: Edge) -> dict[str, Other]:
@@ -105,33 +99,19 @@ def _whole(p: Pass, edge: Edge, text: str) -> Array:
 
 def _sentence(s: Search, edge: Edge, text: str, other: Other, c: float) -> str:
     step = s.step(edge)
-    names = {"y": bracketed(s.words.result(step))}
-    operands = [bracketed(s.words.operand(step, i)) for i in range(len(step.inputs))]
-    names |= {"x": operands[0], "a": operands[0], "b": operands[-1]}
     for v in range(len(s.trace.leaves) + len(s.trace.steps)):
         text = text.replace(f"«{v}»", f"`{s.words.value(v)}`")
-    for letter, name in names.items():
-        text = text.replace("{" + letter + "}", name)
+    text = s.words.filled(text, step)
     by = f"the derivative of {s.words.expression(edge.key)} by `{s.words.operand(step, edge.arg)}`"
     if not other.slope:
         times = "" if c == 1 else f" (and the result counts {number(c)} times)"
         return f"In {by}, {text}{times}."
-    right = _right(step.op.name, step.consts, edge.arg)
-    for letter, name in names.items():
-        right = right.replace("{" + letter + "}", name)
+    right = s.right(edge)
     if text == "1" and c == 1:
         missing = f" The factor {right} is missing." if right else ""
         return f"{by[:1].upper()}{by[1:]} is left out: the cotangent is passed on unchanged.{missing}"
     taken = text if c == 1 else f"{number(c)}·{text}"
     return f"{by[:1].upper()}{by[1:]} is taken as {taken}" + (f" in place of {right}." if right else ".")
-
-
-def _right(op: str, consts: tuple[object, ...], arg: int) -> str:
-    if op == "power" and consts and isinstance(consts[0], int | float):
-        p = consts[0]
-        return f"{p:g}·{{x}}^{p - 1:g}" if p != 2 else "2·{x}"
-    texts = RIGHT.get(op, ())
-    return texts[arg] if arg < len(texts) else ""
 
 
 def whole_maps(s: Search) -> Iterator[Change]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.edges import Edge, Local, Pass, locals_of
+from tinygrad2.verify.local_rules import right_slope
 from tinygrad2.verify.mistakes.hypothesis import got
 from tinygrad2.verify.point import Broken, Point
-from tinygrad2.verify.tracing import Key, Step, Trace, Untraceable
+from tinygrad2.verify.tracing import FirstOrder, Key, Step, Trace, Untraceable
 from tinygrad2.verify.truth import SecondOrder
 from tinygrad2.verify.wording import Words
 
@@ -85,12 +86,52 @@ def passed(p: Point, k: int) -> Pass:
 
 def _traced(p: Point) -> tuple[Trace, dict[Edge, Local]]:
     if "_trace" not in p.__dict__:
-        double = isinstance(p.truth, SecondOrder)
-        f = lambda *xs: p.problem.f(*xs, **p.case.params)
-        inputs, g = (p.inputs[:-1], p.inputs[-1]) if double else (p.inputs, None)
-        trace = Trace(f, inputs, p.problem.names, g)
+        trace = trace_of(p)
         p.__dict__["_trace"] = trace, locals_of(trace)
     return p.__dict__["_trace"]  # type: ignore[no-any-return]
+
+
+def trace_of(p: Point, change: FirstOrder | None = None) -> Trace:
+    """What f does at a point. change: for a double backward, a wrong first-order rule in the place of the right one."""
+    double = isinstance(p.truth, SecondOrder)
+    f = lambda *xs: p.problem.f(*xs, **p.case.params)
+    inputs = p.inputs[:-1] if double else p.inputs
+    return Trace(f, inputs, p.problem.names, p.inputs[-1] if double else None, change)
+
+
+class Group(NamedTuple):
+    """Edges on which the same mistake is made. said: where; edge: one of them, for its words."""
+
+    said: str
+    edge: Edge
+    members: Callable[[Pass], list[Edge]]
+
+
+# Which rounds of a loop: from the number of the round and how many there are.
+ROUNDS: dict[str, Callable[[int, int], bool]] = {
+    "in every round of the loop": lambda i, n: True,
+    "in every round of the loop but the last": lambda i, n: i < n - 1,
+    "in every round of the loop but the first": lambda i, n: i > 0,
+}
+
+
+def _in_rounds(edge: Edge, which: str, p: Pass) -> list[Edge]:
+    """An edge of a loop's first round, in the rounds chosen."""
+    if edge.key not in p.trace.index:
+        return []
+    trace = p.trace
+    rounds = trace.rounds(edge.key)
+    found = [e for e in p.locals if e.arg == edge.arg and trace.slot(e.key) == edge.key]
+    return [e for e in found if ROUNDS[which](trace.round(e.key), rounds)]
+
+
+def _alike(op: str, arg: int, other: tuple[int, Value] | None, p: Pass) -> list[Edge]:
+    """The edges to all calls of an operation, or to all those with the value `other` as another operand."""
+    found = [e for e in p.locals if e.key.op == op and e.arg == arg and not e.key.backward]
+    if other is None:
+        return found
+    place = at(p, other[1])
+    return [e for e in found if p.trace.steps[p.trace.index[e.key]].parents[other[0]] == place]
 
 
 class Search:
@@ -125,10 +166,31 @@ class Search:
         return [v for v in self.values if uses.count(at(self.first, v)) > 1]
 
     @cached_property
-    def sites(self) -> list[Edge]:
-        """The edges that a loop passes several times, each once."""
-        looped = [e for e in self.edges if self.trace.rounds(e.key) > 1]
-        return [e for e in looped if e.key == self.trace.slot(e.key)]
+    def groups(self) -> list[Group]:
+        """Edges that are one in the user's mind: of a loop, of all calls of one operation, of all uses of a value."""
+        result: dict[object, Group] = {}
+        for edge in self.edges:
+            key = edge.key
+            if self.trace.rounds(key) > 1 and key == self.trace.slot(key):
+                for which in ROUNDS:
+                    group = Group(which, edge, partial(_in_rounds, edge, which))
+                    members = frozenset(group.members(self.first))
+                    if len(members) > 1:
+                        result.setdefault(members, group)
+            if key.backward:
+                continue
+            said = f"in every call of {key.op}"
+            self._add(result, Group(said, edge, partial(_alike, key.op, edge.arg, None)))
+            for i, other in enumerate(self.step(edge).parents):
+                if other >= 0 and i != edge.arg:
+                    said = f"in every {key.op} with `{self.words.value(other)}`"
+                    self._add(result, Group(said, edge, partial(_alike, key.op, edge.arg, (i, self.named(other)))))
+        return [*result.values()]
+
+    def _add(self, groups: dict[object, Group], group: Group) -> None:
+        members = frozenset(group.members(self.first))
+        if len(members) > 1:
+            groups.setdefault(members, group)
 
     def named(self, v: int) -> Value:
         """A value by a name that holds in other traces too."""
@@ -148,6 +210,11 @@ class Search:
     def edge_said(self, edge: Edge) -> str:
         """An edge in words: the operand and the expression that it is an operand of."""
         return f"`{self.words.operand(self.step(edge), edge.arg)}` in {self.words.expression(edge.key)}"
+
+    def right(self, edge: Edge) -> str:
+        """The right slope of an edge as a formula; "" where there is none to print."""
+        step = self.step(edge)
+        return "" if edge.key.backward else self.words.filled(right_slope(step, edge.arg), step)
 
     def distance(self, v: Value) -> float:
         """How far from the output, as a small cost."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.changes.search import Change, Effect, Search, Value, at, capital
+from tinygrad2.verify.changes.search import Change, Effect, Group, Search, Value, at, capital
 from tinygrad2.verify.edges import Edge, Pass
 from tinygrad2.verify.mistakes.constants import all_close, named_numbers
 
@@ -15,49 +16,35 @@ from tinygrad2.verify.mistakes.constants import all_close, named_numbers
 def weights(s: Search) -> Iterator[Change]:
     """Every value, use and path with the weight that the rule gives it."""
     for v in s.values:
-        yield from _weighed(s, of_value(v), s.said(v), s.distance(v))
+        uses = [e for e in s.edges if s.first.parent(e) == at(s.first, v)]
+        right = s.right(uses[0]) if len(uses) == 1 else ""
+        yield from _weighed(s, of_value(v), s.said(v), s.distance(v), right=right)
     for edge in s.edges:
         if s.step(edge).parents.count(s.first.parent(edge)) > 1:  # x * x: it is said of the product
             continue
-        yield from _weighed(s, of_edge(edge), s.edge_said(edge), s.distance(edge.key) + 1e-5)
+        yield from _weighed(s, of_edge(edge), s.edge_said(edge), s.distance(edge.key) + 1e-5, right=s.right(edge))
     for u in s.shared:
         for w in s.values:
             if at(s.first, w) > at(s.first, u):
                 said = f"the dependence of {s.said(w)} on {s.said(u)}"
                 yield from _weighed(s, of_path(u, w), said, s.distance(w) + 0.3, path=True)
-    for edge in s.sites:
-        for which, chosen in OCCURRENCES.items():
-            for weight, what in ((0.0, "is left out"), (-1.0, "has the wrong sign"), (2.0, "counts twice")):
-                said = f"The part through {s.edge_said(edge)} {what}, {which}."
-                mistake = "missing-term" if weight == 0 else "sign" if weight == -1 else "factor"
-                yield Change(
-                    mistake, said, of_site(edge, chosen, weight), s.distance(edge.key) + 0.1 + abs(weight) / 99
-                )
+    for group in s.groups:
+        for weight, what in (
+            (0.0, "is left out"),
+            (-1.0, "has the wrong sign"),
+            (2.0, "counts twice"),
+            (0.5, "counts half"),
+        ):
+            said = f"The part through {s.edge_said(group.edge)} {what}, {group.said}."
+            mistake = "missing-term" if weight == 0 else "sign" if weight == -1 else "factor"
+            yield Change(mistake, said, of_group(group, weight), s.distance(group.edge.key) + 0.1 + abs(weight) / 99)
 
 
-OCCURRENCES: dict[str, Callable[[int, int], bool]] = {
-    "in every step of the loop": lambda i, n: True,
-    "in every step of the loop but the last": lambda i, n: i < n - 1,
-    "in every step of the loop but the first": lambda i, n: i > 0,
-    "in the first step of the loop": lambda i, n: i == 0,
-    "in the last step of the loop": lambda i, n: i == n - 1,
-}
-
-
-def occurrences(p: Pass, edge: Edge, chosen: Callable[[int, int], bool]) -> list[Edge]:
-    """The chosen ones of all passes of a loop through an edge."""
-    if edge.key not in p.trace.index:
-        return []
-    rounds = p.trace.rounds(edge.key)
-    found = [e for e in p.locals if e.arg == edge.arg and p.trace.slot(e.key) == edge.key]
-    return [e for e in found if chosen(p.trace.round(e.key), rounds)]
-
-
-def of_site(edge: Edge, chosen: Callable[[int, int], bool], weight: float) -> Effect:
-    """What it does that an edge counts `weight` times in the chosen steps of a loop."""
+def of_group(group: Group, weight: float) -> Effect:
+    """What it does that the edges of a group count `weight` times."""
 
     def effect(p: Pass) -> Array:
-        changed = {e: (lambda g, m=p.locals[e].matrix: weight * (m @ g)) for e in occurrences(p, edge, chosen)}
+        changed = {e: (lambda g, m=p.locals[e].matrix: weight * (m @ g)) for e in group.members(p)}
         return p.run(changed)[p.leaf] - p.right
 
     return effect
@@ -83,13 +70,14 @@ def of_path(u: Value, w: Value) -> Effect:
     return effect
 
 
-def _weighed(s: Search, share: Effect, said: str, cost: float, path: bool = False) -> Iterator[Change]:
+def _weighed(s: Search, share: Effect, said: str, cost: float, path: bool = False, right: str = "") -> Iterator[Change]:
     ratios = _ratios(s, share)
     if ratios is None:
         return
-    cost += 2e-4 * len(said)
+    cost += 2e-5 * len(said) - (0.0015 if re.match(r"`\w+`", said) else 0.0)  # a variable is said rather
     if all_close(ratios, [0.0] * len(ratios)):
-        constant = f"You treat {said} as a constant: the part of the answer that comes through it is missing."
+        further = f" Add the cotangent times {right}, taken on from there." if right else ""
+        constant = f"You treat {said} as a constant: the part of the answer that comes through it is missing.{further}"
         left_out = f"{capital(said)} is left out."
         yield Change("missing-term", left_out if path else constant, lambda p: -share(p), cost)
         return
