@@ -30,8 +30,8 @@ PLANES = 6  # of an array with more than two axes
 def report(r: Report) -> str:
     """The page of one report of a derivation."""
     parts = [ladder(r.passed, r.failed, r.steps, MARKS[r.verdict])]
-    if r.verdict == "uncertified":
-        parts.append(paragraph(r.uncertified or ""))
+    if r.reason is not None:
+        parts.append(paragraph(f"Neither right nor wrong can be told: {r.reason}"))
     if r.finding:
         parts.append(paragraph(r.finding))
     if r.counterexample:

@@ -29,6 +29,7 @@ class Verdict:
     """
 
     ok: bool
+    reason: str | None = None  # why it is neither right nor wrong
 
     def __bool__(self) -> bool:
         return self.ok
@@ -38,8 +39,8 @@ class Verdict:
 
     @property
     def verdict(self) -> page.Word:
-        """The verdict in one word: "right", "wrong" or "uncertified"."""
-        return "right" if self.ok else "wrong"
+        """The verdict in one word: "right", "wrong", or "uncertified" where it cannot be told; `reason` says why."""
+        return "right" if self.ok else "wrong" if self.reason is None else "uncertified"
 
     def _repr_html_(self) -> str:
         """The same for notebooks, escaped: nothing in it can be markup."""
@@ -61,7 +62,7 @@ class Report(Verdict):
     for `exercise.case(...)`; counterexample: its arrays, and what was returned; example: the lines that show it.
     failures_by_configuration: "stride=2" -> (right, all). ones_would_catch: whether a test with a cotangent of ones
     would have seen it. calls: of the rule. where: file and line of the rule, where it was declared in a file.
-    uncertified: why the truth could not be measured well enough to say right or wrong; None where it could.
+    reason: why the truth could not be measured well enough to say right or wrong; None where it could.
 
     >>> from tinygrad2.verify import exercise
     >>> report = exercise("relu").check(lambda g, x: -g * (x > 0))
@@ -85,18 +86,13 @@ class Report(Verdict):
     repairs: list[tuple[int, Diagnosis]] = field(default_factory=list, repr=False)  # with the number of the result
     exercise: str | None = None
     where: str | None = None
-    uncertified: str | None = None
+    reason: str | None = None
     steps: int = 0
     calls: int = 0
     seconds: float = 0.0
 
     def __str__(self) -> str:
         return "\n".join(line[:400] for line in self._lines())
-
-    @property
-    def verdict(self) -> page.Word:
-        """The verdict in one word: "right", "wrong" or "uncertified"."""
-        return "uncertified" if self.uncertified and not self.ok else super().verdict
 
     @property
     def title(self) -> str:
@@ -130,8 +126,9 @@ class Report(Verdict):
         cost = f"{self.calls} calls, {self.seconds:.2f} s"
         if self.ok:
             return [f"{self.title}   RIGHT: all {self.steps} steps passed", f"  {cost}", *self._notes()]
-        if self.verdict == "uncertified":
-            return [f"{self.title}   UNCERTIFIED: {self.uncertified}", f"  {cost}", *self._notes()]
+        if self.reason is not None:
+            head = f"{self.title}   UNCERTIFIED: neither right nor wrong can be told"
+            return [head, f"  {cost}", f"  {self.reason}", *self._notes()]
         step = f"step {len(self.passed) + 1} of {self.steps} ({self.failed})" if self.failed else "the check itself"
         lines = [f"{self.title}   WRONG at {step}   {cost}"]
         lines += [f"  passed: {', '.join(self.passed)}"] if self.passed else []
