@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from tinygrad2.verify.book import exercise
 from tinygrad2.verify.check import check_double_vjp, check_jacobian, check_vjp
-from tinygrad2.verify.exercises import exercise
 from tinygrad2.verify.report import Report
 
 CHECKS: dict[str, Callable[..., Report]] = {
