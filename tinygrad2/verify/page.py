@@ -38,6 +38,7 @@ def report(r: Report) -> str:
         parts.append(counterexample(r.counterexample))
     if r.verdict == "wrong" and r.failed != "signature":
         parts.append(diagnosis(r))
+    parts += [paragraph(f"Checked: {r.checked}", "soft")] if r.checked else []
     parts += [paragraph(f"Note: {note}", "soft") for note in r.notes]
     if r.reproduce and r.verdict == "wrong":
         parts.append(f"<h4>Next</h4><p>Reproduce: {code(r.reproduce)}</p><p>A hint: {code(r.hint or '')}</p>")
