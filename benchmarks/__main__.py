@@ -94,7 +94,7 @@ def begin(options: argparse.Namespace) -> Report:
     if not (options.resume and options.output.exists()):
         return report
     kept: Report = json.loads(options.output.read_text())
-    for key in ("cpu", "packages", "variables", "threads"):
+    for key in ("cpu", "packages", "threads", "variables"):
         then, now = kept["environment"][key], report["environment"][key]
         if then != now:
             raise SystemExit(f"--resume: {options.output} has {key} {then}, here it is {now}; run without --resume")

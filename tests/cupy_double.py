@@ -26,10 +26,11 @@ def names(text: str) -> list[str]:
 # compares them with the CuPy that is installed. Only what tinygrad2 may need is here: add a name once CuPy is seen to
 # have it.
 UFUNCS = names("""
-    abs absolute add arctan bitwise_and bitwise_or ceil copysign cos divide equal exp expm1 floor floor_divide fmax fmin
-    greater greater_equal invert isfinite isinf isnan less less_equal log log1p logaddexp logical_and logical_not
-    logical_or logical_xor maximum minimum multiply negative not_equal power remainder rint sign signbit sin sqrt square
-    subtract tan tanh true_divide
+    abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or bitwise_xor cbrt
+    ceil copysign cos cosh divide equal exp exp2 expm1 floor floor_divide fmax fmin fmod greater greater_equal hypot
+    invert isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not
+    logical_or logical_xor maximum minimum multiply negative not_equal power reciprocal remainder rint sign signbit
+    sin sinh sqrt square subtract tan tanh true_divide trunc
 """)
 REDUCTIONS = names("all amax amin any argmax argmin count_nonzero cumsum max mean min prod std sum var")
 CREATIONS = names("arange empty eye full identity linspace ones zeros")

@@ -409,7 +409,7 @@ def test_changing_a_factor_an_index_or_a_mask_afterwards_does_not_reach_the_tape
     y = (
         (x * factor).sum()
         + x[at].sum()
-        + tg.mask(x, keep).sum()
+        + tg.ops.mask(x, keep).sum()
         + tg.gather(x, at).sum()
         + tg.where(keep, x, 0.0).sum()
     )
@@ -563,7 +563,7 @@ def test_checkpoint_keeps_no_intermediate_result() -> None:
 
 
 def test_checkpoint_of_a_function_that_is_partly_constant() -> None:
-    f = tg.checkpoint(lambda x, w: tg.mask(w, x > 0.0).sum())
+    f = tg.checkpoint(lambda x, w: tg.ops.mask(w, x > 0.0).sum())
     gx, gw = tg.grad(f, (0, 1))(X, V)
     assert not gx.array.any() and gw.array.tolist() == (X > 0).astype(float).tolist()
 

@@ -37,7 +37,7 @@ from device_cases import (
 
 import tinygrad2 as tg
 from tinygrad2 import nn, ops, robust
-from tinygrad2.kernels import Geometry, to_device, why_no_gpu, why_no_numba
+from tinygrad2.kernels import Geometry, choose, to_device, why_no_gpu, why_no_numba
 from tinygrad2.ops import families
 
 DTYPES = ("float32", "float64")
@@ -48,9 +48,11 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The double, in CuPy's place. Without Numba, so that host and device differ in nothing but where arrays live."""
     monkeypatch.setenv("TINYGRAD2_NUMBA", "0")
     why_no_numba.cache_clear()
+    choose.implementation.cache_clear()
     yield cupy_double.install(monkeypatch)
     why_no_gpu.cache_clear()
     why_no_numba.cache_clear()
+    choose.implementation.cache_clear()
 
 
 # The double is as strict as CuPy.
@@ -165,7 +167,7 @@ def test_every_layer_has_a_case() -> None:
     assert layers() == set(LAYERS)
 
 
-def test_every_function_of_the_robust_room_has_a_case() -> None:
+def test_every_function_of_the_robust_package_has_a_case() -> None:
     assert attacks() <= set(ROBUST)
     assert {f"defense {name}" for name in robust.DEFENSES} <= set(ROBUST)
 

@@ -35,8 +35,8 @@ Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 P = REGISTRY
 # Other tests register primitives of their own (custom_vjp); these are the library's.
-LIBRARY = [name for name, p in P.items() if p.fn.__module__.startswith(("tinygrad2", "_operator"))]
-LIBRARY = [name for name in LIBRARY if P[name].fn.__module__ != "tinygrad2.autodiff.custom"]
+LIBRARY = [name for name, p in P.items() if p.__module__.startswith("tinygrad2")]
+LIBRARY = [name for name in LIBRARY if P[name].__module__ != "tinygrad2.autodiff.custom"]
 
 SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 LAYOUTS = st.sampled_from(["contiguous", "every second", "reversed", "transposed"])
@@ -67,6 +67,20 @@ def distinct(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
     entries = (2 * rng.permutation(n) + 1 - 2 * (n // 2)) / 16
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     return [part.reshape(shape) for part, shape in zip(np.split(entries, ends[:-1]), shapes, strict=True)]
+
+
+def inside(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    """In (-1, 1), away from both ends."""
+    return [rng.uniform(-0.9, 0.9, shape) for shape in shapes]
+
+
+def above_one(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    return [rng.uniform(1.25, 3.0, shape) for shape in shapes]
+
+
+def quotients(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    """The first divided by the second lies between 3 and 4."""
+    return [rng.uniform(3.3, 3.5, shapes[0]), rng.uniform(0.98, 1.02, shapes[1])]
 
 
 def small_integers(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
@@ -270,13 +284,21 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     **{name: problems(PAIR, P[name]) for name in ("add", "subtract", "multiply")},
     "divide": problems(PAIR, P["divide"], positive),
     **{name: problems(ONE, P[name]) for name in ("negative", "exp", "tanh", "sigmoid", "softplus", "identity")},
-    **{name: problems(ONE, P[name], positive) for name in ("log", "sqrt")},
+    **{name: problems(ONE, P[name]) for name in ("exp2", "expm1", "square", "sin", "cos", "sinh", "cosh", "arctan")},
+    "arcsinh": problems(ONE, P["arcsinh"]),
+    **{name: problems(ONE, P[name], positive) for name in ("log", "log2", "log10", "log1p", "sqrt", "cbrt")},
+    "reciprocal": problems(ONE, P["reciprocal"], positive),
+    **{name: problems(ONE, P[name], inside) for name in ("tan", "arcsin", "arccos", "arctanh")},
+    "arccosh": problems(ONE, P["arccosh"], above_one),
+    **{name: problems(PAIR, P[name], positive) for name in ("hypot", "arctan2", "powers")},
+    **{name: problems(PAIR, P[name]) for name in ("logaddexp", "logaddexp2")},
+    **{name: problems(PAIR, P[name], quotients) for name in ("remainder", "fmod")},
     "power": problems(st.tuples(ONE, st.tuples(POWERS)), P["power"], positive),
     "mask": masked(),
     "where": selected(),
     **{name: problems(ONE, P[name], distinct) for name in ("relu", "abs")},
     "clip": problems(ONE.map(lambda s: (s, (-0.5, 0.25))), P["clip"], distinct),
-    "maximum": problems(PAIR, P["maximum"], distinct),
+    **{name: problems(PAIR, P[name], distinct) for name in ("maximum", "minimum")},
     "ratio": problems(PAIR, P["ratio"], positive),
     "derivative_of": problems(st.lists(SHAPES, min_size=2, max_size=2), P["derivative_of"]),
     **{name: problems(reductions(), P[name]) for name in ("logsumexp", "norm")},
@@ -310,12 +332,16 @@ POOL = Geometry.of((4, 4), 2, 2)
 CONSTANT: dict[str, tuple[Any, ...]] = {
     **{name: (normal, 1) for name in ("positive", "sign")},
     **{name: (normal, 2) for name in ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "share")},
+    **{name: (normal, 1) for name in ("floor", "ceil", "trunc", "rint", "isfinite", "isinf", "isnan", "signbit")},
+    **{name: (normal, 2) for name in ("floor_divide", "logical_and", "logical_or", "logical_xor", "either")},
+    "round": (normal, 1, 1),
     "inside": (normal, 1, -0.5, 0.5),
     "ties": (normal, 1, (1,)),
     "argmax": (normal, 1, 1),
 }
 # Linear, but not functions of floating numbers alone: dtype or device change, masks are inverted, indices come out.
-ELSEWHERE = {"astype", "to", "logical_not", "pool_argmax", "let_through"}
+ELSEWHERE = {"astype", "as_float", "to", "logical_not", "invert", "pool_argmax", "let_through"}
+ELSEWHERE |= {"bitwise_and", "bitwise_or", "bitwise_xor"}
 
 
 def test_every_primitive_has_a_case() -> None:
@@ -560,12 +586,18 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
         lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=0.5),
         (V,),
     ),
+    "clip by tensors": (lambda x, a, b: tg.clip(x, a, b), np.clip, (D[0, 0], D[1, 0] - 1.0, D[1, 1] + 1.0)),
+    "clip from below": (lambda x: tg.clip(x, 0.25), lambda x: np.clip(x, 0.25, None), (D,)),
+    "clip from above by a tensor": (lambda x, b: tg.clip(x, max=b), lambda x, b: np.clip(x, None, b), (D[0], D[1, :1])),
+    "degrees": (tg.degrees, np.degrees, (V,)),
+    "radians": (tg.radians, np.radians, (V,)),
+    "divmod": (lambda a, b: tg.stack(tg.divmod(a, b)), lambda a, b: np.stack(np.divmod(a, b)), (B, S)),
     "a power of a tensor": (tg.power, operator.pow, (S, B)),
     "a power of a number": (lambda x: 2.0**x, lambda x: 2.0**x, (V,)),
     "an array to a power": (lambda p: S**p, lambda p: S**p, (B,)),
     "prelu, one slope": (tg.prelu, lambda x, a: np.where(x > 0, x, a * x), (D, S[:1])),
     "prelu, a slope per channel": (tg.prelu, lambda x, a: np.where(x > 0, x, a[:, None, None] * x), (D, S)),
-    "ratio": (tg.ratio, operator.truediv, (V, S[:, None])),
+    "ratio": (tg.ops.ratio, operator.truediv, (V, S[:, None])),
     "stack": (lambda a, b: tg.stack([a, b], -1), lambda a, b: np.stack([a, b], -1), (B, S)),
     "swapaxes": (lambda x: tg.swapaxes(x, 1, -1), lambda x: x.swapaxes(1, -1), (X,)),
     "where, with a NumPy condition": (lambda a, b: tg.where(B > 0, a, b), lambda a, b: np.where(B > 0, a, b), (B, S)),
@@ -615,9 +647,46 @@ def test_a_function_has_right_derivatives_of_two_orders(name: str) -> None:
     check_float32_stays(f, small, np.random.default_rng(1))
 
 
+# Creation: NumPy's values, dtypes and errors.
+CREATED: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "arange": ((3,), (3.0,), (1, 7, 2), (0.0, 1.0, 0.25), (5, 2, -1)),
+    "eye": ((2,), (2, 3)),
+    "full": (((2, 3), 0.5), (2, 1), ((), 1.0)),
+    "linspace": ((0.0, 1.0), (0, 1, 3)),
+    "ones": ((3,), ((2, 0),)),
+    "zeros": ((3,), ((2, 3),), ((),)),
+}
+LIKE = {"full": (0.5,), "ones": (), "zeros": ()}
+
+
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, cases in CREATED.items() for args in cases])
+def test_a_created_tensor_is_numpys_array(name: str, args: tuple[Any, ...]) -> None:
+    made = getattr(tg, name)(*args)
+    expected = getattr(np, name)(*args)
+    assert (made.shape, made.dtype, made.requires_grad) == (expected.shape, expected.dtype, False)
+    np.testing.assert_array_equal(made.numpy(), expected)
+    leaf = getattr(tg, name)(*args, dtype=np.float32, requires_grad=True)
+    assert leaf.dtype == np.float32 and leaf.requires_grad and leaf.device == "cpu"
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        getattr(tg, name)(*args, device="gpu")
+
+
+@pytest.mark.parametrize("name", LIKE)
+def test_a_tensor_like_another_has_its_shape_and_dtype(name: str) -> None:
+    x = Tensor(np.ones((2, 3), np.float32))
+    made = getattr(tg, f"{name}_like")(x, *LIKE[name], requires_grad=True)
+    assert made.requires_grad and made.dtype == np.float32
+    np.testing.assert_array_equal(made.numpy(), getattr(np, f"{name}_like")(x.numpy(), *LIKE[name]))
+
+
+def test_a_leaf_of_integers_is_refused() -> None:
+    with pytest.raises(TypeError, match="only float32 and float64 carry gradients"):
+        tg.arange(3, requires_grad=True)
+
+
 def test_every_public_function_is_tested() -> None:
     named = " ".join(FUNCTIONS) + " ".join(SMOOTH) + " ".join(CONSTANT)
-    elsewhere = {"astype", "to", "logical_not"}
+    elsewhere = {*ELSEWHERE, *CREATED, *(f"{name}_like" for name in LIKE)}
     assert [name for name in ops.__all__ if name not in elsewhere and name not in named] == []
 
 

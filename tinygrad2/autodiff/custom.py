@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import update_wrapper, wraps
-from typing import Any
+from typing import Any, ParamSpec
 
 from tinygrad2.autodiff.engine import made_before, sweep
 from tinygrad2.autodiff.errors import GradientError
@@ -13,16 +13,21 @@ from tinygrad2.autodiff.primitive import Primitive, Rule
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.kernels.arrays import Array, xp
 
+P = ParamSpec("P")
+
 
 class custom_vjp:
-    """A function of Tensors with hand-written rules, `f.defvjp(rule, ...)`: one per tensor argument, as in a primitive.
+    """A function of Tensors with rules that you write: `f.defvjp(rule, ...)`, one per tensor argument of any shape.
 
-    `rule(g, y, *inputs, *constants)` is written in Tensors, so it can be differentiated in turn. (JAX passes residuals
-    instead; a rule here reads inputs and output only: anything else would silently drop second-order terms.)
+    `rule(g, y, *inputs, *constants)` is written in Tensors, so it can be differentiated in turn. JAX gives a rule what
+    the forward pass saved; a rule here gets the inputs and the output, because a saved array would silently drop
+    second-order terms.
 
-        @tg.custom_vjp
-        def softplus(x): return tg.log(1.0 + tg.exp(x))
-        softplus.defvjp(lambda g, y, x: g * tg.sigmoid(x))
+    >>> @tg.custom_vjp
+    ... def smooth_relu(x): return tg.log(1.0 + tg.exp(x))
+    >>> smooth_relu = smooth_relu.defvjp(lambda g, y, x: g * tg.sigmoid(x))
+    >>> tg.grad(smooth_relu)(0.0)
+    Tensor(0.5, float64)
     """
 
     def __init__(self, fn: Callable[..., Tensor]) -> None:
@@ -31,11 +36,12 @@ class custom_vjp:
         self._primitive = Primitive(fn.__name__, self._forward)
 
     def defvjp(self, *rules: Rule) -> custom_vjp:
-        """Register one rule per tensor argument."""
+        """Register one rule for each tensor argument, of any shape; return the function."""
         self._primitive.defvjp(*rules)
         return self
 
     def __call__(self, *args: Any) -> Tensor:
+        """The value of the function, recorded as one operation. args: tensors of any shapes, then constants."""
         return self._primitive(*args)
 
     def _forward(self, *args: Any) -> Array:
@@ -48,15 +54,23 @@ class custom_vjp:
         return y.array
 
 
-def checkpoint(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def checkpoint(f: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """f, without keeping its intermediate results: they are computed again in the backward pass (memory for time).
 
-    Gradients reach the arguments and every tensor that f closes over, to any order. f returns one Tensor, and must be
-    deterministic: a second run that gives other values (dropout with a moving generator) raises GradientError.
+    f: takes tensors of any shapes and returns one Tensor. Gradients reach its arguments and every tensor that it closes
+    over, to any order. It must be deterministic: where a second run gives other values (dropout with a generator that
+    moves on), the backward pass raises GradientError.
+
+    >>> tg.grad(tg.checkpoint(lambda x: tg.exp(tg.exp(x))))(0.0)
+    Tensor(2.71828183, float64)
     """
 
+    # A call y = f(x) becomes one node. Its inputs are the nodes older than the call that y was computed from, so that
+    # what f closes over counts as well. The nodes between are forgotten: nothing refers to them once f has returned.
+    # Backward, f runs again from the same inputs, and x̄ = Jᵀȳ is taken through that second tape. It is recorded if the
+    # first pass is, from tensors that carry the nodes of the originals, so derivatives of x̄ find their way too.
     @wraps(f)
-    def run(*args: Any, **kwargs: Any) -> Tensor:
+    def run(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         if not is_recording():
             return f(*args, **kwargs)
         start = next_id()
@@ -66,7 +80,7 @@ def checkpoint(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if y.node is None:
             return y
         inputs = tuple(made_before(start, y.node))
-        same = [wrap(a.array, a.node) if isinstance(a, Tensor) else a for a in args]
+        same: Any = [wrap(a.array, a.node) if isinstance(a, Tensor) else a for a in args]
         return wrap(y.array, Node(y.array, _Again(lambda: f(*same, **kwargs), y.array), inputs, inputs))
 
     return run
@@ -82,6 +96,7 @@ class _Again:
         self.expected = expected
 
     def vjp(self, node: Node, g: Tensor, wanted: set[Node]) -> Iterator[tuple[Node, Tensor]]:
+        """The cotangent for every wanted input of the call. g: of the call's output shape."""
         with recording(True):
             y = self.again()
         if not xp(y.array).array_equal(y.array, self.expected, equal_nan=True):

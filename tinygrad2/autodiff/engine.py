@@ -1,6 +1,6 @@
 """The backward pass: walk the tape from the outputs to the targets and let every recorded call pass its cotangent back.
 
-The engine knows no primitive by name: the few operations that cotangents need come from the floor above, as `algebra`.
+The engine knows no primitive by name: the few operations that cotangents need come from ops, as `algebra`.
 It, not the rules, sums cotangents over broadcast axes, accumulates them, and holds each to its input's shape and dtype.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any
+
+from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
 from tinygrad2.autodiff.node import Node, is_recording, recording
 from tinygrad2.autodiff.primitive import owned
-from tinygrad2.autodiff.tensor import Tensor, wrap
+from tinygrad2.autodiff.tensor import Tensor, TensorLike, wrap
 from tinygrad2.kernels.arrays import freeze, xp
 
 Tensors = Sequence[Tensor]
@@ -29,6 +30,7 @@ class Algebra:
     concatenate: Callable[[Tensors], Tensor]
     identity: Callable[[Tensor], Tensor]
     derivative_of: Callable[[Tensor, Tensor], Tensor]
+    as_float: Callable[[Tensor, DTypeLike], Tensor]
 
 
 algebra = Algebra()
@@ -65,7 +67,7 @@ def vector_jacobian_product(
             known = set(reachable(roots, "sources"))
             for i, (x, c) in enumerate(zip(targets, results, strict=True)):
                 if c is None and x.node in known:
-                    results[i] = zeros_like(x)
+                    results[i] = zero_cotangent(x)
                 elif c is None and not allow_unused:
                     raise NotConnected(_why_not_connected(x, outputs))
         if create_graph:
@@ -75,6 +77,11 @@ def vector_jacobian_product(
 
 def sweep(outputs: Tensors, cotangents: Tensors, targets: Sequence[Node]) -> list[Tensor | None]:
     """The backward pass itself: walk the tape, latest node first. None where no cotangent arrives at a target."""
+    # Write z̄ for the derivative of the result by a node z, its cotangent. For z = f(x, y) the chain rule says
+    #     x̄ = Σ over all nodes z that x was used in: (∂z/∂x)ᵀ z̄.
+    # So x̄ is complete once every z that used x has been visited. Ids grow with time, and a node is younger than what it
+    # was computed from: in the order of falling ids every z comes before x. Take y = x·x + x, whose nodes are
+    # x (1), p = x·x (2), y = p + x (3). Visiting y gives p̄ = 1 and x̄ = 1; visiting p adds 2x·p̄: x̄ = 1 + 2x.
     order = reachable([y.node for y in outputs if y.node is not None])
     keep = set(targets)
     wanted = _on_a_path(order, keep)
@@ -91,22 +98,18 @@ def sweep(outputs: Tensors, cotangents: Tensors, targets: Sequence[Node]) -> lis
     return [pending.get(node) for node in targets]
 
 
-def backward(self: Tensor, grad: Any = None, create_graph: bool = False) -> None:
-    """Add to `.grad` of every leaf that this tensor depends on; the graph stays and can be used again.
-
-    grad: the cotangent, of this tensor's shape; may be left out for a scalar (it is 1).
-    create_graph: record the backward pass too, so that the gradients can be differentiated.
-    """
-    if self.node is None:
-        raise NotRecorded(_why_no_history([self]))
-    leaves = [leaf for node in reachable([self.node]) if node.leaf and (leaf := node.leaf()) is not None]
-    gradients = vector_jacobian_product([self], [seed(self, grad)], leaves, create_graph)
+def backward(y: Tensor, grad: TensorLike | None = None, create_graph: bool = False) -> None:
+    """The work of Tensor.backward: add to `.grad` of every leaf that y depends on."""
+    if y.node is None:
+        raise NotRecorded(_why_no_history([y]))
+    leaves = [leaf for node in reachable([y.node]) if node.leaf and (leaf := node.leaf()) is not None]
+    gradients = vector_jacobian_product([y], [seed(y, grad)], leaves, create_graph)
     for leaf, g in zip(leaves, gradients, strict=True):
         assert g is not None
         leaf.grad = g if leaf.grad is None else algebra.add(leaf.grad, g)
 
 
-def seed(y: Tensor, grad: Any = None) -> Tensor:
+def seed(y: Tensor, grad: TensorLike | None = None) -> Tensor:
     """The cotangent to start from: the given one, checked, or 1 for a scalar."""
     if grad is None:
         if y.size != 1:
@@ -114,7 +117,8 @@ def seed(y: Tensor, grad: Any = None) -> Tensor:
         return wrap(freeze(xp(y.array).ones_like(y.array)), None)
     g = grad if isinstance(grad, Tensor) else Tensor(grad)
     if (g.shape, g.dtype, g.device) != (y.shape, y.dtype, y.device):
-        expected, given = (f"shape {t.shape}, {t.dtype}, on {t.device}" for t in (y, g))
+        expected = f"shape {y.shape}, {y.dtype}, on {y.device}"
+        given = f"shape {g.shape}, {g.dtype}, on {g.device}"
         raise ValueError(f"the cotangent must match its output: {expected}; got {given}")
     return g
 
@@ -132,12 +136,15 @@ def made_before(start: int, root: Node) -> list[Node]:
     return sorted((node for node in seen if node.id < start), key=_by_id)
 
 
-def zeros_like(x: Tensor) -> Tensor:
+def zero_cotangent(x: Tensor) -> Tensor:
+    """Zeros of the shape, dtype and device of x."""
     return wrap(freeze(xp(x.array).zeros_like(x.array)), None)
 
 
 def _on_a_path(order: Sequence[Node], targets: set[Node]) -> set[Node]:
     """The nodes from which a target can be reached; only they need a cotangent."""
+    # For y = f(w, x) and the target x, the term (∂y/∂w)ᵀ ȳ is work for nothing: no path leads from w to x. A node is
+    # wanted if it is a target or one of its parents is wanted; oldest first, the parents are decided before it.
     wanted = set(targets)
     for node in reversed(order):
         for p in node.parents:
@@ -167,6 +174,7 @@ def _sum(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _connected(c: Tensor, origins: Tensors) -> Tensor:
+    """c, linked to all that it was computed from, as `derivative_of` explains."""
     for y in origins:
         if y.node is not None:
             c = algebra.derivative_of(c, y)
@@ -195,6 +203,3 @@ def _why_no_history(outputs: Tensors) -> str:
     why = next((y.why for y in outputs if y.why), "no tensor that it was computed from requires a gradient")
     state = "" if is_recording() else "; recording is off here (no_grad)"
     return f"the output of shape {outputs[0].shape if outputs else ()} has no history: {why}{state}"
-
-
-Tensor.backward = backward

@@ -6,7 +6,7 @@ Nodes hold arrays and other nodes, never a user's Tensor: there is no reference 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import _GeneratorContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +25,9 @@ class Recorded(Protocol):
 
     name: str
 
-    def vjp(self, node: Node, g: Cotangent, wanted: set[Node]) -> Iterator[tuple[Node, Cotangent]]: ...
+    def vjp(self, node: Node, g: Cotangent, wanted: set[Node]) -> Iterable[tuple[Node, Cotangent]]:
+        """The cotangent for every parent in `wanted`. g: the cotangent of the node."""
+        ...
 
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -43,7 +45,14 @@ def recording(on: bool) -> Iterator[None]:
 
 
 def no_grad() -> _GeneratorContextManager[None]:
-    """Record nothing inside: `with no_grad(): ...`, or `@no_grad()` above a function. Only for this thread or task."""
+    """Record nothing inside: `with no_grad(): ...`, or `@no_grad()` above a function. Only for this thread or task.
+
+    >>> x = tg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> with tg.no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
     return recording(False)
 
 

@@ -80,6 +80,11 @@ class Options:
         if not self.limit > 0:
             raise ValueError(f"--timeout must be a positive number of seconds, got {self.limit:g}")
 
+    @property
+    def given(self) -> dict[str, int]:
+        """What `Derivation.check` is told."""
+        return {name: value for name in ("order", "seed") if (value := getattr(self, name)) is not None}
+
 
 def check_file(path: str | os.PathLike[str], select: str | None = None, limit: float = LIMIT) -> list[Checked]:
     """Check every derivation that the file declares and whose name contains `select`. Raises Unusable."""
@@ -109,16 +114,8 @@ def _run(path: Path, index: int, options: Options) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "report.json")
         printed = Path(folder, "printed.txt")
-        given = ["-" if v is None else str(v) for v in (options.seed, options.order)]
-        command = [
-            sys.executable,
-            "-m",
-            "tinygrad2.experiments.checking_child",
-            str(path),
-            str(out),
-            str(index),
-            *given,
-        ]
+        child = f"{__package__}.checking_child"
+        command = [sys.executable, "-m", child, str(path), str(out), str(index), json.dumps(options.given)]
         with printed.open("wb") as stream:
             ended = _wait(command, stream, options.limit)
         if out.is_file():

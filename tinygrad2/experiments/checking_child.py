@@ -1,6 +1,6 @@
 """One process for one derivation: run the learner's file, check what is wanted, write the report as JSON, end.
 
-`python -m tinygrad2.experiments.checking_child FILE OUT INDEX SEED ORDER`; INDEX -1 only lists the derivations.
+`python -m tinygrad2.experiments.checking_child FILE OUT INDEX OPTIONS`; INDEX -1 only lists the derivations.
 Nothing here can hurt the process that started it: that process watches the clock.
 """
 
@@ -20,11 +20,9 @@ WRITTEN = 64 * 2**20  # bytes in any one file, printed text among them
 
 def main(arguments: list[str]) -> None:
     """Run one file for one derivation."""
-    path, out, index, seed, order = arguments
+    path, out, index, options = arguments
     limit()
-    options = {"seed": seed, "order": order}
-    given = {name: int(text) for name, text in options.items() if text != "-"}
-    write(out, check(path, int(index), given))
+    write(out, check(path, int(index), json.loads(options)))
 
 
 def check(path: str, index: int, options: dict[str, int]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from tinygrad2.robust.metrics.accuracy import Progress
+from tinygrad2.robust.batches import Progress
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0  # between two plain lines

@@ -232,9 +232,6 @@ class _Training:
         )
         return made
 
-    def _defense(self) -> robust.Defense:
-        return self._phase().defense
-
     def _phase(self) -> Phase:
         """The current phase; the last one when all is done."""
         return self.phases[min(self.state.phase, len(self.phases) - 1)]
@@ -252,8 +249,9 @@ class _Training:
         self.state.journal_size = self.journal.size
         arrays = {f"net.{name}": a for name, a in self.net.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
-        arrays |= {f"defense.{name}": a for name, a in self._defense().arrays().items()}
-        generator = plain(self._defense().rng.bit_generator.state)
+        defense = self._phase().defense
+        arrays |= {f"defense.{name}": a for name, a in defense.arrays().items()}
+        generator = plain(defense.rng.bit_generator.state)
         self.folder.save_state(arrays, {**vars(self.state), "rng": rng_state(self.net), "defense_rng": generator})
 
     def _restore(self) -> None:
@@ -263,15 +261,14 @@ class _Training:
         arrays, scalars = saved
         try:
             rng = scalars.pop("rng")
-            defense_rng = scalars.pop("defense_rng", None)
+            defense_rng = scalars.pop("defense_rng")
             self.state = State(**scalars)
             self.optimizer = self._optimizer()
             self.net.load_state_dict(_part(arrays, "net."))
             self.optimizer.load_state_dict(_part(arrays, "optimizer."))
             set_rng_state(self.net, rng)
-            if defense_rng is not None:  # None: a run from before there were defenses that draw
-                self._defense().rng.bit_generator.state = defense_rng
-                self._defense().load_arrays(_part(arrays, "defense."))
+            self._phase().defense.rng.bit_generator.state = defense_rng
+            self._phase().defense.load_arrays(_part(arrays, "defense."))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.folder / 'checkpoint.npz'} does not fit this run: {error}") from None
 

@@ -274,6 +274,8 @@ class Flatten(Layer):
     """
 
     def apply(self, x: Tensor) -> Applied:
+        if x.dtype.kind not in "fc":
+            raise TypeError(f"expected images in float32 or float64, got {x.dtype}; convert with .astype(np.float32)")
         n, *sample = x.shape
         return reshape(x, (n, math.prod(sample))), r.ReverseFlatten(tuple(sample))
 

@@ -106,7 +106,7 @@ class Optimizer:
 class SGD(Optimizer):
     """v ← momentum·v + g; p ← p - lr·v. Polyak 1964, as PyTorch writes it.
 
-    lr: at least 0; momentum: in [0, 1).
+    params: tensors of any shapes. lr: at least 0; momentum: in [0, 1).
 
     >>> nn.SGD([tg.Tensor(np.ones(3), requires_grad=True)], lr=0.1, momentum=0.9)
     SGD(lr=0.1, momentum=0.9, weight_decay=0.0, 1 parameter)
@@ -170,7 +170,7 @@ class Adam(Optimizer):
 class RMSprop(Optimizer):
     """v ← alpha·v + (1-alpha)g²; p ← p - lr·g/(√v + eps). Tieleman & Hinton 2012, lecture 6.5.
 
-    alpha: in [0, 1).
+    params: tensors of any shapes. alpha: in [0, 1).
 
     >>> nn.RMSprop([tg.Tensor(np.ones(3), requires_grad=True)], lr=0.01)
     RMSprop(lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0.0, 1 parameter)
@@ -204,7 +204,7 @@ class WAME(Optimizer):
     ζ is multiplied by factors[1] while an entry of g keeps its sign and by factors[0] when that flips, within the
     bounds. It starts at 1, and stays where this gradient or the one before is 0. The averages are bias-corrected as
     Adam's, so the first step is lr·sign(g); averages that start at 0 would make it 31.6 times as long. Where all
-    gradients were 0, eps makes of 0/0 a step of 0. alpha: in [0, 1).
+    gradients were 0, eps makes of 0/0 a step of 0. params: tensors of any shapes. alpha: in [0, 1).
 
     >>> nn.WAME([tg.Tensor(np.ones(3), requires_grad=True)], bounds=(0.01, 10))
     WAME(lr=0.001, alpha=0.9, factors=(0.1, 1.2), bounds=(0.01, 10.0), eps=1e-08, weight_decay=0.0, 1 parameter)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from tinygrad2 import kernels
-from tinygrad2.autodiff import Primitive, Tensor, zero
+from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.autodiff.primitive import Rule
 from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.ops.shape import index, reshape, swapaxes
@@ -26,6 +25,12 @@ def trilinear(
 
     pattern: `zero` for each further tensor argument, which only says where the form is defined.
     """
+    # A form T(x, w, g) = ⟨f(x, w), g⟩ is linear in each of x, w and g, and fixing two of them leaves the contractions
+    #     f(x, w) by g,   f_input(g, w) by x,   f_weight(x, g) by w.
+    # The derivative of a linear function is the function itself, and ⟨f(x, w), g⟩ = ⟨x, f_input(g, w)⟩ says that its
+    # transpose is again one of the three: for y = f(x, w) the cotangents are x̄ = f_input(ȳ, w) and w̄ = f_weight(x, ȳ).
+    # Take the number form T = x·w·g: f(x, w) = xw, x̄ = ȳw, w̄ = xȳ; for x̄ = f_input(g, w) = gw and its cotangent v,
+    # ⟨v, gw⟩ = T(v, w, g): ḡ = f(v, w) = vw and w̄ = f_weight(v, g) = vg. So six rules close the family for all orders.
     parts = {"": f, "_input": f_input, "_weight": f_weight}
     y_of, x_of, w_of = (Primitive(name.format(part), fn) for part, fn in parts.items())
     y_of.defvjp(lambda g, y, x, w, *geo: x_of(g, w, *geo), lambda g, y, x, w, *geo: w_of(x, g, *geo), *pattern)
@@ -90,8 +95,12 @@ _matmul: Primitive = Primitive("matmul", lambda a, b: a @ b).defvjp(
 )
 
 
-def matmul(a: Any, b: Any) -> Tensor:
-    """The matrix product a @ b. a: (..., n, k) or (k,); b: (..., k, m) or (k,); batch axes broadcast."""
+def matmul(a: TensorLike, b: TensorLike) -> Tensor:
+    """The matrix product a @ b. a: (..., n, k) or (k,); b: (..., k, m) or (k,); batch axes broadcast.
+
+    >>> tg.matmul(tg.ones((2, 3)), tg.ones((3, 4))).shape
+    (2, 4)
+    """
     a, b = (t if isinstance(t, Tensor) else Tensor(t) for t in (a, b))
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(

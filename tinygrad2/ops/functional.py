@@ -19,7 +19,11 @@ Size = int | tuple[int, int]
 
 
 def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x wᵀ + b. x: (..., I); w: (O, I); bias: (O,). Result: (..., O)."""
+    """x wᵀ + b. x: (..., I); w: (O, I); bias: (O,). Result: (..., O).
+
+    >>> tg.linear(tg.ones((5, 3)), tg.ones((2, 3))).shape
+    (5, 2)
+    """
     if x.shape[-1:] != w.shape[1:]:
         raise ValueError(f"linear: x has shape {x.shape}; its last axis must be the {w.shape[1]} inputs of w {w.shape}")
     y = families.linear(x, w)
@@ -34,6 +38,9 @@ def conv2d(
     """Cross-correlation. x: (..., C, H, W); w: (O, C/groups, kh, kw); bias: (O,). Result: (..., O, OH, OW).
 
     padding: a number, a pair, ((top, bottom), (left, right)), "valid", or "same" (⌈H/stride⌉, odd row at the bottom).
+
+    >>> tg.conv2d(tg.ones((5, 1, 8, 8)), tg.ones((4, 1, 3, 3))).shape
+    (5, 4, 6, 6)
     """
     geo = Geometry.of(x.shape[-2:], w.shape[-2:], stride, padding, dilation, groups)
     return add_channels(families.conv2d(x, w, geo), bias)
@@ -46,8 +53,12 @@ def conv_transpose2d(
     """The adjoint of conv2d, as a layer. x: (..., O, OH, OW); w: (O, C/groups, kh, kw); bias: (C,).
 
     Result: (..., C, H, W), the smallest image that conv2d would bring to x's size.
+
+    >>> tg.conv_transpose2d(tg.ones((5, 4, 6, 6)), tg.ones((4, 1, 3, 3))).shape
+    (5, 1, 8, 8)
     """
-    s, p = ((v, v) if isinstance(v, int) else v for v in (stride, padding))
+    s = (stride, stride) if isinstance(stride, int) else stride
+    p = (padding, padding) if isinstance(padding, int) else padding
     size = tuple((n - 1) * s[i] - 2 * p[i] + w.shape[2 + i] for i, n in enumerate(x.shape[-2:]))
     return add_channels(families.conv2d_input(x, w, Geometry.of(size, w.shape[-2:], s, p, 1, groups)), bias)
 # fmt: on
@@ -59,13 +70,23 @@ def add_channels(y: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def max_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Tensor:
-    """The maximum of each window. x: (..., C, H, W). At a tie the first in row-major order gets the whole cotangent."""
+    """The maximum of each window. x: (..., C, H, W). Result: (..., C, OH, OW).
+
+    The default stride is the kernel size. At a tie the first in row-major order gets the whole cotangent.
+
+    >>> tg.max_pool2d(tg.ones((5, 1, 8, 8)), 2).shape
+    (5, 1, 4, 4)
+    """
     geo = pool_geometry(x, kernel_size, stride, padding)
     return families.pool_gather(x, families.pool_argmax(x, geo), geo.input)
 
 
 def avg_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Tensor:
-    """The mean of each window, padding counted as zeros. x: (..., C, H, W)."""
+    """The mean of each window, padding counted as zeros. x: (..., C, H, W). Result: (..., C, OH, OW).
+
+    >>> tg.avg_pool2d(tg.ones((5, 1, 8, 8)), 2).shape
+    (5, 1, 4, 4)
+    """
     return families.avg_pool(x, pool_geometry(x, kernel_size, stride, padding))
 
 
@@ -85,10 +106,14 @@ def batch_norm(
     x: Tensor, weight: Tensor, bias: Tensor,
     running_mean: Tensor | None = None, running_var: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:
-    """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,).
+    """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,). Result: x's shape.
 
     With running statistics (eval mode) they are constants; without (train mode) the batch's own mean and variance are
-    used, and differentiated through.
+    used, and differentiated through. Source: Ioffe & Szegedy, Batch Normalization, 2015, algorithm 1.
+
+    >>> tg.batch_norm(tg.Tensor([[1.0], [3.0]]), tg.ones(1), tg.zeros(1), eps=0.0)
+    Tensor([[-1.],
+            [ 1.]], float64)
     """
     shape = (1, -1, *(1,) * (x.ndim - 2))
     if running_mean is None or running_var is None:
@@ -109,7 +134,13 @@ def channel_window(channels: int, size: int, like: Tensor) -> Tensor:
 
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """x / (k + alpha/size · Σ x²)^beta, Σ over `size` neighbour channels. x: (N, C, H, W). Krizhevsky et al. 2012."""
+    """x / (k + alpha/size · Σ x²)^beta, Σ over `size` neighbour channels. x: (N, C, H, W). Result: x's shape.
+
+    Source: Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks, 2012, section 3.3.
+
+    >>> tg.local_response_norm(tg.ones((1, 3, 2, 2)), size=3).shape
+    (1, 3, 2, 2)
+    """
     window = channel_window(x.shape[-3], size, x)
     return divide(x, power(add(multiply(conv2d(multiply(x, x), window), alpha / size), k), beta))
 
@@ -123,7 +154,11 @@ def dropout_mask(shape: tuple[int, ...], p: float, rng: np.random.Generator, lik
 
 
 def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
-    """x with entries dropped with probability p and the others scaled by 1/(1-p)."""
+    """x with entries dropped with probability p and the others scaled by 1/(1-p). x: any shape; p: in [0, 1).
+
+    >>> tg.dropout(tg.ones(4), 0.5, np.random.default_rng(0))
+    Tensor([2., 2., 2., 0.], float64)
+    """
     return mask(x, dropout_mask(x.shape, p, rng, x))
 
 
@@ -147,6 +182,9 @@ def cross_entropy(
     label_smoothing: s in [0, 1): targets (1-s)·onehot + s/K, as in PyTorch. reduction: "mean", "sum" or "none": (N,).
     The softplus of `log_odds_against`: its gradient at the true class, -Σ_{j≠t} p_j, is precise in float32, where
     p_t - 1 rounds to 0 for a confident net. `saturating=True` gives that usual form, to reproduce published figures.
+
+    >>> tg.cross_entropy(tg.zeros((5, 2)), [0, 1, 0, 1, 0])
+    Tensor(0.69314718, float64)
     """
     if logits.ndim != 2 or 0 in logits.shape or logits.shape[1] < 2:
         raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 and K ≥ 2; got shape {logits.shape}")

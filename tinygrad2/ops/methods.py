@@ -1,65 +1,284 @@
-"""Operators and methods of Tensor: a table from Python's and NumPy's names to the functions of this room."""
+"""Operators and methods of Tensor, written out; each is the function of ops that does the work.
+
+Tensor stands in autodiff, below this package. For a type checker and an editor it inherits from TensorMethods; when it
+runs, `install` puts these functions on Tensor itself, so that `x + y` takes no detour.
+"""
+
+# A method's self is annotated as what it always is, a Tensor, which is a subclass here: mypy calls that "misc".
+# mypy: disable-error-code="misc"
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from types import NoneType
 from typing import Any
 
-from tinygrad2.autodiff import Tensor, algebra
-from tinygrad2.ops import elementwise as e
-from tinygrad2.ops import families, reduce, shape
+import numpy as np
+from numpy.typing import DTypeLike
+
+from tinygrad2.autodiff import Tensor, TensorLike, algebra
+from tinygrad2.ops import elementwise, logic, numpy_protocol, reduce
+from tinygrad2.ops import shape as shapes
+from tinygrad2.ops.analytic import remainder
+from tinygrad2.ops.elementwise import (
+    add,
+    divide,
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    subtract,
+)
+from tinygrad2.ops.families import matmul
+from tinygrad2.ops.logic import bitwise_and, bitwise_or, bitwise_xor, floor_divide
+from tinygrad2.ops.shape import Axis
+
+# Python tries the other operand's own method where ours returns NotImplemented: these are no numbers.
+STRANGE = (str, dict, set, NoneType)
 
 
-def _flip(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return lambda self, other: f(other, self)
+class TensorMethods:
+    """What Tensor takes from ops: operators and methods, for any shapes that the functions behind them take."""
 
+    def __add__(self: Tensor, other: TensorLike) -> Tensor:
+        """The sum self + other. Any shapes that broadcast."""
+        return add(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
 
-_STRANGE = (str, dict, set, type(None))
+    def __radd__(self: Tensor, other: TensorLike) -> Tensor:
+        """The sum other + self. Any shapes that broadcast."""
+        return add(other, self) if not isinstance(other, STRANGE) else NotImplemented
 
+    def __sub__(self: Tensor, other: TensorLike) -> Tensor:
+        """The difference self - other. Any shapes that broadcast."""
+        return subtract(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
 
-def _operand(f: Callable[..., Tensor]) -> Callable[..., Any]:
-    """Let Python try the other operand's method where ours is no number, array or Tensor."""
-    return lambda self, other: (
-        f(self, other) if type(other) is Tensor or not isinstance(other, _STRANGE) else NotImplemented
-    )
+    def __rsub__(self: Tensor, other: TensorLike) -> Tensor:
+        """The difference other - self. Any shapes that broadcast."""
+        return subtract(other, self) if not isinstance(other, STRANGE) else NotImplemented
 
+    def __mul__(self: Tensor, other: TensorLike) -> Tensor:
+        """The product of the entries self * other. Any shapes that broadcast."""
+        return multiply(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
 
-# fmt: off
-BINARY: dict[str, Callable[..., Tensor]] = {
-    "add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "pow": e.power, "matmul": families.matmul,
-}
-COMPARISON = {
-    "lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal, "eq": e.equal, "ne": e.not_equal,
-}
-# fmt: on
-METHODS: dict[str, Callable[..., Tensor]] = {
-    **{"__neg__": e.negative, "__abs__": e.abs, "__invert__": e.logical_not, "__getitem__": shape.index},
-    **{f.__name__: f for f in (shape.reshape, shape.transpose, shape.swapaxes, shape.broadcast_to)},
-    **{f.__name__: f for f in (e.astype, e.to, e.clip)},
-    **{f.__name__: f for f in (reduce.sum, reduce.mean, reduce.max, reduce.min, reduce.var, reduce.argmax)},
-    **{f.name: f for f in (e.exp, e.log, e.sqrt, e.tanh, e.abs)},
-}
+    def __rmul__(self: Tensor, other: TensorLike) -> Tensor:
+        """The product of the entries other * self. Any shapes that broadcast."""
+        return multiply(other, self) if not isinstance(other, STRANGE) else NotImplemented
 
+    def __truediv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient self / other. Any shapes that broadcast."""
+        return divide(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
 
-def _method(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A plain function, which binds `self`; a primitive object would not."""
-    return lambda self, *args, **kwargs: f(self, *args, **kwargs)
+    def __rtruediv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient other / self. Any shapes that broadcast."""
+        return divide(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __pow__(self: Tensor, other: TensorLike) -> Tensor:
+        """The power self ** other. Any shapes that broadcast."""
+        return power(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rpow__(self: Tensor, other: TensorLike) -> Tensor:
+        """The power other ** self. Any shapes that broadcast."""
+        return power(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __matmul__(self: Tensor, other: TensorLike) -> Tensor:
+        """The matrix product self @ other. Shapes (..., n, k) and (..., k, m), or (k,)."""
+        return matmul(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rmatmul__(self: Tensor, other: TensorLike) -> Tensor:
+        """The matrix product other @ self. Shapes (..., n, k) and (..., k, m), or (k,)."""
+        return matmul(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __mod__(self: Tensor, other: TensorLike) -> Tensor:
+        """The remainder self % other, of the divisor's sign. Any shapes that broadcast."""
+        return remainder(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rmod__(self: Tensor, other: TensorLike) -> Tensor:
+        """The remainder other % self, of the divisor's sign. Any shapes that broadcast."""
+        return remainder(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __floordiv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient self // other, rounded down. Any shapes that broadcast."""
+        return floor_divide(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rfloordiv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient other // self, rounded down. Any shapes that broadcast."""
+        return floor_divide(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __and__(self: Tensor, other: TensorLike) -> Tensor:
+        """self & other: both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_and(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rand__(self: Tensor, other: TensorLike) -> Tensor:
+        """other & self: both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_and(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __or__(self: Tensor, other: TensorLike) -> Tensor:
+        """self | other: one or both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_or(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __ror__(self: Tensor, other: TensorLike) -> Tensor:
+        """other | self: one or both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_or(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __xor__(self: Tensor, other: TensorLike) -> Tensor:
+        """self ^ other: just one of both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_xor(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rxor__(self: Tensor, other: TensorLike) -> Tensor:
+        """other ^ self: just one of both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_xor(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __lt__(self: Tensor, other: TensorLike) -> Tensor:
+        """Where self < other, as bools. Any shapes that broadcast."""
+        return less(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __le__(self: Tensor, other: TensorLike) -> Tensor:
+        """Where self ≤ other, as bools. Any shapes that broadcast."""
+        return less_equal(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __gt__(self: Tensor, other: TensorLike) -> Tensor:
+        """Where self > other, as bools. Any shapes that broadcast."""
+        return greater(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __ge__(self: Tensor, other: TensorLike) -> Tensor:
+        """Where self ≥ other, as bools. Any shapes that broadcast."""
+        return greater_equal(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __eq__(self: Tensor, other: TensorLike) -> Tensor:  # type: ignore[override]
+        """Where self = other, as bools. Any shapes that broadcast."""
+        return equal(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __ne__(self: Tensor, other: TensorLike) -> Tensor:  # type: ignore[override]
+        """Where self ≠ other, as bools. Any shapes that broadcast."""
+        return not_equal(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __neg__(self: Tensor) -> Tensor:
+        """-self. Any shape."""
+        return negative(self)
+
+    def __pos__(self: Tensor) -> Tensor:
+        """+self: self. Any shape."""
+        return self
+
+    def __abs__(self: Tensor) -> Tensor:
+        """|self|; the derivative at 0 is 0. Any shape."""
+        return elementwise.abs(self)
+
+    def __invert__(self: Tensor) -> Tensor:
+        """~self: False for True, or each bit turned for integers. Any shape."""
+        return logic.invert(self)
+
+    def __getitem__(self: Tensor, key: Any) -> Tensor:
+        """self[key] for every kind of NumPy key. Any shape. An entry taken twice gets the sum of both cotangents."""
+        return shapes.index(self, key)
+
+    def __array_ufunc__(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy asks this for an elementwise function, as in np.exp(self) or array * self. Any shapes."""
+        return numpy_protocol.array_ufunc(self, ufunc, method, *inputs, **kwargs)
+
+    def __array_function__(
+        self: Tensor, function: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """NumPy asks this for its other functions, as in np.sum(self). Any shapes."""
+        return numpy_protocol.array_function(self, function, types, args, kwargs)
+
+    def exp(self: Tensor) -> Tensor:
+        """The exponential function of each entry. Any shape."""
+        return elementwise.exp(self)
+
+    def log(self: Tensor) -> Tensor:
+        """The natural logarithm of each entry, which must be positive. Any shape."""
+        return elementwise.log(self)
+
+    def sqrt(self: Tensor) -> Tensor:
+        """The square root of each entry. Any shape."""
+        return elementwise.sqrt(self)
+
+    def tanh(self: Tensor) -> Tensor:
+        """The hyperbolic tangent of each entry. Any shape."""
+        return elementwise.tanh(self)
+
+    def abs(self: Tensor) -> Tensor:
+        """The absolute value of each entry; its derivative at 0 is 0. Any shape."""
+        return elementwise.abs(self)
+
+    def clip(self: Tensor, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+        """Each entry limited to [min, max]; None for no limit. Any shapes that broadcast."""
+        return elementwise.clip(self, min, max)
+
+    def round(self: Tensor, decimals: int = 0) -> Tensor:
+        """Each entry with so many decimals. Any shape."""
+        return logic.round(self, decimals)
+
+    def sum(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The sum over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
+        return reduce.sum(self, axis, keepdims)
+
+    def mean(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The mean over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
+        return reduce.mean(self, axis, keepdims)
+
+    def var(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The variance over the axes, divided by their size. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.var(self, axis, keepdims)
+
+    def max(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The largest entry over the axes. Any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent."""
+        return reduce.max(self, axis, keepdims)
+
+    def min(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The smallest entry over the axes. Any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent."""
+        return reduce.min(self, axis, keepdims)
+
+    def argmax(self: Tensor, axis: int | None = None) -> Tensor:
+        """The position of the first maximum, as integers. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.argmax(self, axis)
+
+    def reshape(self: Tensor, *shape: int | Sequence[int]) -> Tensor:
+        """The same entries in another shape; one size may be -1. Any shape."""
+        return shapes.reshape(self, *shape)
+
+    def transpose(self: Tensor, *axes: int | Sequence[int]) -> Tensor:
+        """The axes in another order, reversed where none are given. Any shape."""
+        return shapes.transpose(self, *axes)
+
+    @property
+    def T(self: Tensor) -> Tensor:
+        """The axes in reverse order. Any shape, e.g. (N, K) gives (K, N)."""
+        return shapes.transpose(self)
+
+    def swapaxes(self: Tensor, a: int, b: int) -> Tensor:
+        """Two axes exchanged. Any shape."""
+        return shapes.swapaxes(self, a, b)
+
+    def broadcast_to(self: Tensor, shape: Sequence[int]) -> Tensor:
+        """Repeated to the shape, by NumPy's broadcasting rule. Any shape that broadcasts to it."""
+        return shapes.broadcast_to(self, shape)
+
+    def astype(self: Tensor, dtype: DTypeLike) -> Tensor:
+        """The entries in another dtype. Any shape. Between float32 and float64 the cotangent is converted back."""
+        return elementwise.astype(self, dtype)
+
+    def to(self: Tensor, device: str) -> Tensor:
+        """The tensor on the device "cpu" or "cuda". Any shape. The cotangent travels back."""
+        return elementwise.to(self, device)
 
 
 def install() -> None:
-    """Fill in what Tensor and the engine take from this room."""
-    for name, f in BINARY.items():
-        setattr(Tensor, f"__{name}__", _operand(f))
-        setattr(Tensor, f"__r{name}__", _operand(_flip(f)))
-    for name, f in COMPARISON.items():
-        setattr(Tensor, f"__{name}__", _operand(f))
-    for name, f in METHODS.items():
-        setattr(Tensor, name, _method(f))
-    Tensor.T = property(shape.transpose)  # type: ignore[assignment]
-    algebra.add = e.add
-    algebra.unbroadcast = shape.unbroadcast
-    algebra.stack = shape.stack
-    algebra.reshape = shape.reshape
-    algebra.concatenate = shape.concatenate
-    algebra.identity = e.identity
-    algebra.derivative_of = e.derivative_of
+    """Put the methods on Tensor, and give the engine the operations that it needs."""
+    for name, f in vars(TensorMethods).items():
+        if callable(f) or isinstance(f, property):
+            setattr(Tensor, name, f)
+    algebra.add = add
+    algebra.unbroadcast = shapes.unbroadcast
+    algebra.stack = shapes.stack
+    algebra.reshape = shapes.reshape
+    algebra.concatenate = shapes.concatenate
+    algebra.identity = elementwise.identity
+    algebra.derivative_of = elementwise.derivative_of
+    algebra.as_float = elementwise.as_float

@@ -5,45 +5,70 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from tinygrad2.autodiff import Primitive, Tensor, zero
-from tinygrad2.kernels.arrays import Array, xp
-from tinygrad2.ops.elementwise import exp, mask, multiply, negative, subtract
+from tinygrad2.kernels.arrays import Array
+from tinygrad2.ops.elementwise import Binary, Unary, exp, mask, multiply, negative, subtract
 from tinygrad2.ops.shape import Axis, _sum_to, position, reshape
 
 
 def _axes(x: Tensor, axis: Axis, what: str = "") -> tuple[int, ...]:
     """The axes counted from the first one. `what`: names a quantity that does not exist over an empty axis."""
-    given = range(x.ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
-    axes = tuple(position(a, x.ndim) for a in given)
+    shape = x.array.shape
+    ndim = len(shape)
+    given = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
+    axes = []
+    for a in given:
+        axes.append(position(a, ndim))
+        if what and shape[axes[-1]] == 0:
+            raise ValueError(f"{what} over an empty axis does not exist; the tensor has shape {shape}")
     if len(set(axes)) < len(axes):
         raise ValueError(f"axis {axis}: an axis is named twice")
-    if what and 0 in (x.shape[a] for a in axes):
-        raise ValueError(f"{what} over an empty axis does not exist; the tensor has shape {x.shape}")
-    return axes
+    return tuple(axes)
 
 
-def _reduced(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
-    return tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes)
+def _reduced(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of x with 1 for each of the axes."""
+    shape = list(x.array.shape)
+    for a in axes:
+        shape[a] = 1
+    return tuple(shape)
 
 
-def _finish(y: Tensor, x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
-    return y if keepdims else reshape(y, _reduced(x, axes, False))
+def _finish(y: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    """y, whose `axes` have one entry each, without them unless keepdims."""
+    return y if keepdims else reshape(y, tuple([n for i, n in enumerate(y.array.shape) if i not in axes]))
 
 
 def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The sum over the axes."""
+    """The sum over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims.
+
+    >>> tg.sum(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    Tensor([3., 7.], float64)
+    """
     axes = _axes(x, axis)
-    return _finish(_sum_to(x, _reduced(x, axes, True), x.shape), x, axes, keepdims)
+    return _finish(_sum_to(x, _reduced(x, axes), x.array.shape), axes, keepdims)
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean over the axes."""
+    """The mean over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims.
+
+    Raises ValueError over an axis without entries.
+
+    >>> tg.mean(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    Tensor([1.5, 3.5], float64)
+    """
     axes = _axes(x, axis, "the mean")
     return multiply(sum(x, axis, keepdims), 1.0 / math.prod(x.shape[a] for a in axes))
 
 
 def var(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The variance over the axes, divided by their size (not size - 1)."""
+    """The variance over the axes, divided by their size (not size - 1). x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    >>> tg.var(tg.Tensor([1.0, 3.0]))
+    Tensor(1., float64)
+    """
     deviation = subtract(x, mean(x, axis, keepdims=True))
     return mean(multiply(deviation, deviation), axis, keepdims)
 
@@ -61,13 +86,21 @@ def _ties_array(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest entry over the axes; ties share the cotangent equally."""
+    """The largest entry over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent equally.
+
+    >>> tg.max(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    Tensor([2., 4.], float64)
+    """
     axes = _axes(x, axis, "the maximum")
-    return _finish(_max(x, axes), x, axes, keepdims)
+    return _finish(_max(x, axes), axes, keepdims)
 
 
 def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The smallest entry over the axes; ties share the cotangent equally."""
+    """The smallest entry over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent equally.
+
+    >>> tg.min(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    Tensor([1., 3.], float64)
+    """
     return negative(max(negative(x), axis, keepdims))
 
 
@@ -75,63 +108,108 @@ _argmax = Primitive("argmax", lambda x, axis: x.argmax(axis)).defvjp(zero)
 
 
 def argmax(x: Tensor, axis: int | None = None) -> Tensor:
-    """The position of the first maximum along the axis: integers, piecewise constant in x."""
+    """The position of the first maximum along the axis, as integers. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    axis: None counts through all entries in row-major order. The result is piecewise constant, so its derivative is 0.
+
+    >>> tg.argmax(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    Tensor([1, 0], int64)
+    """
     return _argmax(x, axis)
 
 
 def _logsumexp_array(x: Array, axes: tuple[int, ...]) -> Array:
+    """log Σ exp(x - m) + m, which equals log Σ exp(x); with m = max x no exponential overflows."""
     top = x.real.max(axes, keepdims=True)
-    top = xp(x).where(xp(x).isfinite(top), top, top.dtype.type(0))
-    return xp(x).log(xp(x).exp(x - top).sum(axes, keepdims=True)) + top
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
+    return np.log(np.exp(x - top).sum(axes, keepdims=True)) + top
 
 
 _logsumexp = Primitive("logsumexp", _logsumexp_array).defvjp(lambda g, y, x, axes: multiply(g, exp(subtract(x, y))))
 
 
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log Σ exp(x) over the axes, without overflow. An entry -inf counts as nothing."""
+    """log Σ exp(x) over the axes, without overflow. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    An entry -inf counts as nothing.
+
+    >>> tg.logsumexp(tg.Tensor([1000.0, 1000.0]))
+    Tensor(1000.69314718, float64)
+    """
     axes = _axes(x, axis, "logsumexp")
-    return _finish(_logsumexp(x, axes), x, axes, keepdims)
+    return _finish(_logsumexp(x, axes), axes, keepdims)
 
 
 # a/b, but 0 wherever b is 0: the convention ∇‖x‖ = 0 at x = 0, kept by all further derivatives.
 def _ratio_array(a: Array, b: Array) -> Array:
     nothing = b == 0
-    return xp(a).where(nothing, a.dtype.type(0), a / xp(a).where(nothing, b.dtype.type(1), b))
+    return np.where(nothing, a.dtype.type(0), a / np.where(nothing, b.dtype.type(1), b))
 
 
-ratio: Primitive = Primitive("ratio", _ratio_array).defvjp(
+# fmt: off
+ratio: Binary = Primitive("ratio", _ratio_array, """a / b, but 0 wherever b is 0. a, b: any shapes that broadcast.
+
+    >>> tg.ops.ratio(tg.Tensor([1.0, 1.0]), tg.Tensor([2.0, 0.0]))
+    Tensor([0.5, 0. ], float64)
+    """).defvjp(
     lambda g, y, a, b: ratio(g, b),
     lambda g, y, a, b: negative(ratio(multiply(g, y), b)),
 )
-_norm = Primitive("norm", lambda x, axes: xp(x).sqrt((x * x).sum(axes, keepdims=True))).defvjp(
-    lambda g, y, x, axes: multiply(g, ratio(x, y))
+_norm = Primitive("norm", lambda x, axes: np.sqrt((x * x).sum(axes, keepdims=True))).defvjp(
+    lambda g, y, x, axes: multiply(g, ratio(x, y)),
 )
 
 # √x with derivative 0 at 0, so that the root of a sum of squares is differentiated as the norm is.
-root: Primitive = Primitive("root", lambda x: xp(x).sqrt(x)).defvjp(lambda g, y, x: ratio(multiply(g, 0.5), y))
-_sum_squares = Primitive("sum_squares", lambda x, axes: (x * x).sum(axes, keepdims=True)).defvjp(
-    lambda g, y, x, axes: multiply(multiply(g, 2.0), x)
+root: Unary = Primitive("root", np.sqrt, """√x, whose derivative at 0 is 0. x: any shape.
+
+    >>> tg.grad(tg.ops.reduce.root)(0.0)
+    Tensor(0., float64)
+    """).defvjp(
+    lambda g, y, x: ratio(multiply(g, 0.5), y),
 )
+_sum_squares = Primitive("sum_squares", lambda x, axes: (x * x).sum(axes, keepdims=True)).defvjp(
+    lambda g, y, x, axes: multiply(multiply(g, 2.0), x),
+)
+# fmt: on
 
 
 def sum_squares(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The sum of x² over the axes; its gradient 2x takes one product, that of sum(x * x) two and their sum."""
+    """The sum of x² over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    Its gradient 2x takes one product; that of sum(x * x) takes two products and their sum.
+
+    >>> tg.ops.reduce.sum_squares(tg.Tensor([3.0, 4.0]))
+    Tensor(25., float64)
+    """
     axes = _axes(x, axis)
-    return _finish(_sum_squares(x, axes), x, axes, keepdims)
+    return _finish(_sum_squares(x, axes), axes, keepdims)
 
 
 def norm(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The Euclidean norm over the axes. At 0 its value, gradient and second derivative are exactly 0, by convention."""
+    """The Euclidean norm over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    At 0 its value, gradient and second derivative are exactly 0, by convention.
+
+    >>> tg.norm(tg.Tensor([3.0, 4.0]))
+    Tensor(5., float64)
+    """
     axes = _axes(x, axis)
-    return _finish(_norm(x, axes), x, axes, keepdims)
+    return _finish(_norm(x, axes), axes, keepdims)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """exp(x) / Σ exp(x) along the axis."""
+    """exp(x) / Σ exp(x) along the axis: entries in (0, 1) of sum 1. x: any shape, e.g. (N, K). Result: x's shape.
+
+    >>> tg.softmax(tg.Tensor([0.0, 0.0]))
+    Tensor([0.5, 0.5], float64)
+    """
     return exp(log_softmax(x, axis))
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """x - logsumexp(x) along the axis."""
+    """x - logsumexp(x) along the axis, the logarithm of softmax. x: any shape, e.g. (N, K). Result: x's shape.
+
+    >>> tg.log_softmax(tg.Tensor([0.0, 0.0]))
+    Tensor([-0.69314718, -0.69314718], float64)
+    """
     return subtract(x, logsumexp(x, axis, keepdims=True))

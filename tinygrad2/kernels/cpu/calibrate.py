@@ -2,7 +2,7 @@
 
 The answer is a measurement, and must not change from one run to the next, for the same seed gives the same bits. So it
 is kept in a file beside the machine code that Numba keeps, and the first process that writes it decides for all. Where
-no folder can be written each process measures again; then only a limit that lies far from both answers helps.
+no file can be kept nothing is measured, and the answer is no.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ TURNS = 20  # of each way, in turn, of which the shortest counts: other processe
 
 
 def remembered(question: str, folder: str | None, measure: Callable[[], bool]) -> bool:
-    """The answer that stands in `folder` for this processor, NumPy and BLAS; else it is measured and written there."""
+    """The answer that stands in `folder` for this processor, NumPy and BLAS; else it is measured and written there.
+
+    False where no answer can be kept: a measurement that each process makes again could differ between two runs.
+    """
     if folder is None:
-        return measure()
+        return False
     name = re.sub(r"[^\w.]+", "-", f"{question} {_machine()}")
     file = Path(folder) / f"{name}.txt"
-    answer = _read(file)
-    if answer is None:
-        answer = measure()
-        _write_first(file, "yes" if answer else "no")
-        known = _read(file)
-        answer = answer if known is None else known  # another process may have been faster
-    return answer
+    if _read(file) is None and os.access(folder, os.W_OK):
+        _write_first(file, "yes" if measure() else "no")
+    return _read(file) is True  # what stands there now: another process may have been faster
 
 
 def _machine() -> str:

@@ -4,7 +4,7 @@ What the inner loop of the tiles reads again and again is first copied to lie si
 (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008). BLAS copies all of both matrices,
 which costs too much in two products that networks are full of:
 
-- x wᵀ for a batch of few rows x: the copy of w is used for few rows only. The tiles copy nothing twice.
+- x wᵀ for a batch of few rows x: the copy of w is used for few rows only. The tiles copy w alone.
 - K cotangents times w behind a ReLU: cotangents of one sample are 0 behind the same dead units. Rows of a tile are such
   cotangents, so that the tile can leave out what is 0 in all of them.
 
@@ -113,13 +113,13 @@ def _steps(a: NDArray) -> tuple[NDArray, int, int]:
 
 def product(a: NDArray, b: NDArray, sharing: int = 1) -> NDArray:
     """a: (M, K), b: (K, N) -> (M, N). sharing: so many blocks of rows of a are likely 0 at the same places."""
-    if a.shape[0] * b.size >= TILED_FROM and b.shape[1] >= _wide(b) and tiles_keep_up(a.dtype):
-        if _filled(sharing) >= FILLED_FROM:
-            terms = live_terms(a, sharing)
+    if a.shape[0] * b.size >= TILED_FROM and b.shape[1] >= _wide(b):
+        shared = _filled(sharing) >= FILLED_FROM
+        few = SHARED <= len(a) <= FEW_ROWS and b.flags.f_contiguous
+        if (shared or few) and tiles_keep_up(a.dtype):
+            terms = live_terms(a, sharing) if shared else all_terms(a)
             if terms is not None:
                 return tiled(a, b, terms)
-        elif SHARED <= len(a) <= FEW_ROWS and b.flags.f_contiguous:
-            return tiled(a, b, all_terms(a))
     return by_blas(a, b)
 
 

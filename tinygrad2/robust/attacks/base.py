@@ -109,6 +109,14 @@ def argmax(z: Tensor) -> Integers:
     return classes
 
 
+def correct(net: Layer, x: Images, labels: Labels) -> Flags:
+    """Which samples the net classifies as labelled, on the host. x: (N, ...); labels, result: (N,)."""
+    with no_grad():
+        logits = net(accept(net, x))
+    right: Flags = argmax(logits) == check_labels(labels, *logits.shape)
+    return right
+
+
 def sizes(x: Tensor, p: float = 2) -> Tensor:
     """‖x_i‖_p of each sample, the divisor of ρ. x: (N, ...); result: (N,). Raises ValueError for a sample of zeros."""
     lengths = reshape(lp.length(reshape(x, (x.shape[0], -1)), p), (-1,))

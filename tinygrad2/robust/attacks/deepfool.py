@@ -41,11 +41,11 @@ class Walk:
     reached: (N, K), the logits where it ended, constants
     """
 
-    delta: Tensor  # (N, *x.shape[1:]), on the tape
-    logits: Tensor  # (N, K), of the unperturbed x, on the tape
-    fooled: Flags  # (N,)
-    iterations: Integers  # (N,) steps taken
-    reached: Tensor  # (N, K), logits where it ended, constants
+    delta: Tensor
+    logits: Tensor
+    fooled: Flags
+    iterations: Integers
+    reached: Tensor
 
 
 def walk(

@@ -16,8 +16,8 @@ from tinygrad2.nn.init import Rng
 from tinygrad2.ops import concatenate
 from tinygrad2.robust.attacks.base import accept
 from tinygrad2.robust.attacks.deepfool import deepfool
+from tinygrad2.robust.batches import Progress, in_batches
 from tinygrad2.robust.defenses.defense import Defense, Losses, Objective, evaluating
-from tinygrad2.robust.metrics.accuracy import Progress, in_batches
 
 Craft = Callable[[Layer, Tensor, np.ndarray], Tensor]  # craft(net, x, labels): adversarial images like x
 
@@ -35,13 +35,7 @@ class AdversarialTraining(Defense):
     """
 
     def __init__(
-        self,
-        craft: Craft,
-        objective: Objective | None = None,
-        *,
-        share: float = 1.0,
-        append: bool = True,
-        rng: Rng = 0,
+        self, craft: Craft, objective: Objective | None = None, *, share: float = 1.0, append: bool = True, rng: Rng = 0
     ) -> None:
         super().__init__(objective, rng)
         if not 0 < share <= 1:
@@ -61,7 +55,7 @@ class AdversarialTraining(Defense):
         return self.objective(net, both, labels[np.concatenate([kept, attacked])])
 
     def perturbed(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Tensor:
-        """The adversarial images of x, constants."""
+        """The adversarial images of x, which are constants. x: (N, ...); labels, index: (N,). Result: (N, ...)."""
         with evaluating(net):
             return self.craft(net, x, labels).detach()
 

@@ -23,12 +23,7 @@ class Parseval(Defense):
     """
 
     def __init__(
-        self,
-        objective: Objective | None = None,
-        *,
-        beta: float = 1e-4,
-        share: float = 0.3,
-        rng: Rng = 0,
+        self, objective: Objective | None = None, *, beta: float = 1e-4, share: float = 0.3, rng: Rng = 0
     ) -> None:
         super().__init__(objective, rng)
         self.beta = beta

@@ -13,8 +13,8 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
+from tinygrad2.robust.batches import Progress
 from tinygrad2.robust.defenses.defense import Defense, Losses, Objective
-from tinygrad2.robust.metrics.accuracy import Progress
 
 
 class SmoothGradient(Defense):
@@ -26,12 +26,7 @@ class SmoothGradient(Defense):
     """
 
     def __init__(
-        self,
-        objective: Objective | None = None,
-        *,
-        rate: float = 0.2,
-        noise: float = 0.0,
-        rng: Rng = 0,
+        self, objective: Objective | None = None, *, rate: float = 0.2, noise: float = 0.0, rng: Rng = 0
     ) -> None:
         super().__init__(objective, rng)
         self.rate = rate
@@ -39,7 +34,7 @@ class SmoothGradient(Defense):
         self.images: np.ndarray = np.empty(0)
 
     def start(self, net: Layer, images: np.ndarray, labels: np.ndarray, progress: Progress | None = None) -> None:
-        """Copy the images, which move from here on."""
+        """Copy the images, (M, ...), which move from here on. See `Defense.start`."""
         self.images = images.copy()
 
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:

@@ -42,7 +42,7 @@ class Exercise:
 
     statement: what y is, with every constant. forward(*inputs, **params): the same in NumPy. wrt: the inputs to derive
     by. difficulty: "easy", "medium" or "hard".
-    space: the sizes and parameters for which a rule must hold. kind: "vjp", "jacobian" or "double".
+    space: the shapes and parameters for which a rule must hold. kind: "vjp", "jacobian" or "double".
     solution: a right rule, of the form that `check` takes: vjp(g, *inputs, **params); for kind "jacobian" J(*inputs);
     for kind "double" double_vjp(g, u, *inputs, **params), and `first` is then the right first-order rule. It prints as
     its source.
