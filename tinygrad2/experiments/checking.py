@@ -141,12 +141,3 @@ def as_text(results: Sequence[Checked]) -> str:
 def as_json(results: Sequence[Checked]) -> str:
     """The same for machines: a list of reports."""
     return json.dumps([{**r.report, "name": r.name} for r in results], indent=2, ensure_ascii=False)
-
-
-def main(
-    path: str, select: str | None = None, order: int | None = None, seed: int | None = None, as_machine: bool = False
-) -> int:
-    """Check a file and print. Result: 0 all right, 1 a derivation is wrong; Unusable (exit code 2) is raised."""
-    results = check_file(path, select, order, seed)
-    print(as_json(results) if as_machine else as_text(results))
-    return 0 if all(r.ok for r in results) else 1
