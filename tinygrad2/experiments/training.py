@@ -195,20 +195,19 @@ class _Training:
         layer = first_not_finite(self.net, x)
         # The backward pass meets the last layer first.
         gradient = f"the gradient of {bad[-1]!r}" if bad else "the loss itself"
-        raise Diverged(
-            f"{phase.name}: the loss is {loss} at epoch {self.state.epoch + 1}, step {self.state.step + 1}; the first "
-            f"value not finite is {f'the output of layer {layer!r}' if layer else gradient}. Lower the learning rate "
-            f"({phase.section}.lr, {self.optimizer.lr:g} here). What was saved before is kept in {self.folder.path}"
-        )
+        first = f"the output of layer {layer!r}" if layer else gradient
+        where = f"epoch {self.state.epoch + 1}, step {self.state.step + 1}"
+        raise self._diverged(phase, f"the loss is {loss} at {where}; the first value not finite is {first}")
 
     def _check_network(self, phase: Phase) -> None:
         """The last step of an epoch has no next step that would notice what it did."""
         for name, t in self.net.named_tensors():
             if not np.isfinite(t.numpy()).all():
-                raise Diverged(
-                    f"{phase.name}: {name!r} is not finite after epoch {self.state.epoch + 1}. Lower the learning rate "
-                    f"({phase.section}.lr, {self.optimizer.lr:g} here). What was saved is kept in {self.folder.path}"
-                )
+                raise self._diverged(phase, f"{name!r} is not finite after epoch {self.state.epoch + 1}")
+
+    def _diverged(self, phase: Phase, what: str) -> Diverged:
+        advice = f"Lower the learning rate ({phase.section}.lr, {self.optimizer.lr:g} here)"
+        return Diverged(f"{phase.name}: {what}. {advice}. What was saved before is kept in {self.folder.path}")
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(f"all is saved; go on with: tinygrad2 train --out {self.folder.path} --resume")
