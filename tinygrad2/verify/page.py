@@ -41,8 +41,15 @@ def report(r: Report) -> str:
     parts += [paragraph(f"Checked: {r.checked}", "soft")] if r.checked else []
     parts += [paragraph(f"Note: {note}", "soft") for note in r.notes]
     if r.reproduce and r.verdict == "wrong":
-        parts.append(f"<h4>Next</h4><p>Reproduce: {code(r.reproduce)}</p><p>A hint: {code(r.hint or '')}</p>")
+        parts.append(f"<h4>Next</h4><p>Reproduce: {code(r.reproduce)}</p>{hints(r.hints)}")
     return card(r.verdict, r.title, "".join(parts), f"{r.calls} calls of the rule, {r.seconds:.2f} s")
+
+
+def hints(texts: Sequence[str]) -> str:
+    """The hints, each folded until it is asked for."""
+    return "".join(
+        f"<details><summary>Hint {i}</summary>{paragraph(text)}</details>" for i, text in enumerate(texts, 1)
+    )
 
 
 def card(verdict: Word, title: str, body: str, cost: str = "") -> str:
