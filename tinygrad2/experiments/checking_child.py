@@ -1,7 +1,7 @@
 """One process for one derivation: run the learner's file, check what is wanted, write the report as JSON, end.
 
-`python -m tinygrad2.experiments.checking_child FILE OUT INDEX OPTIONS`; INDEX -1 only lists the derivations.
-Nothing here can hurt the process that started it: that process watches the clock.
+`python -m tinygrad2.experiments.checking_child FILE OUT INDEX OPTIONS`; INDEX -1 only lists the derivations. The
+process that started this one also keeps the time limit, so a crash or an endless loop ends this process alone.
 """
 
 from __future__ import annotations
