@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis
 from tinygrad2.verify.point import Point
+from tinygrad2.verify.truth import Measured, SecondOrder
 
 
 class WrongDerivation(AssertionError):
@@ -32,6 +34,12 @@ class Verdict:
     """
 
     ok: bool
+    reason: str | None = None  # why it is neither right nor wrong
+
+    @property
+    def verdict(self) -> str:
+        """ "right", "wrong" or "uncertified": the last where the truth cannot be told, and `reason` says why."""
+        return "right" if self.ok else "wrong" if self.reason is None else "uncertified"
 
     def __bool__(self) -> bool:
         return self.ok
@@ -41,21 +49,22 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         """The same for notebooks, escaped: nothing in it can be markup."""
-        color = "#1a7f37" if self.ok else "#cf222e"
+        color = {"right": "#1a7f37", "wrong": "#cf222e", "uncertified": "#9a6700"}[self.verdict]
         first, *rest = str(self).split("\n")
         body = "\n".join([f'<b style="color:{color}">{html.escape(first)}</b>', *map(html.escape, rest)])
         return f'<pre style="line-height:1.35">{body}</pre>'
 
     def raise_for_error(self) -> None:
-        """Raise WrongDerivation, with the report as its message, unless all is right."""
+        """Raise WrongDerivation where something is wrong, Uncertified where it is not known; the report is the message."""
         if not self.ok:
-            raise WrongDerivation(str(self))
+            raise (WrongDerivation if self.reason is None else Uncertified)(str(self))
 
 
 @dataclass(repr=False)
 class Report(Verdict):
     """The result of a check. It is true in an `if` exactly when the derivation is right; print it to read it all.
 
+    verdict: "right", "wrong", or "uncertified" where the truth cannot be told; reason: why. checked: at which points.
     passed, failed: steps of the ladder. finding: what the failed step found, in words. diagnosis: what the mistake is,
     in words, or None. mistakes: its names for machines (sign, factor, transpose, ...). case: the smallest failing case,
     for `exercise.case(...)`; example: the lines that show it. failures_by_configuration: "stride=2" -> (right, all).
@@ -82,6 +91,8 @@ class Report(Verdict):
     hint: str | None = None
     repairs: list[tuple[int, Diagnosis]] = field(default_factory=list, repr=False)  # with the number of the result
     exercise: str | None = None
+    reason: str | None = None
+    checked: str = ""
     steps: int = 0
     calls: int = 0
     seconds: float = 0.0
@@ -93,12 +104,15 @@ class Report(Verdict):
         """All fields as JSON can hold them, and the printed report as "text"."""
         plain = {name: value for name, value in vars(self).items() if name != "repairs"}
         table = {k: list(v) for k, v in self.failures_by_configuration.items()}
-        return {**plain, "failures_by_configuration": table, "text": str(self)}
+        return {**plain, "verdict": self.verdict, "failures_by_configuration": table, "text": str(self)}
 
     def _lines(self) -> list[str]:
         cost = f"{self.calls} calls, {self.seconds:.2f} s"
         if self.ok:
-            return [f"{self.name}   RIGHT: all {self.steps} steps passed", f"  {cost}", *self._notes()]
+            return [f"{self.name}   RIGHT: all {self.steps} steps passed", f"  {cost}", *self._checked(), *self._notes()]
+        if self.reason is not None:
+            head = f"{self.name}   UNCERTIFIED: neither right nor wrong can be told   {cost}"
+            return [head, f"  {self.reason}", *self._checked(), *self._notes()]
         step = f"step {len(self.passed) + 1} of {self.steps} ({self.failed})" if self.failed else "the check itself"
         lines = [f"{self.name}   WRONG at {step}   {cost}"]
         lines += [f"  passed: {', '.join(self.passed)}"] if self.passed else []
@@ -109,7 +123,10 @@ class Report(Verdict):
             lines.append(f"Would an all-ones cotangent have caught it?  {'yes' if self.ones_would_catch else 'no'}")
         if self.hint:
             lines.append(f"Reproduce: tg.exercise({self.exercise!r}).case({self.case!r})   Next: {self.hint}")
-        return lines + self._notes()
+        return lines + self._checked() + self._notes()
+
+    def _checked(self) -> list[str]:
+        return [f"  checked: {self.checked}"] if self.checked else []
 
     def _notes(self) -> list[str]:
         return [f"  note: {note}" for note in self.notes]
@@ -160,14 +177,15 @@ def _why(p: Point) -> str | None:
     got = p.claimed()
     place = p.problem.wrt[k]
     slot = p.slices[place]
-    if e.size == 0 or p.problem.second_order or len(p.truth.out_shapes) > 1:
+    if e.size == 0 or isinstance(p.truth, SecondOrder) or len(p.truth.out_shapes) > 1:
         return None
-    mine = got[k] if got is not None else None
-    error = np.abs(e) if mine is None or mine.shape != e.shape else np.abs(mine - e)
-    at = int(error.argmax())
-    row = p.truth.jacobian().value[:, slot.start + at]  # type: ignore[union-attr]
+    judged = p.judged()[k] if got is not None else None
+    at = int(np.argmax(np.abs(e) if judged is None else np.where(judged.wrong, judged.error, -1)))
+    assert isinstance(p.truth, Measured)
+    row = p.truth.jacobian().value[:, slot.start + at]
     shape = p.truth.out_shapes[0]
-    terms = [(i, s * c, s, c) for i, (s, c) in enumerate(zip(row, p.g, strict=True)) if abs(s * c) > 1e-12]
+    row = np.where(np.abs(row) > 1e-12 * np.abs(row).max(initial=0.0), row, 0.0)
+    terms = [(i, s * c, s, c) for i, (s, c) in enumerate(zip(row, p.g, strict=True)) if s * c]
     target = f"{p.problem.names[place]}{_at(np.unravel_index(at, e.shape) if e.shape else ())}"
     if not terms:
         return f"no output that {p.problem.cotangent} looks at depends on {target}, so the entry is 0"
