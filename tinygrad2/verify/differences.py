@@ -157,7 +157,7 @@ class _Line:
             scatter = np.abs(s1 - 20 * s2 + 64 * s4) / 32
             rounding = np.maximum(self.rounding, 4 * EPS * np.abs(values).max((0, 1)))
             still = (values == self.y).all((0, 1))
-            noise = np.where(still, self.rounding, 4 * rounding + scatter) / h
+            noise = np.where(still, EPS * np.abs(self.y), 2 * rounding + scatter) / h
             noise = noise + self.exactness / h * np.abs(value)
         if not np.isfinite(value).all():
             return None

@@ -14,8 +14,8 @@ from tinygrad2.kernels import Array
 from tinygrad2.verify.differences import EPS
 
 RTOL = 1e-7  # of the entry itself: far above the rounding of a formula, far below any mistake
-SMALL = 1e-5  # an error is small beside an entry if it is no larger part of it
-ZERO = 1e-9  # of the slopes beside it: an entry that is measured as no larger is zero, if it is claimed to be zero
+SMALL = 3e-5  # an error is small beside an entry if it is no larger part of it
+ZERO = 3e-8  # of the slopes beside it: an entry that is measured as no larger is zero, if it is claimed to be zero
 
 
 @dataclass(frozen=True)

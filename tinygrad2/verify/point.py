@@ -232,7 +232,8 @@ class Point:
                 return None
             if claims is None or [a.shape for a in again] != [a.shape for a in claims]:
                 return None
-            moved.append([np.abs(b - a) for a, b in zip(claims, again, strict=True)])
+            with np.errstate(all="ignore"):
+                moved.append([np.abs(b - a) for a, b in zip(claims, again, strict=True)])
         assert claims is not None
         tops = [np.max(parts, 0) for parts in zip(*moved, strict=True)]
         return [np.nan_to_num(4 * top + 4 * EPS * np.abs(a)) for a, top in zip(claims, tops, strict=True)]

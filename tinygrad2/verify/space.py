@@ -23,7 +23,7 @@ LARGEST = 4  # of an axis, where the space does not say
 
 @dataclass(frozen=True)
 class Case:
-    """One configuration; printed and parsed as "n=1, c=2, stride=2, seed=3, x=ones".
+    """One configuration; printed and parsed as "n=1, c=2, stride=2, seed=3, x:ones".
 
     where: the region that the arrays are drawn from, "" for the first that f takes; of examples "given" or "near".
     simple: name of an input or cotangent -> the simple array in its place, see `simple_array`.
@@ -40,7 +40,7 @@ class Case:
             return ", ".join([*(f"{k}={v!r}" for k, v in self.params.items()), "the given values"])
         parts = [f"{k}={v!r}" for k, v in {**self.sizes, **self.params}.items()]
         where = [f"values={self.where}"] if self.where else []
-        return ", ".join([*parts, f"seed={self.seed}", *where, *(f"{k}={v}" for k, v in self.simple.items())])
+        return ", ".join([*parts, f"seed={self.seed}", *where, *(f"{k}:{v}" for k, v in self.simple.items())])
 
 
 def grid(rng: np.random.Generator, shape: tuple[int, ...], sizes: Sizes) -> Array:
@@ -159,27 +159,20 @@ class Space:
 
     def parse(self, text: str) -> Case:
         """The case that prints as `text`. ValueError says what is unknown or missing."""
-        given = dict(part.split("=", 1) for part in map(str.strip, text.split(",")) if "=" in part)
+        parts = [part.strip() for part in text.split(",")]
+        given = dict(part.split("=", 1) for part in parts if "=" in part)
+        simple = dict(part.split(":", 1) for part in parts if "=" not in part and ":" in part)
         known = [*self.names, *self.params]
         if missing := [k for k in known if k not in given]:
             raise ValueError(
                 f"case {text!r}: missing {', '.join(missing)}; expected such as {self.draw(np.random.default_rng(0))}"
             )
         where = given.pop("values", "")
-        simple = {k: v for k, v in given.items() if k not in [*known, "seed"]}
-        if unknown := [k for k, v in simple.items() if not _is_simple(v)]:
+        values = {k: ast.literal_eval(v) for k, v in given.items()}
+        if unknown := [k for k in values if k not in [*known, "seed"]]:
             raise ValueError(f"case {text!r}: unknown {', '.join(unknown)}; known: {', '.join(known)}, seed")
-        values = {k: ast.literal_eval(v) for k, v in given.items() if k not in simple}
         params = {k: values[k] for k in self.params}
         return Case({k: values[k] for k in self.names}, params, values.get("seed", 0), where, simple)
-
-
-def _is_simple(form: str) -> bool:
-    try:
-        simple_array(form, np.zeros(0))
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
