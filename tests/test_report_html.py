@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from verify_mistakes import MISTAKES
 
+import tinygrad2 as tg
 from tinygrad2 import nn
 from tinygrad2.verify import check_vjp, exercise, gradcheck, page, verify_network
 
@@ -167,3 +169,21 @@ def test_hints_are_folded_in_notebooks_and_called_for_in_text(flipped) -> None:
     assert f"Next: {flipped.hint}" in str(flipped)
     ex = exercise("relu")
     assert ex.check(ex.solution).hints == ()
+
+
+@pytest.mark.parametrize("m", MISTAKES[::3], ids=lambda m: f"{m.exercise}: {m.what}")
+def test_reproduce_gives_exactly_the_shown_numbers(m) -> None:
+    report = exercise(m.exercise).check(m.rule)
+    shown = report.counterexample
+    if shown is None:  # the smallest case shows nothing wrong: the dtype, or an input that is changed
+        assert report.failed in ("dtype", "unmutated")
+        return
+    again = eval(report.reproduce, {"tg": tg})
+    assert list(again.inputs) == list(shown.inputs)
+    for name, a in shown.inputs.items():
+        np.testing.assert_array_equal(again.inputs[name], a)
+    parts = again.g if isinstance(again.g, tuple) else (again.g,)
+    for a, b in zip(shown.cotangents.values(), parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for wrong in shown.wrong:
+        np.testing.assert_array_equal(again.expected[wrong.name], wrong.expected)

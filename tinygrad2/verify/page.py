@@ -121,21 +121,20 @@ def counterexample(c: Counterexample) -> str:
 
 def wrong_result(w: Wrong) -> str:
     """The three grids of one result. Of large arrays they show the part with the most wrong entry."""
-    difference = w.difference
     if w.yours is None:
         broken = (
             f"<figure><figcaption><b>your {html.escape(w.name)}</b>: nothing, the rule breaks</figcaption></figure>"
         )
         return broken + figure(f"expected {w.name}", w.expected)
+    difference = w.difference
     if difference is None:
         return figure(f"your {w.name}", w.yours) + figure(f"expected {w.name}", w.expected)
-    size = np.where(np.isfinite(difference), np.abs(difference), np.inf)
-    off = size > 1e-6 * np.abs(w.expected).max(initial=1e-3)
+    size = np.nan_to_num(np.abs(difference), nan=np.inf)
     worst = tuple(map(int, np.unravel_index(int(size.argmax()), size.shape))) if size.ndim else ()
     return (
-        figure(f"your {w.name}", w.yours, off, worst)
+        figure(f"your {w.name}", w.yours, w.off, worst)
         + figure(f"expected {w.name}", w.expected, None, worst)
-        + figure("yours - expected", np.where(off, difference, 0.0), off, worst)
+        + figure("yours - expected", difference, w.off, worst)
     )
 
 
