@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
 import pytest
 import verify_campaigns as campaigns
 
@@ -192,6 +193,15 @@ def test_a_derivation_stays_a_function() -> None:
     assert rule.__doc__ == "Mine."
     assert rule.check()
     assert exercise("relu").check(rule)
+
+
+def test_a_rule_that_stands_in_no_file_has_no_line() -> None:
+    from tinygrad2.verify import derivation
+
+    assert derivation(of="relu")(np.positive).where is None
+    made: dict = {}
+    exec("def rule(g, x): return g", made)
+    assert derivation(of="relu")(made["rule"]).check().title == "rule (relu)"
 
 
 def test_pytest_collects_derivations(pytester, monkeypatch) -> None:

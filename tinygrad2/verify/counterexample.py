@@ -10,21 +10,26 @@ import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.point import Point
+from tinygrad2.verify.truth import Measured, SecondOrder
 
 
 class Wrong(NamedTuple):
-    """One wrong result: its name, such as "dw"; what the rule returned (None where it breaks); what is true."""
+    """One wrong result: its name, such as "dw"; what the rule returned (None where it breaks); what is true.
+
+    off: True for the entries that are wrong; None where the rule breaks, or returned another shape.
+    """
 
     name: str
     yours: Array | None
     expected: Array
+    off: Array | None
 
     @property
     def difference(self) -> Array | None:
-        """yours - expected; None where the two have different shapes."""
-        if self.yours is None or self.yours.shape != self.expected.shape:
+        """yours - expected where that is wrong, else 0; None where the two have different shapes."""
+        if self.yours is None or self.off is None:
             return None
-        return self.yours - self.expected
+        return np.where(self.off, self.yours - self.expected, 0.0)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Counterexample:
         wrong = [
             f"  your {name} = {'nothing (the rule breaks)' if yours is None else compact(yours)}   "
             f"expected = {compact(expected)}"
-            for name, yours, expected in self.wrong
+            for name, yours, expected, _ in self.wrong
         ]
         why = [f"  Why: {self.why}"] if self.why else []
         return [f"Smallest failing case found: {self.case}", *given, *wrong, *why]
@@ -51,7 +56,7 @@ class Counterexample:
     def as_dict(self) -> dict[str, Any]:
         """The same with lists of numbers, as JSON can hold them."""
         wrong = [
-            {"name": n, "yours": None if y is None else y.tolist(), "expected": e.tolist()} for n, y, e in self.wrong
+            {"name": n, "yours": None if y is None else y.tolist(), "expected": e.tolist()} for n, y, e, _ in self.wrong
         ]
         return {**vars(self), "inputs": _lists(self.inputs), "cotangents": _lists(self.cotangents), "wrong": wrong}
 
@@ -66,9 +71,18 @@ def describe(p: Point) -> Counterexample:
         str(p.case),
         dict(zip(problem.names, p.inputs, strict=False)),
         dict(zip(names, parts, strict=True)),
-        [Wrong(problem.result(k), None if got is None else got[k], p.expected[k]) for k in p.wrong()],
+        [_wrong(p, k) for k in p.wrong()],
         _why(p),
     )
+
+
+def _wrong(p: Point, k: int) -> Wrong:
+    name = p.problem.result(k)
+    got = p.claimed()
+    if got is None:
+        return Wrong(name, None, p.expected[k], None)
+    judged = p.judged()[k]
+    return Wrong(name, got[k], p.expected[k], None if judged is None else judged.wrong.reshape(p.expected[k].shape))
 
 
 def by_configuration(points: Sequence[Point]) -> dict[str, tuple[int, int]]:
@@ -96,14 +110,15 @@ def _why(p: Point) -> str | None:
     got = p.claimed()
     place = p.problem.wrt[k]
     slot = p.slices[place]
-    if e.size == 0 or p.problem.second_order or len(p.truth.out_shapes) > 1:
+    if e.size == 0 or isinstance(p.truth, SecondOrder) or len(p.truth.out_shapes) > 1:
         return None
-    mine = got[k] if got is not None else None
-    error = np.abs(e) if mine is None or mine.shape != e.shape else np.abs(mine - e)
-    at = int(error.argmax())
-    row = p.truth.jacobian().value[:, slot.start + at]  # type: ignore[union-attr]
+    judged = p.judged()[k] if got is not None else None
+    at = int(np.argmax(np.abs(e) if judged is None else np.where(judged.wrong, judged.error, -1)))
+    assert isinstance(p.truth, Measured)
+    row = p.truth.jacobian().value[:, slot.start + at]
     shape = p.truth.out_shapes[0]
-    terms = [(i, s * c, s, c) for i, (s, c) in enumerate(zip(row, p.g, strict=True)) if abs(s * c) > 1e-12]
+    row = np.where(np.abs(row) > 1e-12 * np.abs(row).max(initial=0.0), row, 0.0)
+    terms = [(i, s * c, s, c) for i, (s, c) in enumerate(zip(row, p.g, strict=True)) if s * c]
     target = f"{p.problem.names[place]}{_at(np.unravel_index(at, e.shape) if e.shape else ())}"
     if not terms:
         return f"no output that {p.problem.cotangent} looks at depends on {target}, so the entry is 0"

@@ -71,12 +71,17 @@ class Derivation:
 
     @property
     def where(self) -> str | None:
-        """File and line of the rule, such as "rules.py:7"; the file relative to the working folder, if it is there."""
+        """File and line of the rule, such as "rules.py:7"; the file relative to the working folder, if it is there.
+
+        None where the rule does not stand in a file, as in a notebook.
+        """
         if self.line is None:
             return None
-        path = Path(inspect.unwrap(self.rule).__code__.co_filename)
-        inside = path.resolve().is_relative_to(Path.cwd())
-        return f"{path.resolve().relative_to(Path.cwd()) if inside else path.name}:{self.line}"
+        path = Path(inspect.unwrap(self.rule).__code__.co_filename).resolve()
+        if not path.is_file():
+            return None
+        inside = path.is_relative_to(Path.cwd())
+        return f"{path.relative_to(Path.cwd()) if inside else path.name}:{self.line}"
 
     def check(self, **over: Any) -> Report:
         """Check the rule and return the report, titled by the rule, its file and its line.

@@ -41,8 +41,15 @@ def report(r: Report) -> str:
     parts += [paragraph(f"Checked: {r.checked}", "soft")] if r.checked else []
     parts += [paragraph(f"Note: {note}", "soft") for note in r.notes]
     if r.reproduce and r.verdict == "wrong":
-        parts.append(f"<h4>Next</h4><p>Reproduce: {code(r.reproduce)}</p><p>A hint: {code(r.hint or '')}</p>")
+        parts.append(f"<h4>Next</h4><p>Reproduce: {code(r.reproduce)}</p>{hints(r.hints)}")
     return card(r.verdict, r.title, "".join(parts), f"{r.calls} calls of the rule, {r.seconds:.2f} s")
+
+
+def hints(texts: Sequence[str]) -> str:
+    """The hints, each folded until it is asked for."""
+    return "".join(
+        f"<details><summary>Hint {i}</summary>{paragraph(text)}</details>" for i, text in enumerate(texts, 1)
+    )
 
 
 def card(verdict: Word, title: str, body: str, cost: str = "") -> str:
@@ -114,21 +121,20 @@ def counterexample(c: Counterexample) -> str:
 
 def wrong_result(w: Wrong) -> str:
     """The three grids of one result. Of large arrays they show the part with the most wrong entry."""
-    difference = w.difference
     if w.yours is None:
         broken = (
             f"<figure><figcaption><b>your {html.escape(w.name)}</b>: nothing, the rule breaks</figcaption></figure>"
         )
         return broken + figure(f"expected {w.name}", w.expected)
+    difference = w.difference
     if difference is None:
         return figure(f"your {w.name}", w.yours) + figure(f"expected {w.name}", w.expected)
-    size = np.where(np.isfinite(difference), np.abs(difference), np.inf)
-    off = size > 1e-6 * np.abs(w.expected).max(initial=1e-3)
+    size = np.nan_to_num(np.abs(difference), nan=np.inf)
     worst = tuple(map(int, np.unravel_index(int(size.argmax()), size.shape))) if size.ndim else ()
     return (
-        figure(f"your {w.name}", w.yours, off, worst)
+        figure(f"your {w.name}", w.yours, w.off, worst)
         + figure(f"expected {w.name}", w.expected, None, worst)
-        + figure("yours - expected", np.where(off, difference, 0.0), off, worst)
+        + figure("yours - expected", difference, w.off, worst)
     )
 
 

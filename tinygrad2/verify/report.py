@@ -64,6 +64,7 @@ class Report(Verdict):
     for `exercise.case(...)`; counterexample: its arrays, and what was returned; example: the lines that show it.
     failures_by_configuration: "stride=2" -> (right, all). ones_would_catch: whether a test with a cotangent of ones
     would have seen it. calls: of the rule. where: file and line of the rule, where it was declared in a file.
+    hint: the call that gives the first hint; hints: those of the exercise, which notebooks show folded.
 
     >>> from tinygrad2.verify import exercise
     >>> report = exercise("relu").check(lambda g, x: -g * (x > 0))
@@ -84,6 +85,7 @@ class Report(Verdict):
     ones_would_catch: bool | None = None
     notes: list[str] = field(default_factory=list)
     hint: str | None = None
+    hints: tuple[str, ...] = ()
     repairs: list[tuple[int, Diagnosis]] = field(default_factory=list, repr=False)  # with the number of the result
     exercise: str | None = None
     where: str | None = None

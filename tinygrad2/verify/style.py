@@ -54,5 +54,7 @@ STYLE = f"""
 .tg2 td.plus {{ background: rgba(var(--plus), var(--a)); }}
 .tg2 td.minus {{ background: rgba(var(--minus), var(--a)); }}
 .tg2 td.off {{ outline: 2px solid var(--fg); outline-offset: -2px; font-weight: 700; }}
+.tg2 summary {{ cursor: pointer; }}
+.tg2 details p {{ margin-left: 1.2em; }}
 .tg2 .said {{ padding-left: 10px; border-left: 3px solid var(--line); white-space: pre-line; }}
 """

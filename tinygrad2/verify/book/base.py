@@ -128,6 +128,7 @@ class Exercise:
         """
         double = order == 2 and self.kind == "vjp"
         report = run(self.problem(rule, order), seed=seed, exercise=None if double else self.name)
+        report.hints = self.hints if report.hint else ()
         if vjp is not None and not report.ok and (double or self.kind == "double"):
             tell_inherited(report, run(self._first_order(vjp), seed=seed))
         return report
