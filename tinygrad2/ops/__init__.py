@@ -30,6 +30,7 @@ from tinygrad2.ops.logic import (
     logical_or, logical_xor, rint, round, signbit, trunc,
 )
 from tinygrad2.ops.methods import install
+from tinygrad2.ops.numpy_page import numpy_table
 from tinygrad2.ops.reduce import (
     all, any, argmax, argmin, average, count_nonzero, log_softmax, logsumexp, max, mean, min, norm, ptp, ratio,
     softmax, std, sum, var,
@@ -45,21 +46,20 @@ install()
 __all__ = [
     "abs", "add", "all", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
     "argmax", "argmin", "argsort", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d", "average",
-    "avg_pool2d", "batch_norm", "bitwise_and", "bitwise_or", "bitwise_xor", "broadcast_arrays", "broadcast_to",
-    "cbrt", "ceil", "clip", "column_stack", "concatenate", "conv2d", "conv_transpose2d", "cos", "cosh",
-    "count_nonzero", "cross_entropy", "cumprod", "cumsum", "degrees", "det", "diag", "diagonal", "diff", "divide",
-    "divmod", "dot", "dropout", "dstack", "einsum", "equal", "exp", "exp2", "expand_dims", "expm1", "eye", "flip",
-    "fliplr", "flipud", "floor", "floor_divide", "fmod", "full", "full_like", "gather", "greater", "greater_equal",
-    "hstack", "hypot", "index", "inner", "inv", "invert", "isfinite", "isinf", "isnan", "kron", "leaky_relu",
-    "less", "less_equal", "linear", "linspace", "local_response_norm", "log", "log1p", "log2", "log10",
-    "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logsumexp", "mask", "matmul", "matrix_power", "max", "max_pool2d", "maximum", "mean", "median", "min",
-    "minimum", "moveaxis", "multiply", "negative", "norm", "not_equal", "ones", "ones_like", "outer", "pad",
-    "positive", "power", "prelu", "prod", "ptp", "radians", "ratio", "ravel", "reciprocal", "relu", "remainder",
-    "repeat", "reshape", "rint", "roll", "rot90", "round", "scatter_add", "searchsorted", "sigmoid", "sign",
-    "signbit", "sin", "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot",
-    "tile", "topk", "trace", "transpose", "tril", "triu", "trunc", "unstack", "var", "vdot", "vstack", "where",
-    "zeros", "zeros_like",
+    "avg_pool2d", "batch_norm", "bitwise_and", "bitwise_or", "bitwise_xor", "broadcast_arrays", "broadcast_to", "cbrt",
+    "ceil", "clip", "column_stack", "concatenate", "conv2d", "conv_transpose2d", "cos", "cosh", "count_nonzero",
+    "cross_entropy", "cumprod", "cumsum", "degrees", "det", "diag", "diagonal", "diff", "divide", "divmod", "dot",
+    "dropout", "dstack", "einsum", "equal", "exp", "exp2", "expand_dims", "expm1", "eye", "flip", "fliplr", "flipud",
+    "floor", "floor_divide", "fmod", "full", "full_like", "gather", "greater", "greater_equal", "hstack", "hypot",
+    "index", "inner", "inv", "invert", "isfinite", "isinf", "isnan", "kron", "leaky_relu", "less", "less_equal",
+    "linear", "linspace", "local_response_norm", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
+    "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "mask", "matmul",
+    "matrix_power", "max", "max_pool2d", "maximum", "mean", "median", "min", "minimum", "moveaxis", "multiply",
+    "negative", "norm", "not_equal", "numpy_table", "ones", "ones_like", "outer", "pad", "positive", "power", "prelu",
+    "prod", "ptp", "radians", "ratio", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape", "rint", "roll",
+    "rot90", "round", "scatter_add", "searchsorted", "sigmoid", "sign", "signbit", "sin", "sinh", "slogdet", "softmax",
+    "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes",
+    "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "topk", "trace", "transpose", "tril", "triu",
+    "trunc", "unstack", "var", "vdot", "vstack", "where", "zeros", "zeros_like",
 ]
 # fmt: on
