@@ -28,6 +28,7 @@ from tinygrad2.ops import (
     stack, std, subtract, sum, swapaxes, take, take_along_axis, tan, tanh, tensordot, tile, topk, trace, transpose,
     tril, triu, trunc, unstack, var, vdot, vstack, where, zeros, zeros_like,
 )
+from tinygrad2.ops.mapping import vmap
 from tinygrad2.verify import (
     Derivation, Exercise, GradReport, NetworkReport, Report, Uncertified, WrongDerivation,
     check_double_vjp, check_jacobian, check_vjp, derivation, exercise, exercises, gradcheck, gradgradcheck,
@@ -49,7 +50,7 @@ __all__ = [
     "gelu", "grad", "gradcheck", "gradgradcheck", "greater", "greater_equal", "group_norm", "hessian", "hstack",
     "huber_loss", "hvp", "hypot", "index", "inner", "inv", "invert", "isfinite", "isinf", "isnan", "jacfwd",
     "jacobian", "jacrev", "jvp", "kl_div", "kron", "l1_loss", "layer_norm", "leaky_relu", "less", "less_equal",
-    "linear", "linearize", "linspace", "local_response_norm", "log", "log10", "log1p", "log2", "log_softmax",
+    "linear", "linearize", "linspace", "local_response_norm", "log", "log1p", "log2", "log10", "log_softmax",
     "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "manual_seed",
     "matmul", "matrix_power", "max", "max_pool2d", "maximum", "mean", "median", "min", "minimum", "moveaxis",
     "mse_loss", "multiply", "negative", "nn", "no_grad", "norm", "not_equal", "ones", "ones_like", "ops", "outer",
@@ -59,6 +60,6 @@ __all__ = [
     "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes",
     "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "topk", "trace", "transpose", "tril", "triu",
     "trunc", "unstack", "value_and_grad", "var", "vdot", "verify", "verify_network", "verify_primitive", "vjp",
-    "vstack", "where", "zeros", "zeros_like",
+    "vmap", "vstack", "where", "zeros", "zeros_like",
 ]
 # fmt: on

@@ -61,7 +61,7 @@ __all__ = [
     "exp", "exp2", "expand_dims", "expm1", "eye", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmod", "full",
     "full_like", "gather", "gelu", "greater", "greater_equal", "group_norm", "hstack", "huber_loss", "hypot", "index",
     "inner", "inv", "invert", "isfinite", "isinf", "isnan", "kl_div", "kron", "l1_loss", "layer_norm", "leaky_relu",
-    "less", "less_equal", "linear", "linspace", "local_response_norm", "log", "log10", "log1p", "log2", "log_softmax",
+    "less", "less_equal", "linear", "linspace", "local_response_norm", "log", "log1p", "log2", "log10", "log_softmax",
     "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "mask",
     "matmul", "matrix_power", "max", "max_pool2d", "maximum", "mean", "median", "min", "minimum", "moveaxis",
     "mse_loss", "multiply", "negative", "norm", "not_equal", "numpy_table", "ones", "ones_like", "outer", "pad",
