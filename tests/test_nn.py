@@ -128,26 +128,44 @@ def test_batches_are_split_without_changing_the_result() -> None:
             assert_close(layer(values)[1:2], layer(values[1:2]), what=name)
 
 
-IN_TORCH = {name.split()[0] for name in CASES} - {"GlobalAvgPool", "Sequential", "Residual", "Layer"}
+IN_TORCH = {name.split()[0] for name in CASES} - {
+    "GlobalAvgPool", "Sequential", "Residual", "Layer", "Sum", "Concatenate",
+}  # fmt: skip
+
+
+# PyTorch's attention takes three inputs and returns two results.
+OWN_FORM = {"MultiheadAttention"}
+# Random, or with a padding that PyTorch does not take.
+BEYOND = {"Dropout train", "Conv1d strided in groups", "ConvTranspose2d same, without bias"}
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", [n for n in CASES if n.split()[0] in IN_TORCH and n != "Dropout train"])
+@pytest.mark.parametrize("name", [n for n in CASES if n.split()[0] in IN_TORCH - OWN_FORM and n not in BEYOND])
 def test_pytorchs_layer_of_the_same_name_takes_our_state_and_agrees(name: str) -> None:
     torch = pytest.importorskip("torch")
     layer, values = make(name)
+    kind = name.split()[0]
     settings = {k: v for k, v in vars(layer).items() if isinstance(v, int | float | str | tuple) and k != "training"}
-    shape = layer.weight.shape if hasattr(layer, "weight") else ()
-    bias = {"bias": layer.bias is not None} if name.split()[0] in {"Linear", "Conv2d"} else {}
+    shape = getattr(getattr(layer, "weight", None), "shape", ())
+    if kind in {"Linear", "Conv1d", "Conv2d", "ConvTranspose2d"}:
+        settings["bias"] = layer.bias is not None
+    if kind.startswith("BatchNorm"):
+        settings |= {"affine": layer.weight is not None, "track_running_stats": layer.running_mean is not None}
+    if kind in {"LayerNorm", "RMSNorm"}:
+        settings["elementwise_affine"] = layer.weight is not None
+    if kind == "LayerNorm":
+        settings["bias"] = layer.bias is not None
+    if kind == "GroupNorm":
+        settings["affine"] = layer.weight is not None
     positional = {
         "Linear": lambda: (shape[1], shape[0]),
+        "Conv1d": lambda: (shape[1] * layer.groups, shape[0], shape[2]),
         "Conv2d": lambda: (shape[1] * layer.groups, shape[0], shape[2:]),
+        "ConvTranspose2d": lambda: (shape[0], shape[1] * layer.groups, shape[2:]),
         "PReLU": lambda: shape,
-        "BatchNorm1d": lambda: shape,
-        "BatchNorm2d": lambda: shape,
         "Softmax": lambda: (-1,),
-    }.get(name.split()[0], tuple)()
-    theirs = getattr(torch.nn, name.split()[0])(*positional, **bias, **settings).double().train(layer.training)
+    }.get(kind, tuple)()
+    theirs = getattr(torch.nn, kind)(*positional, **settings).double().train(layer.training)
     theirs.load_state_dict({k: torch.tensor(v) for k, v in layer.state_dict().items()}, strict=False)
     x, tx = leaf(values), torch.tensor(values, requires_grad=True)
     y, ty = retrace(layer)(x).output, theirs(tx)
@@ -171,6 +189,33 @@ def test_arguments_have_pytorchs_names_order_and_defaults(name: str) -> None:
         for c in (getattr(nn, name), getattr(torch.nn, name))
     )
     assert ours == theirs[: len(ours)]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"is_causal": True}], ids=str)
+def test_attention_is_pytorchs_with_the_same_state(options: dict[str, bool]) -> None:
+    torch = pytest.importorskip("torch")
+    layer = nn.MultiheadAttention(6, 2, rng=0, dtype=np.float64, **options).eval()
+    theirs = torch.nn.MultiheadAttention(6, 2, bias=options.get("bias", True), batch_first=True).double()
+    theirs.load_state_dict({k: torch.tensor(v) for k, v in layer.state_dict().items()})
+    hidden = torch.triu(torch.ones(4, 4), 1).bool() if layer.is_causal else None
+    x, u = normal(0, (3, 4, 6), (3, 4, 6))
+    ours, tx = leaf(x), torch.tensor(x, requires_grad=True)
+    y, ty = layer(ours), theirs(tx, tx, tx, attn_mask=hidden)[0]
+    assert_close(y, ty.detach().numpy())
+    ty.backward(torch.tensor(u))
+    mine = gradients(y, [ours, *layer.parameters()], tg.Tensor(u))
+    names = ["x", *[name for name, _ in layer.named_parameters()]]
+    expected = {"x": tx, **dict(theirs.named_parameters())}
+    for name, g in zip(names, mine, strict=True):
+        assert_close(g, expected[name].grad.numpy(), 1e-10, name)
+    if not layer.is_causal:
+        other, mask = normal(1, (3, 5, 6), (4, 5))
+        tother = torch.tensor(other)
+        assert_close(
+            layer(ours, tg.Tensor(other), tg.Tensor(other), mask),
+            theirs(tx, tother, tother, attn_mask=torch.tensor(mask))[0].detach().numpy(),
+        )
 
 
 # --- Seeds ------------------------------------------------------------------------------------------------------------
