@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import json
 import subprocess
@@ -144,29 +145,7 @@ BEYOND = {"Dropout train", "Conv1d strided in groups", "ConvTranspose2d same, wi
 def test_pytorchs_layer_of_the_same_name_takes_our_state_and_agrees(name: str) -> None:
     torch = pytest.importorskip("torch")
     layer, values = make(name)
-    kind = name.split()[0]
-    settings = {k: v for k, v in vars(layer).items() if isinstance(v, int | float | str | tuple) and k != "training"}
-    shape = getattr(getattr(layer, "weight", None), "shape", ())
-    if kind in {"Linear", "Conv1d", "Conv2d", "ConvTranspose2d"}:
-        settings["bias"] = layer.bias is not None
-    if kind.startswith("BatchNorm"):
-        settings |= {"affine": layer.weight is not None, "track_running_stats": layer.running_mean is not None}
-    if kind in {"LayerNorm", "RMSNorm"}:
-        settings["elementwise_affine"] = layer.weight is not None
-    if kind == "LayerNorm":
-        settings["bias"] = layer.bias is not None
-    if kind == "GroupNorm":
-        settings["affine"] = layer.weight is not None
-    positional = {
-        "Linear": lambda: (shape[1], shape[0]),
-        "Conv1d": lambda: (shape[1] * layer.groups, shape[0], shape[2]),
-        "Conv2d": lambda: (shape[1] * layer.groups, shape[0], shape[2:]),
-        "ConvTranspose2d": lambda: (shape[0], shape[1] * layer.groups, shape[2:]),
-        "PReLU": lambda: shape,
-        "Softmax": lambda: (-1,),
-    }.get(kind, tuple)()
-    theirs = getattr(torch.nn, kind)(*positional, **settings).double().train(layer.training)
-    theirs.load_state_dict({k: torch.tensor(v) for k, v in layer.state_dict().items()}, strict=False)
+    theirs = importlib.import_module("oracle.peer").alone(layer)
     x, tx = leaf(values), torch.tensor(values, requires_grad=True)
     y, ty = retrace(layer)(x).output, theirs(tx)
     assert_close(y, ty.detach().numpy())
@@ -389,7 +368,11 @@ WRONG_INPUTS: dict[str, tuple[Callable[[], nn.Layer], tuple[int, ...], str]] = {
     "MaxPool2d, too small": (lambda: nn.MaxPool2d(3), (1, 1, 2, 2), r"MaxPool2d\(.*\): kernel \(3, 3\) .* 2 "),
     "AvgPool2d": (lambda: nn.AvgPool2d(2), (2, 4), r"AvgPool2d\(.*\): expected images .* \(2, 4\)"),
     "GlobalAvgPool": (lambda: nn.GlobalAvgPool(), (2, 4), r"GlobalAvgPool\(\): expected images .* \(2, 4\)"),
-    "BatchNorm1d": (lambda: nn.BatchNorm1d(3), (4, 2), r"BatchNorm1d\(3\): expected shape \(N, 3\), got \(4, 2\)"),
+    "BatchNorm1d": (
+        lambda: nn.BatchNorm1d(3),
+        (4, 2),
+        r"BatchNorm1d\(3\): expected shape \(N, 3\) or \(N, 3, L\), got \(4, 2\)",
+    ),
     "BatchNorm2d": (
         lambda: nn.BatchNorm2d(3),
         (4, 3),
@@ -401,6 +384,35 @@ WRONG_INPUTS: dict[str, tuple[Callable[[], nn.Layer], tuple[int, ...], str]] = {
         (2, 4),
         r"LocalResponseNorm\(.*\): expected images .*\(2, 4\)",
     ),
+    "Conv1d": (lambda: nn.Conv1d(1, 2, 3), (2, 8), r"Conv1d\(1, 2, 3\): expected sequences .* \(2, 8\)"),
+    "ConvTranspose2d": (
+        lambda: nn.ConvTranspose2d(1, 2, 3),
+        (2, 8, 8),
+        r"ConvTranspose2d\(1, 2, 3×3\): expected images .* \(2, 8, 8\)",
+    ),
+    "LayerNorm": (lambda: nn.LayerNorm((2, 3)), (4, 3), r"LayerNorm\(\(2, 3\)\): .*\(..., 2, 3\), got shape \(4, 3\)"),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4), (4, 3), r"GroupNorm\(2, 4\): expected 4 channels .* got \(4, 3\)"),
+    "MultiheadAttention": (
+        lambda: nn.MultiheadAttention(4, 2, bias=False),
+        (4, 4),
+        r"MultiheadAttention\(...\): expected sequences \(N, L, 4\), got shape \(4, 4\)",
+    ),
+    "AdaptiveAvgPool2d": (
+        lambda: nn.AdaptiveAvgPool2d(2),
+        (4, 4),
+        r"AdaptiveAvgPool2d\(output_size=2\): expected images .* \(4, 4\)",
+    ),
+    "Sum": (
+        lambda: nn.Sum(nn.Linear(3, 2), b=nn.Identity()),
+        (4, 3),
+        r"Sum\(.*\): all branches must give one shape, got {'0': \(4, 2\), 'b': \(4, 3\)}",
+    ),
+    "Concatenate": (
+        lambda: nn.Concatenate(nn.Linear(3, 2), nn.Identity(), axis=0),
+        (4, 3),
+        r"Concatenate\(.*\): .* axis 0 alone, which is not 0: got {'0': \(4, 2\), '1': \(4, 3\)}",
+    ),
+    "Concatenate of nothing": (lambda: nn.Concatenate(), (4, 3), r"Concatenate\(axis=1\): give at least one layer"),
     "Residual": (lambda: nn.Residual(nn.Linear(3, 2)), (4, 3), r"Residual\(.*\): .*gives shape \(4, 2\).*\(4, 3\)"),
 }
 
@@ -455,6 +467,17 @@ WRONG_SETTINGS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.PReLU(0), ValueError, "num_parameters must be at least 1"),
     (lambda: nn.BatchNorm2d(0), ValueError, "num_features must be at least 1"),
     (lambda: nn.LocalResponseNorm(0), ValueError, "size must be at least 1"),
+    (lambda: nn.Conv1d(3, 4, 3, groups=2), ValueError, "3 → 4 channels cannot be divided into 2 groups"),
+    (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), ValueError, "one of zeros, reflect, .*; got 'mirror'"),
+    (lambda: nn.GELU("erf"), ValueError, "approximate must be 'none' or 'tanh', got 'erf'"),
+    (lambda: nn.Softplus(0), ValueError, "beta must be positive, got 0"),
+    (lambda: nn.GroupNorm(2, 3), ValueError, "3 channels cannot be divided into 2 groups"),
+    (lambda: nn.LayerNorm(0), ValueError, "normalized_shape must be sizes of at least 1, got 0"),
+    (lambda: nn.Embedding(0, 2), ValueError, "num_embeddings must be at least 1, got 0"),
+    (lambda: nn.MultiheadAttention(4, 3), ValueError, "embed_dim 4 cannot be divided into 3 heads"),
+    (lambda: nn.MultiheadAttention(4, 2, 1.0), ValueError, r"dropout is a probability in \[0, 1\), got 1.0"),
+    (lambda: nn.AdaptiveAvgPool2d((2, 0)), ValueError, r"output_size must be at least 1, got \(2, 0\)"),
+    (lambda: nn.Concatenate(nn.ReLU(), {"0": nn.ReLU()}), ValueError, "Concatenate: layers need different names"),
     (lambda: nn.Dropout(1.0), ValueError, r"p is a probability in \[0, 1\), got 1.0"),
     (lambda: nn.Linear(2, 2, dtype=np.int64), TypeError, "int64"),
     (lambda: nn.Linear(2, 2, dtype=np.float16), TypeError, "float16"),
