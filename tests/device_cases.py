@@ -9,10 +9,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_cases import CASES as ARRAY_CASES
+from array_cases import PLACES, ZEROS, regular
 from cupy_double import names
 
 import tinygrad2 as tg
@@ -113,6 +116,14 @@ PRIMITIVES: dict[str, Case] = {
     "pool_scatter": Case((real(3, 2, 4, *POOL.output), AT), ((6, 5),)),
     "avg_pool2d": Case((X,), (POOL,)),
     "avg_unpool2d": Case((real(2, 4, *POOL.output),), (POOL,)),
+    **dict.fromkeys(("tril", "triu"), Case((real(2, 3, 4),), (1,))),
+    "cumsum": Case((real(2, 3),), (1,)),
+    "prod": Case((ZEROS,)),
+    "recurrence": Case((real(4, 2), real(4, 2))),
+    "argmin": Case((real(2, 3),), (1,)),
+    "argsort": Case((real(2, 3),), (1, True)),
+    **dict.fromkeys(("inv", "det", "logdet", "signdet"), Case((regular(2, 3, 3),))),
+    "solve": Case((regular(2, 3, 3), real(2, 3, 2))),
 }
 
 LABELS = np.array([2, 0, 1, 2])
@@ -191,7 +202,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "norm": (lambda x: ops.norm(x), ONE),
     "ones": (lambda x: x + ops.ones((2, 3), x.dtype, device=x.device), ONE),
     "ones_like": (lambda x: x + ops.ones_like(x), ONE),
-    "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), 0.5), ONE),
+    "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), constant_values=0.5), ONE),
     "power": (lambda x, p: ops.power(x, p), Case((positive(2, 3), real(2, 3)))),
     "prelu": (lambda x, a: ops.prelu(x, a), Case((X, real(4)))),
     "radians": (ops.radians, ONE),
@@ -207,6 +218,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "zeros": (lambda x: x + ops.zeros((2, 3), x.dtype, device=x.device), ONE),
     "zeros_like": (lambda x: x + ops.zeros_like(x), ONE),
 }
+
+# The functions on whole arrays, some of them several times; the first row of each is among the functions.
+ARRAYS = {name: (partial(f, ops), Case(tuple(arrays))) for name, (f, arrays) in {**ARRAY_CASES, **PLACES}.items()}
+for _name, _row in ARRAYS.items():
+    FUNCTIONS.setdefault(_name.partition(",")[0], _row)
 
 IMAGES = (3, 4, 6, 6)
 VECTORS = (3, 5)

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed (pip install 'tinygrad2[oracle]')")
 
+from oracle.array_rows import ARRAYS, PLACES  # noqa: E402
 from oracle.peer import assert_close  # noqa: E402
 
 from tinygrad2 import ops  # noqa: E402
@@ -88,7 +89,11 @@ CASES: dict[str, Any] = {
         lambda x: torch.zeros(2, 4).double().scatter_add(1, t(ROWS), x) ** 2,
         (2, 3),
     ),
-    "pad": case(lambda x: ops.pad(x, ((1, 0), (2, 3)), 0.5) ** 2, lambda x: F.pad(x, (2, 3, 1, 0), value=0.5) ** 2, M),
+    "pad": case(
+        lambda x: ops.pad(x, ((1, 0), (2, 3)), constant_values=0.5) ** 2,
+        lambda x: F.pad(x, (2, 3, 1, 0), value=0.5) ** 2,
+        M,
+    ),
     "concatenate": case(
         lambda a, b: ops.concatenate([a, b], 1) ** 2, lambda a, b: torch.cat([a, b], 1) ** 2, M, (3, 2)
     ),
@@ -265,6 +270,9 @@ for name, x, w, options in (
         *(x, w, (w[1] * options.get("groups", 1),)),
     )
 
+for name, (ours, theirs, shapes) in ARRAYS.items():
+    CASES[name] = case(lambda *xs, f=ours: f(*xs) ** 2, lambda *ts, f=theirs: f(*ts) ** 2, *shapes)
+
 # Piecewise constant (their only derivative is the declared zero, tested with the ops) or random.
 NO_DERIVATIVE = {
     "argmax", "equal", "greater", "greater_equal", "less", "less_equal", "logical_not", "not_equal", "positive", "sign",
@@ -276,7 +284,7 @@ CREATED = {  # of no tensor: there is nothing to differentiate by
 
 
 def test_every_op_has_a_case() -> None:
-    assert {name.split()[0] for name in CASES} | NO_DERIVATIVE | RANDOM | CREATED == set(ops.__all__)
+    assert {name.split()[0] for name in CASES} | NO_DERIVATIVE | PLACES | RANDOM | CREATED == set(ops.__all__)
 
 
 def zero_if_none(gradients: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:

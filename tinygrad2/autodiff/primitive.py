@@ -131,8 +131,11 @@ class Primitive:
             whole = [i for i in self._floats if arrays[i].dtype.kind in "biu"]
             if whole:
                 return self._with_integers(whole, inputs, consts)
-            _check(self.name, arrays, self._floats)
-        out = self.fn(*arrays, *consts)
+            _check(self, arrays, self._floats)
+        try:
+            out = self.fn(*arrays, *consts)
+        except (ValueError, IndexError, ArithmeticError, RuntimeWarning) as error:
+            raise _named(self.name, arrays, error) from error
         if type(out) is np.ndarray:
             out.setflags(False)  # type: ignore[call-arg]  # read-only; by position: half as long as by name
         else:
@@ -161,10 +164,10 @@ class Primitive:
 
             dtype = arrays[floats[0]].dtype
             return self(*[algebra.as_float(t, dtype) if i in whole else t for i, t in enumerate(inputs)], *consts)
-        _check(self.name, arrays, ())
+        _check(self, arrays, ())
         out = owned(self.fn(*arrays, *consts))
         if self.arity == 1 and out.dtype.kind not in "biu":
-            raise TypeError(_mismatch(self.name, 0, arrays[0], arrays[0]))
+            raise TypeError(_not_floating(self.name, 0, arrays[0].dtype))
         return _without_gradient(self, out, [t.node for t in inputs])
 
     def record(self, out: Array, *args: Any) -> Tensor:
@@ -221,11 +224,14 @@ class VariadicPrimitive(Primitive):
         inputs = _lift(self.name, tensors)
         arrays = list(map(_array_of, inputs))
         sources = tuple(map(_node_of, inputs))
-        if all(a.dtype.kind in "biu" for a in arrays):
-            _check(self.name, arrays, ())
-            return _without_gradient(self, owned(self.fn(arrays, *consts)), sources)
-        _check(self.name, arrays, range(len(tensors)))
-        out = owned(self.fn(arrays, *consts))
+        whole = all(a.dtype.kind in "biu" for a in arrays)
+        _check(self, arrays, () if whole else range(len(tensors)))
+        try:
+            out = owned(self.fn(arrays, *consts))
+        except (ValueError, IndexError, ArithmeticError, RuntimeWarning) as error:
+            raise _named(self.name, arrays, error) from error
+        if whole:
+            return _without_gradient(self, out, sources)
         if not any(sources):
             return wrap(out, None, next((t.why for t in inputs if t.why is not None), None))
         if not is_recording():
@@ -271,21 +277,21 @@ def _without(unwanted: Sequence[int], size: int) -> Callable[[Sequence[Any]], Se
     return itemgetter(*[size if i in unwanted else i for i in range(size)])
 
 
-def _check(name: str, arrays: Sequence[Array], floats: Sequence[int]) -> None:
+def _check(primitive: Primitive, arrays: Sequence[Array], floats: Sequence[int]) -> None:
     """One device for all arguments, and one floating dtype for the differentiable ones."""
     module = type(arrays[0])
     for a in arrays:
         if type(a) is not module:
-            raise TypeError(_apart(name, arrays))
+            raise TypeError(_apart(primitive.name, arrays))
     if not floats:
         return
     first = arrays[floats[0]]
     dtype = first.dtype
     if dtype.kind not in "fc":
-        raise TypeError(_mismatch(name, floats[0], first, first))
+        raise TypeError(_not_floating(primitive.name, floats[0], dtype))
     for i in floats:
         if arrays[i].dtype != dtype:
-            raise TypeError(_mismatch(name, i, arrays[i], first))
+            raise TypeError(_mixed(primitive, arrays, floats[0], i))
 
 
 def _apart(name: str, arrays: Sequence[Array]) -> str:
@@ -293,14 +299,30 @@ def _apart(name: str, arrays: Sequence[Array]) -> str:
     return f"{name}: {devices}; move them to one device with .to(...)"
 
 
-def _mismatch(name: str, i: int, a: Array, first: Array) -> str:
-    if a.dtype.kind not in "fc":
-        return (
-            f"{name}: argument {i} has dtype {a.dtype}; a differentiable argument must be float32 or float64. "
-            "Write 1.0 for 1, or convert with .astype(np.float32); labels and indices are passed as plain integers"
-        )
-    mixed = f"{name}: argument {i} is {a.dtype}, the first one {first.dtype}"
-    return f"{mixed}; nothing is promoted silently: convert one with .astype(...)"
+def _not_floating(name: str, i: int, dtype: np.dtype[Any]) -> str:
+    return (
+        f"{name}: argument {i} has dtype {dtype}; a differentiable argument must be float32 or float64. "
+        "Write 1.0 for 1, or convert with .astype(np.float32); labels and indices are passed as plain integers"
+    )
+
+
+def _mixed(primitive: Primitive, arrays: Sequence[Array], first: int, i: int) -> str:
+    """Two differentiable arguments of different dtypes, by the names that their primitive gives them."""
+    if arrays[i].dtype.kind not in "fc":
+        return _not_floating(primitive.name, i, arrays[i].dtype)
+    signature = getattr(primitive, "__signature__", None)
+    names = dict(enumerate(signature.parameters if signature else ()))
+    given = [f"{names.get(k, f'argument {k}')} is {arrays[k].dtype}" for k in (first, i)]
+    return f"{primitive.name}: {', '.join(given)}; nothing is promoted silently: convert one with .astype(...)"
+
+
+def _named(name: str, arrays: Sequence[Array], error: Exception) -> Exception:
+    """NumPy's error or warning, with the operation that it comes from."""
+    if str(error).startswith(f"{name}: "):
+        return error
+    shapes = ", ".join(str(a.shape) for a in arrays)
+    kind = type(error) if type(error) in (ValueError, IndexError, FloatingPointError, RuntimeWarning) else ValueError
+    return kind(f"{name}: {error} (shapes {shapes})")
 
 
 def _lift(name: str, inputs: Sequence[Any]) -> Sequence[Tensor]:

@@ -1,7 +1,7 @@
 """The shape of a sliding window: one frozen record shared by convolution, its two adjoints, and pooling.
 
 Output pixel `o` of an axis looks at the input pixels `o*stride - before + k*dilation` for k = 0 ... kernel-1. Input
-*and* output size are kept: with a stride several input sizes give one output size, so the adjoints must be told.
+*and* output size are kept: with a stride several input sizes give one output size, and the adjoints need to know which.
 A geometry is validated when it is made, and made once for the same arguments.
 """
 
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
+
+from tinygrad2.kernels.once import once
 
 Pair: TypeAlias = tuple[int, int]
 Shape: TypeAlias = tuple[int, ...]
@@ -227,8 +229,9 @@ def check_conv(geo: Geometry, *, x: Shape | None = None, w: Shape | None = None,
         raise ValueError(f"convolution: x of shape {x} and g of shape {g} must share their leading axes")
 
 
+@once
 def check_pool(geo: Geometry, size: Pair, shape: Shape, name: str) -> None:
-    """ValueError unless an array of `shape` can be pooled with `geo`; `size` is what its last two axes must be."""
+    """ValueError unless an array of `shape` can be pooled; `size` is what its last two axes must be."""
     if len(shape) < 3 or tuple(shape[-2:]) != size:
         raise ValueError(f"pooling: {name} has shape {shape}, expected (..., C, {size[0]}, {size[1]}) for [{geo}]")
     if geo.groups != 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
+from functools import partial
 from types import UnionType
 from typing import Any, Self, TypeVar
 
@@ -16,14 +17,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff.effects import observed, stateful
 from tinygrad2.autodiff.tree import flatten, leaves
 from tinygrad2.kernels.arrays import Array, to_device
 from tinygrad2.nn import tape
 from tinygrad2.nn.reverse import ReverseLayer
+from tinygrad2.nn.state import snapshot
 from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace
 
 Applied = tuple[Tensor, ReverseLayer]
+_COUNTER = "num_batches_tracked"
 T = TypeVar("T")
 
 
@@ -176,10 +180,12 @@ class Layer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over values saved by `state_dict`; nothing is changed unless every name, shape and dtype fits.
 
+        PyTorch's batch normalisation also saves `num_batches_tracked`, how many batches it has seen. Nothing here needs
+        that number, so it is left out.
         Raises ValueError with the names, shapes and dtypes that do not.
         """
         own = dict(self.named_tensors())
-        new = {name: np.asarray(values) for name, values in state.items()}
+        new = {name: np.asarray(v) for name, v in state.items() if name in own or not name.endswith(_COUNTER)}
         missing = sorted(own.keys() - new.keys())
         unknown = sorted(new.keys() - own.keys())
         if missing or unknown:
@@ -257,7 +263,10 @@ def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> 
     name: what the layer is called inside the layer around it, "" for the outermost one.
     """
     try:
-        return call(x)
+        if not observed():
+            return call(x)
+        with stateful(partial(snapshot, layer)):
+            return call(x)
     except (ValueError, TypeError) as error:
         reason = (isinstance(error, TypeError) and _apart(layer, x)) or error
         path, message = getattr(error, "located", ("", f"{layer.brief()}: {reason}"))

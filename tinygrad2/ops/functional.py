@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, stateful
 from tinygrad2.kernels import Geometry
 from tinygrad2.kernels.arrays import device_of, to_device, to_numpy
 from tinygrad2.ops import families
@@ -219,8 +220,15 @@ def dropout_mask(shape: tuple[int, ...], p: float, rng: np.random.Generator, lik
     """A constant of entries 0 (with probability p) or 1/(1-p), drawn from the explicit generator."""
     if not 0.0 <= p < 1.0:
         raise ValueError(f"dropout: p is a probability in [0, 1), got {p}")
-    keep = (rng.random(shape, dtype=np.float32) >= p) / (1.0 - p)
+    with stateful(partial(generator_state, rng)):
+        keep = (rng.random(shape, dtype=np.float32) >= p) / (1.0 - p)
     return Tensor(to_device(keep.astype(like.dtype), like.device))
+
+
+def generator_state(rng: np.random.Generator) -> Callable[[], None]:
+    """Look at the state of a generator; the result puts it back."""
+    state = rng.bit_generator.state
+    return lambda: setattr(rng.bit_generator, "state", state)
 
 
 def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Exercise
+from tinygrad2.verify.book.base import Exercise
 from tinygrad2.verify.space import Space
 
 SMALL = {"n": (1, 2), "c": (1, 3), "o": (1, 3), "h": (1, 6), "w": (1, 6), "kh": (1, 3), "kw": (1, 3)}

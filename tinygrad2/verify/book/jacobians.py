@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Exercise
-from tinygrad2.verify.exercises.normalization import EPS, standardized
-from tinygrad2.verify.exercises.softmax import softmax
+from tinygrad2.verify.book.base import Exercise
+from tinygrad2.verify.book.normalization import EPS, standardized
+from tinygrad2.verify.book.softmax import softmax
 from tinygrad2.verify.space import Space
 
 # --- softmax

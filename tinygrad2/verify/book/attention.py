@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Exercise
-from tinygrad2.verify.exercises.softmax import softmax, softmax_vjp
+from tinygrad2.verify.book.base import Exercise
+from tinygrad2.verify.book.softmax import softmax, softmax_vjp
 from tinygrad2.verify.space import Space
 
 # --- scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from tinygrad2.verify.exercises.base import Exercise
+from tinygrad2.verify.book.base import Exercise
 
 COLUMNS = ("name", "difficulty", "order", "what")
 

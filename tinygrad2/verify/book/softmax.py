@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Exercise
+from tinygrad2.verify.book.base import Exercise
 from tinygrad2.verify.space import Space, integers
 
 ROWS = Space("n k", sizes={"k": (2, 5)})

@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.source import Readable, source_of
+from tinygrad2.verify.book.source import Readable, source_of
 from tinygrad2.verify.point import Tally, make_point
 from tinygrad2.verify.problem import Problem, Terms, double_problem, first_order_of, jacobian_problem, vjp_problem
 from tinygrad2.verify.report import Report

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from tinygrad2.verify.exercises import (
+from tinygrad2.verify.book import (
     attention,
     convolution,
     double,
@@ -21,8 +21,8 @@ from tinygrad2.verify.exercises import (
     softmax,
     statistics,
 )
-from tinygrad2.verify.exercises.base import Exercise, Worked
-from tinygrad2.verify.exercises.catalogue import Catalogue
+from tinygrad2.verify.book.base import Exercise, Worked
+from tinygrad2.verify.book.catalogue import Catalogue
 
 CHAPTERS = (
     elementwise,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Exercise
+from tinygrad2.verify.book.base import Exercise
 from tinygrad2.verify.space import Space
 
 # --- the input gradient of a small network, and its Hessian
@@ -66,13 +66,17 @@ def gradient_penalty(x: Array, w1: Array, w2: Array) -> Array:
     return np.mean((np.sqrt((v * v).sum(-1)) - 1) ** 2)
 
 
+def penalty_cotangent(g: Array, v: Array) -> Array:
+    """The cotangent of the gradients v in the mean of (‖v‖ - 1)². g: a number; v: (n, d)."""
+    length = np.sqrt((v * v).sum(-1, keepdims=True))
+    return 2 * g * (length - 1) * v / length / len(v)
+
+
 def gradient_penalty_vjp(g: Array, x: Array, w1: Array, w2: Array) -> tuple[Array, Array]:
     """dw1 and dw2; w1 acts as the last factor of ∇ₓE and inside the tanh. g: a number."""
     t = np.tanh(x @ w1.T)
     slope = 1 - t**2
-    v = (w2 * slope) @ w1
-    length = np.sqrt((v * v).sum(-1, keepdims=True))
-    u = 2 * g * (length - 1) * v / length / len(x)
+    u = penalty_cotangent(g, (w2 * slope) @ w1)
     back = u @ w1.T
     dw1 = (w2 * slope).T @ u + (back * w2 * -2 * t * slope).T @ x
     dw2 = (back * slope).sum(0)
@@ -83,9 +87,7 @@ def gradient_penalty_terms(g: Array, x: Array, w1: Array, w2: Array) -> list[dic
     """The two terms of dw1, and the one of dw2; u is the cotangent of ∇ₓE."""
     t = np.tanh(x @ w1.T)
     slope = 1 - t**2
-    v = (w2 * slope) @ w1
-    length = np.sqrt((v * v).sum(-1, keepdims=True))
-    u = 2 * g * (length - 1) * v / length / len(x)
+    u = penalty_cotangent(g, (w2 * slope) @ w1)
     back = u @ w1.T
     return [
         {

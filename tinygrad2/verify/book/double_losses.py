@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Exercise
-from tinygrad2.verify.exercises.double import double
-from tinygrad2.verify.exercises.softmax import CROSS_ENTROPY, LOGSUMEXP, one_hot, softmax
-from tinygrad2.verify.exercises.statistics import L2_NORM, l2_norm
+from tinygrad2.verify.book.base import Exercise
+from tinygrad2.verify.book.double import double
+from tinygrad2.verify.book.softmax import CROSS_ENTROPY, LOGSUMEXP, one_hot, softmax
+from tinygrad2.verify.book.statistics import L2_NORM, l2_norm
 from tinygrad2.verify.space import Space
 
 # --- cross-entropy

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Exercise
-from tinygrad2.verify.exercises.convolution import SMALL, spread, windows
+from tinygrad2.verify.book.base import Exercise
+from tinygrad2.verify.book.convolution import SMALL, spread, windows
 from tinygrad2.verify.space import Sizes, Space
 
 POOL = Space("n c h w", {"size": [2, 3], "stride": [2, 1]}, SMALL, valid=lambda h, w, size, **_: size <= min(h, w))

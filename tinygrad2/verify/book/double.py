@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.exercises.base import Difficulty, Exercise
-from tinygrad2.verify.exercises.convolution import CONV2D, conv2d, conv2d_dw, conv2d_dx
-from tinygrad2.verify.exercises.elementwise import GELU, RELU, SIGMOID, gelu_inner, gelu_inner_slope, gelu_vjp, sigmoid
-from tinygrad2.verify.exercises.linear import LINEAR
-from tinygrad2.verify.exercises.normalization import EPS, standardized
+from tinygrad2.verify.book.base import Difficulty, Exercise
+from tinygrad2.verify.book.convolution import CONV2D, conv2d, conv2d_dw, conv2d_dx
+from tinygrad2.verify.book.elementwise import GELU, RELU, SIGMOID, gelu_inner, gelu_inner_slope, gelu_vjp, sigmoid
+from tinygrad2.verify.book.linear import LINEAR
+from tinygrad2.verify.book.normalization import EPS, standardized
 from tinygrad2.verify.problem import Terms
 from tinygrad2.verify.space import Space
 
