@@ -119,12 +119,12 @@ class Concatenate(Branches):
     >>> net(np.array([[-1.0, 2.0]])).numpy().tolist()
     [[-1.0, 2.0, 0.0, 2.0]]
     >>> net.trace(np.array([[-1.0, 2.0]]))
-    forward ↓                output  reverse ↑          shares
-    x                        1×2     Jᵀu
-    same      Identity()     1×2     ReverseIdentity
-    positive  ReLU()         1×2     ReverseMask        mask
-              concatenation  1×4     split, sum of all
-    z                        1×4     u
+    forward ↓                 output  reverse ↑          shares
+    x                         1×2     Jᵀu
+    same       Identity()     1×2     ReverseIdentity
+    positive   ReLU()         1×2     ReverseMask        mask
+               concatenation  1×4     split, sum of all
+    z                         1×4     u
     """
 
     axis: int
