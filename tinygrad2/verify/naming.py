@@ -26,10 +26,10 @@ from collections.abc import Sequence
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.changes.cotangents import other_cotangents
-from tinygrad2.verify.changes.elsewhere import other_axes, other_constants, other_points
-from tinygrad2.verify.changes.factors import factors, products_of_factors
+from tinygrad2.verify.changes.elsewhere import along_other_axes, other_axes, other_constants, other_points
+from tinygrad2.verify.changes.factors import factors, factors_in_groups, products_of_factors
 from tinygrad2.verify.changes.first_order import first_order
-from tinygrad2.verify.changes.pairs import pairs
+from tinygrad2.verify.changes.pairs import pairs, rules_in_pairs
 from tinygrad2.verify.changes.parts import parts
 from tinygrad2.verify.changes.rules import local_rules, rules_in_groups, whole_maps
 from tinygrad2.verify.changes.search import SEARCHED, Change, Effect, Family, Missing, Search, Seen, passed
@@ -41,8 +41,8 @@ from tinygrad2.verify.tracing import Untraceable
 SIMPLE: tuple[tuple[Family, ...], ...] = ((weights,),)
 # The families of one group are tried together; a later group only where no earlier one explains the mistake.
 FURTHER: tuple[tuple[Family, ...], ...] = (
-    (local_rules, first_order, factors, rules_in_groups, whole_maps, other_axes, other_constants),
-    (parts, pairs, other_points, other_cotangents),
+    (local_rules, first_order, factors, rules_in_groups, whole_maps, other_axes, other_constants, along_other_axes),
+    (parts, pairs, factors_in_groups, rules_in_pairs, other_points, other_cotangents),
     (products_of_factors,),
 )
 
