@@ -130,7 +130,7 @@ def locals_of(
         for i in range(len(step.parents)):
             edge = Edge(step.key, i)
             if step.differentiable(i):
-                old = None if known is None else known[edge]
+                old = None if known is None else known.get(edge)
                 result[edge] = old if same and old is not None else _local(trace, n, i, old)
     return result
 

@@ -49,39 +49,42 @@ FURTHER: tuple[tuple[Family, ...], ...] = (
 
 def name_by_edges(points: Sequence[Point], k: int, groups: Sequence[Sequence[Family]]) -> Diagnosis | None:
     """The simplest change of the right backward pass that gives what the rule gives, at all points."""
+    spread = [points[0], points[-1], points[len(points) // 2], *points[1:-1]]  # of the first, some lie near each other
     try:
-        spread = [
-            points[0],
-            points[-1],
-            points[len(points) // 2],
-            *points[1:-1],
-        ]  # of the first, some lie near each other
-        seen = [Seen(p, k) for p in spread[:SEARCHED]]
-        search = Search(seen)
-        others: list[Seen] = []
-        for families in groups:
-            found: list[Change] = []
-            for change in (change for family in families for change in family(search)):
-                if all(s.explained(change) for s in seen):
-                    others = others or [Seen(p, k) for p in spread[SEARCHED:]]
-                    if all(s.explained(change) for s in others):
-                        found.append(change)
-            if found:
-                best = min(found, key=lambda c: c.cost)
-                return Diagnosis((best.mistake,), best.sentence, _Repair(best.effect))
+        found = _name(spread, k, groups, False)
+        if found is None and passed(spread[0], k, True) is not passed(spread[0], k, False):
+            found = _name(spread, k, groups, True)
     except (Untraceable, Broken):
-        pass
+        return None
+    return found
+
+
+def _name(points: Sequence[Point], k: int, groups: Sequence[Sequence[Family]], idle: bool) -> Diagnosis | None:
+    seen = [Seen(p, k, idle) for p in points[:SEARCHED]]
+    search = Search(seen)
+    others: list[Seen] = []
+    for families in groups:
+        found: list[Change] = []
+        for change in (change for family in families for change in family(search)):
+            if all(s.explained(change.effect) for s in seen):
+                others = others or [Seen(p, k, idle) for p in points[SEARCHED:]]
+                if all(s.explained(change.effect) for s in others):
+                    found.append(change)
+        if found:
+            best = min(found, key=lambda c: c.cost)
+            return Diagnosis((best.mistake,), best.sentence, _Repair(best.effect, idle))
     return None
 
 
 class _Repair:
     """The rule's answer without what the change does to it."""
 
-    def __init__(self, effect: Effect) -> None:
+    def __init__(self, effect: Effect, idle: bool) -> None:
         self.effect = effect
+        self.idle = idle
 
     def __call__(self, p: Point, k: int) -> Array:
         try:
-            return got(p, k) - self.effect(passed(p, k)).reshape(p.expected[k].shape)
+            return got(p, k) - self.effect(passed(p, k, self.idle)).reshape(p.expected[k].shape)
         except (Untraceable, Missing) as error:
             raise Broken(str(error)) from error

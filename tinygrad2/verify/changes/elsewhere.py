@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -19,6 +19,8 @@ def other_points(s: Search) -> Iterator[Change]:
     trace = s.trace
     for u in s.values:
         a = at(s.first, u)
+        if u not in s.shared and not s.words.value(a).isidentifier():
+            continue
         for m in s.values:
             c = at(s.first, m)
             if c == a or trace.value(c).shape != trace.value(a).shape:
@@ -199,19 +201,24 @@ def other_axes(s: Search) -> Iterator[Change]:
                 continue
             if source.out.shape != step.inputs[edge.arg].shape or at(s.first, reduce.key) > at(s.first, small):
                 continue
-            for axes in _axes(step.out.shape):
+            for axes, moved in product(_axes(step.out.shape), range(-2, 4)):
+                effect = _along(edge, reduce, axes, moved)
+                if not s.plausible(effect):
+                    continue
                 said = (
                     f"The part that goes back through {s.said(small)} is summed along axis {_listed(axes)}: "
                     f"it must be summed over the axes that {s.words.expression(reduce.key)} sums over."
                 )
-                yield Change("wrong-axis", said, _along(edge, reduce, axes), s.distance(small) + 0.1)
+                yield Change("wrong-axis", said, effect, s.distance(small) + 0.1)
 
 
 def _axes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [axes for size in (1, 2) for axes in combinations(range(len(shape)), size) if size <= len(shape)]
 
 
-def _along(edge: Edge, reduce: Edge, axes: tuple[int, ...]) -> Effect:
+def _along(edge: Edge, reduce: Edge, axes: tuple[int, ...], moved: int) -> Effect:
+    """moved: which power of the statistic stands behind the sum; along the right axes it may stand on either side."""
+
     def effect(p: Pass) -> Array:
         if edge not in p.locals or reduce not in p.locals:
             raise Missing
@@ -224,7 +231,8 @@ def _along(edge: Edge, reduce: Edge, axes: tuple[int, ...]) -> Effect:
             raise Missing
         passing = local.slope * p.cotangents[at(p, edge.key)].reshape(big)
         weight = np.broadcast_to(chain.reshape(p.trace.value(small).shape), big)
-        wrong = weight * passing.sum(axes, keepdims=True)
+        power = np.broadcast_to(p.trace.value(small), big) ** moved
+        wrong = weight * power * (passing / power).sum(axes, keepdims=True)
         right = p.locals[reduce].matrix @ (between @ (local.matrix @ p.cotangents[at(p, edge.key)]))
         source = p.parent(reduce)
         return p.reach[source] @ (wrong.ravel() - right)

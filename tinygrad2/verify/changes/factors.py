@@ -146,12 +146,15 @@ def factors_in_groups(s: Search) -> Iterator[Change]:
     atoms = [*atoms_of(s, ["{}", "1/{}", "(1 - {})"]), *_numbers(s)]
     for group in s.groups:
         for atom in atoms:
+            effect = _in_group(group, atom)
+            if not s.plausible(effect):
+                continue
             said = f"the part through {s.edge_said(group.edge)}"
             missing = atom.text.startswith("1/")
             what = f"the factor {atom.text[2:]} is missing" if missing else f"there is a factor {atom.text} too many"
             mistake = "missing-factor" if missing else "extra-factor"
             cost = s.distance(group.edge.key) + atom.cost + 0.15
-            yield Change(mistake, f"In {said} {what}, {group.said}.", _in_group(group, atom), cost)
+            yield Change(mistake, f"In {said} {what}, {group.said}.", effect, cost)
 
 
 def _in_group(group: Group, atom: Atom) -> Effect:

@@ -41,8 +41,11 @@ def rules_in_groups(s: Search) -> Iterator[Change]:
     for group in s.groups:
         cost = s.distance(group.edge.key) + 0.05
         for text, other in others_of(s.first, group.edge).items():
+            effect = _everywhere(group, text)
+            if not s.plausible(effect):
+                continue
             sentence = _sentence(s, group.edge, text, other, 1.0)[:-1] + f", {group.said}."
-            yield Change(other.mistake, sentence, _everywhere(group, text), cost + other.cost)
+            yield Change(other.mistake, sentence, effect, cost + other.cost)
 
 
 def _everywhere(group: Group, text: str) -> Effect:
