@@ -93,8 +93,8 @@ def _without_idle(p: Pass) -> Pass:
     """The pass without the edges that contribute nothing although cotangents pass them; itself where there are none."""
     idle = set()
     for edge, local in p.locals.items():
-        passing = local.matrix @ p.cotangents[at(p, edge.key)]
-        size = np.abs(passing).max(initial=0.0) * np.abs(p.reach[p.parent(edge)]).max(initial=0.0)
+        passing = np.abs(local.matrix) @ np.abs(p.cotangents[at(p, edge.key)])
+        size = float((np.abs(p.reach[p.parent(edge)]) @ passing).max(initial=0.0))
         if size > 0 and np.abs(p.share(edge)).max(initial=0.0) <= 1e-12 * size:
             idle.add(edge)
     other = Pass(p.point, p.trace, p.leaf, p.seeds, {e: local for e, local in p.locals.items() if e not in idle})
