@@ -22,6 +22,22 @@ from tinygrad2.nn import reverse
 Shape = tuple[int, ...]
 IMAGES = (3, 4, 5, 4)
 
+
+class Gate(nn.Layer):
+    """x σ(W₂ tanh(W₁x + b)): written as `forward`, with layers in a list, an operation, and a parameter of its own."""
+
+    def __init__(self, features: int, dtype: Any, *between: nn.Layer) -> None:
+        self.first = [nn.Linear(features, 4, dtype=dtype), *between, nn.Tanh()]
+        self.last = nn.Linear(4, features, bias=False, dtype=dtype)
+        self.scale = tg.Tensor(np.ones(features, dtype), requires_grad=True)
+
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        y = x
+        for layer in self.first:
+            y = layer(y)
+        return x * tg.sigmoid(self.last(y)) * self.scale
+
+
 # "class, and what is special": (how it is made, the shape of its input). "train" and "eval" say in which mode it is.
 CASES: dict[str, tuple[Callable[[Any], nn.Layer], Shape]] = {
     "Linear": (lambda d: nn.Linear(5, 4, dtype=d), (3, 5)),
@@ -71,6 +87,15 @@ CASES: dict[str, tuple[Callable[[Any], nn.Layer], Shape]] = {
     "Sequential of nothing": (lambda d: nn.Sequential(), (3, 5)),
     "Residual": (lambda d: nn.Residual(nn.Sequential(nn.Linear(5, 5, dtype=d), nn.Sigmoid())), (3, 5)),
     "Residual with shortcut": (lambda d: nn.Residual(nn.Tanh(), nn.Linear(5, 5, dtype=d)), (3, 5)),
+    "Layer written as forward": (lambda d: Gate(5, d), (3, 5)),
+    "Layer written as forward with dropout, batch norm, train": (
+        lambda d: Gate(5, d, nn.Dropout(0.4, rng=3), nn.BatchNorm1d(4, dtype=d)),
+        (4, 5),
+    ),
+    "Layer written as forward in a Sequential": (
+        lambda d: nn.Sequential(nn.Linear(5, 3, dtype=d), Gate(3, d), nn.Tanh(), Gate(3, d), nn.Linear(3, 2, dtype=d)),
+        (3, 5),
+    ),
 }
 
 # The shape of one input of every model, and the options that make it small where it is large.
@@ -198,6 +223,7 @@ ON_VECTORS: list[Made] = [
     lambda s: nn.Linear(s[0], 4, dtype=D),
     lambda s: nn.Linear(s[0], s[0], bias=False, dtype=D),
     lambda s: nn.BatchNorm1d(s[0], dtype=D),
+    lambda s: Gate(s[0], D),
     *ANYWHERE,
 ]
 ON_IMAGES: list[Made] = [

@@ -143,7 +143,7 @@ def test_the_smallest_case_of_a_flipped_kernel_is_a_kernel_of_two() -> None:
 
 def test_a_mistake_with_the_stride_is_shown_by_configuration() -> None:
     def unstrided(g, x, w, b, stride, padding):
-        from tinygrad2.verify.exercises.convolution import windows
+        from tinygrad2.verify.book.convolution import windows
 
         seen = windows(x, *w.shape[2:], 1, padding)[:, :, : g.shape[2], : g.shape[3]]
         return np.einsum("nchwij,nohw->ocij", seen, g)
@@ -189,9 +189,12 @@ def test_each_step_stops_what_it_is_for(rule, step: str) -> None:
         report.raise_for_error()
 
 
-def test_an_input_with_no_claim_is_not_judged() -> None:
-    assert check_vjp(lambda x, w: x @ w, lambda g, x, w: (None, x.T @ g), np.ones((2, 3)), np.ones((3, 4)))
-    assert not check_vjp(lambda x, w: x @ w, lambda g, x, w: (None, x.T @ g * 2), np.ones((2, 3)), np.ones((3, 4)))
+def test_an_input_that_wrt_leaves_out_is_not_judged() -> None:
+    examples = np.ones((2, 3)), np.ones((3, 4))
+    product = lambda x, w: x @ w
+    assert check_vjp(product, lambda g, x, w: x.T @ g, *examples, wrt="w")
+    assert not check_vjp(product, lambda g, x, w: x.T @ g * 2, *examples, wrt="w")
+    assert not check_vjp(product, lambda g, x, w: (None, x.T @ g), *examples)
 
 
 def test_integer_inputs_are_held() -> None:

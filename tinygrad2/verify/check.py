@@ -10,18 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.kernels import Array, to_numpy
 from tinygrad2.verify.problem import (
     Function,
     Rule,
+    Wrt,
     double_problem,
     first_order_of,
     jacobian_problem,
+    partial,
     vjp_problem,
 )
 from tinygrad2.verify.report import Report
 from tinygrad2.verify.run import run, tell_inherited
 from tinygrad2.verify.space import AnySpace, Draw, Examples, Space
-from tinygrad2.verify.truth import arrays_of
 
 
 def check_vjp(
@@ -34,16 +36,17 @@ def check_vjp(
     draws: Mapping[int, Draw] | None = None,
     valid: Callable[..., bool] | None = None,
     order: int = 1,
+    wrt: Wrt = None,
     seed: int = 0,
     name: str | None = None,
 ) -> Report:
     """Check a vector-Jacobian product derived by hand. The report says whether it is right; if not, where and why.
 
     f(*inputs, **params) -> one array, in NumPy or in Tensors. vjp(g, *inputs, **params): g has the shape of f's result;
-    vjp returns one cotangent per floating input, each of its input's shape (a tuple, or bare where there is one input;
-    None for an input that it makes no claim about).
-    inputs: examples, which fix the shapes. Or axes="n c h w, o c kh kw": names of the axes of every input; their sizes
-    are drawn, and equal names stay equal.
+    vjp returns one cotangent per floating input, each of its input's shape (a tuple, or bare where there is one input).
+    inputs: values, which are checked first, then values around them, then drawn ones of their size. Or
+    axes="n c h w, o c kh kw": names of the axes of every input; their sizes are drawn, and equal names stay equal.
+    wrt: the inputs to check, by name or number, where the rule does not claim all; vjp may return those alone.
     params: the values to try of f's parameters, the simplest first. sizes, draws, valid: see Space.
     order=2: a vjp written in Tensors is differentiated too. seed: of the random points. name: for the report.
     Raises ValueError and TypeError where the checker is used wrongly, or where f cannot be evaluated.
@@ -57,7 +60,7 @@ def check_vjp(
     (['sign'], 'adjoint')
     """
     space = _space(inputs, axes, params, sizes, draws, valid)
-    return run(vjp_problem(f, vjp, space, name), seed=seed, order=order)
+    return run(partial(vjp_problem(f, vjp, space, name), wrt), seed=seed, order=order)
 
 
 def check_jacobian(
@@ -69,12 +72,13 @@ def check_jacobian(
     sizes: Mapping[str, tuple[int, int]] | None = None,
     draws: Mapping[int, Draw] | None = None,
     valid: Callable[..., bool] | None = None,
+    wrt: str | int | None = None,
     seed: int = 0,
     name: str | None = None,
 ) -> Report:
     """Check a Jacobian derived by hand: jacobian(*inputs, **params) -> shape (y.size, x.size), or y.shape + x.shape.
 
-    x is f's first input, y its result. Everything else is as in check_vjp.
+    x is f's first floating input, or the one that wrt names; y its result. Everything else is as in check_vjp.
 
     >>> import numpy as np
     >>> from tinygrad2.verify import check_jacobian
@@ -85,7 +89,7 @@ def check_jacobian(
     ['transpose']
     """
     space = _space(inputs, axes, params, sizes, draws, valid)
-    return run(jacobian_problem(f, jacobian, space, name), seed=seed)
+    return run(jacobian_problem(f, jacobian, space, name, wrt), seed=seed)
 
 
 def check_double_vjp(
@@ -98,6 +102,7 @@ def check_double_vjp(
     sizes: Mapping[str, tuple[int, int]] | None = None,
     draws: Mapping[int, Draw] | None = None,
     valid: Callable[..., bool] | None = None,
+    wrt: Wrt = None,
     seed: int = 0,
     name: str | None = None,
 ) -> Report:
@@ -114,14 +119,14 @@ def check_double_vjp(
     True
     """
     space = _space(inputs, axes, params, sizes, draws, valid)
-    problem = double_problem(f, double_vjp, space, name)
+    problem = partial(double_problem(f, double_vjp, space, name), wrt)
     report = run(problem, seed=seed)
-    if report.ok or vjp is None:
+    if report.verdict != "wrong" or vjp is None:
         return report
     first = run(vjp_problem(f, vjp, space, name), seed=seed)
     tell_inherited(report, first)
     own = replace(problem, f=first_order_of(vjp), second_order=False)
-    if not first.ok and run(own, seed=seed).ok:
+    if first.verdict == "wrong" and run(own, seed=seed).ok:
         report.notes.append("your double backward is the right derivative of your own, wrong, first-order rule")
     return report
 
@@ -139,5 +144,16 @@ def _space(
         raise ValueError("give either example inputs, or axes such as axes='n c h w, o c kh kw'")
     if axes is not None:
         return Space(axes, params or {}, sizes or {}, draws or {}, *([valid] if valid else []))
-    arrays = arrays_of(list(inputs))
+    arrays = [as_array(x, i) for i, x in enumerate(inputs)]
     return Examples([a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays], params or {})
+
+
+def as_array(x: Tensor | ArrayLike, i: int) -> Array:
+    """An example input as an array; a list of numbers is one array. TypeError where it is none."""
+    try:
+        a = to_numpy(x.array) if isinstance(x, Tensor) else np.asarray(x)
+    except ValueError as error:
+        raise TypeError(f"example input {i} cannot be read as one array: {error}") from None
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"example input {i} must be an array of numbers, got {type(x).__name__} ({a.dtype})")
+    return a

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,25 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, algebra
 from tinygrad2.autodiff import vjp as vjp_of
 from tinygrad2.autodiff.tree import flatten
-from tinygrad2.kernels import Array
-from tinygrad2.verify.differences import Estimate
+from tinygrad2.kernels import Array, to_numpy
+from tinygrad2.verify.differences import EPS, Uncertified
+from tinygrad2.verify.judge import Judged, Product, judge, lost
 from tinygrad2.verify.problem import Function, Rule
 from tinygrad2.verify.report import Verdict
-from tinygrad2.verify.truth import Measured, arrays_of, joined, names_of
+from tinygrad2.verify.still import still
+from tinygrad2.verify.truth import Measured, arrays_of, beside, joined, names_of, split
 
 ENTRIES = 2000  # with more inputs than this, random directions are compared in place of every entry
 DIRECTIONS = 8
-RTOL = 1e-9
 
 
 @dataclass(repr=False)
 class GradReport(Verdict):
     """The result of gradcheck. It is true in an `if` exactly when the derivative is right; print it to see where not.
 
-    lines: the worst entries. scheme: how the truth was measured. worst: the largest error. budget: the largest error
-    that is allowed.
+    verdict: "right", "wrong", or "uncertified" where the truth cannot be told; reason: why. lines: the worst entries.
+    scheme: how the truth was measured. worst: the largest error beside its entry. budget: the largest error that is
+    allowed beside its entry.
 
     >>> import numpy as np
     >>> from tinygrad2.verify import gradcheck
@@ -45,10 +48,14 @@ class GradReport(Verdict):
     scheme: str = ""
     worst: float = 0.0
     budget: float = 0.0
+    reason: str | None = None
 
     def __str__(self) -> str:
+        if self.reason is not None:
+            return f"{self.what}: UNCERTIFIED: {self.reason}"
         verdict = "right" if self.ok else "WRONG"
-        head = f"{self.what}: {verdict}; largest error {self.worst:.1e}, error budget {self.budget:.1e} ({self.scheme})"
+        head = f"{self.what}: {verdict}; largest error {self.worst:.1e} of its entry, allowed {self.budget:.1e}"
+        head += f" ({self.scheme})"
         return "\n".join([head, *("  " + line for line in self.lines)])
 
 
@@ -57,20 +64,58 @@ def gradcheck(f: Function, *inputs: Any, vjp: Rule | None = None, seed: int = 0)
 
     f: maps the inputs (arrays, Tensors, or nested tuples, lists and dicts of them) to arrays or Tensors.
     vjp: the claim, vjp(g, *inputs) -> one cotangent per floating input, each of its input's shape; g has the shape of
-    f's result. None: the tape of f is checked, which must be written in Tensors. seed: of the random cotangent.
-    Raises Uncertified where the point is on a kink, TypeError where there is no tape, ValueError for wrong shapes.
+    f's result. None: the tape of f is checked; f must be written with operators, methods or tinygrad2's functions.
+    float32 inputs, and float32 tensors that f holds, are taken in float64. seed: of the random cotangent.
+    The report is uncertified where the point is on a kink, at the edge of the domain, where f draws random numbers, and
+    where rounding hides the answer. Raises TypeError where there is no tape, ValueError for wrong shapes.
 
     >>> import numpy as np
-    >>> from tinygrad2 import ops
     >>> from tinygrad2.verify import gradcheck
-    >>> gradcheck(lambda x: ops.tanh(x) * x, np.ones((2, 3))).ok
+    >>> gradcheck(lambda x: (x * x).sum(), np.array([1.0, 2.0])).ok
     True
     """
-    point = Measured(f, inputs)
-    rng = np.random.default_rng(seed)
-    g = [rng.uniform(0.5, 1.5, s) * rng.choice([-1, 1], s) for s in point.out_shapes]
-    got = _by_tape(point, g) if vjp is None else _by_claim(vjp, point, g)
-    return _compare(point, joined(g), got, _names(f, inputs), f"gradcheck of {_name(f)}", rng)
+    return _checked(f, inputs, vjp, seed, f"gradcheck of {_name(f)}")
+
+
+def _checked(f: Function, inputs: Sequence[Any], vjp: Rule | None, seed: int, what: str) -> GradReport:
+    """gradcheck under a name of its own."""
+    inputs = [numbers(a) for a in inputs]
+    _not_empty(f, inputs)
+    names = _names(f, inputs)
+    with still(f, vjp) as (steady, rule):
+        try:
+            point = Measured(steady, inputs, tape_counts=vjp is not None)
+            rng = np.random.default_rng(seed)
+            g = [rng.uniform(0.5, 1.5, s) * rng.choice([-1, 1], s) for s in point.out_shapes]
+            claim: Claim = partial(_by_tape, point) if vjp is None else partial(_by_claim, point, rule)
+            got = claim(g, point.x)
+            return _compare(point, joined(g), got, claim, names, what, rng)
+        except Uncertified as error:
+            return GradReport(what, False, reason=str(error))
+
+
+def numbers(tree: Any) -> Any:
+    """A list of numbers as the array that is meant; anything else as it is."""
+    if isinstance(tree, list) and tree and all(isinstance(v, int | float) for v in flatten(tree)[0]):
+        try:
+            return np.asarray(tree)
+        except ValueError:  # lists of several lengths: a tree
+            return tree
+    return tree
+
+
+def _not_empty(f: Function, inputs: Sequence[Any]) -> None:
+    """ValueError or TypeError where there is nothing to check."""
+    leaves = arrays_of(list(inputs))
+    if any(a.size == 0 for a in leaves) or not leaves:
+        shapes = ", ".join(str(a.shape) for a in leaves) or "none"
+        raise ValueError(f"gradcheck: an input is empty (shapes {shapes}), so nothing would be checked")
+    if not any(a.dtype.kind == "f" for a in leaves):
+        kinds = ", ".join(str(a.dtype) for a in leaves)
+        raise TypeError(
+            f"gradcheck: there is nothing to differentiate by, the inputs are {kinds}; write 1.0 for 1, or convert "
+            "with .astype(float)"
+        )
 
 
 def gradgradcheck(
@@ -92,24 +137,31 @@ def gradgradcheck(
     >>> gradgradcheck(lambda x: ops.tanh(x) * x, np.ones((2, 3))).ok
     True
     """
-    point = Measured(f, inputs)
-    if vjp is None and not point.tensors:
-        raise TypeError("gradgradcheck: f is written in NumPy, so there is no tape: give vjp= and double_vjp=")
     if vjp is not None and double_vjp is None:
         raise TypeError("gradgradcheck: vjp= needs double_vjp= beside it, the rule that is to be checked")
-    first = gradcheck(f, *inputs, vjp=vjp, seed=seed)
+    inputs = tuple(numbers(a) for a in inputs)
+    what = f"gradgradcheck of {_name(f)}"
+    first = _checked(f, inputs, vjp, seed, what)
     if not first.ok:
         return first
-    rng = np.random.default_rng(seed)
-    g = [rng.uniform(0.5, 1.5, s) * rng.choice([-1, 1], s) for s in point.out_shapes]
+    with still(f, vjp, double_vjp) as (steady, rule, _):
+        point = Measured(steady, inputs)
+        point.tensors |= vjp is None  # its tape has just been checked
+        rng = np.random.default_rng(seed)
+        g = [rng.uniform(0.5, 1.5, s) * rng.choice([-1, 1], s) for s in point.out_shapes]
     single = g[0] if len(g) == 1 else tuple(g)
+    exact = [_in_float64(a) for a in inputs]
     if vjp is None:
-        second = gradcheck(_first_order(f), *inputs, single, seed=seed + 1)
-    else:
-        claim = lambda u, *rest: double_vjp(rest[-1], u, *rest[:-1])  # type: ignore[misc]
-        second = gradcheck(lambda *rest: vjp(rest[-1], *rest[:-1]), *inputs, single, vjp=claim, seed=seed + 1)
-    second.what = f"gradgradcheck of {_name(f)}"
-    return second
+        return _checked(_first_order(f), [*exact, single], None, seed + 1, what)
+    claim = lambda u, *rest: double_vjp(rest[-1], u, *rest[:-1])  # type: ignore[misc]
+    return _checked(lambda *rest: vjp(rest[-1], *rest[:-1]), [*exact, single], claim, seed + 1, what)
+
+
+def _in_float64(tree: Any) -> Any:
+    """The same tree with its float32 leaves in float64."""
+    leaves, rebuild = flatten(tree)
+    arrays = [to_numpy(a.array) if isinstance(a, Tensor) else np.asarray(a) for a in leaves]
+    return rebuild(iter([a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]))
 
 
 def _first_order(f: Function) -> Function:
@@ -141,18 +193,27 @@ def _tensor(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
 
 
-def _by_tape(point: Measured, g: Sequence[Array]) -> Array:
-    if not point.tensors:
+def _by_tape(point: Measured, g: Sequence[Array], x: Array) -> Array:
+    """The tape's Jᵀg: of f as it is, or called with Tensors where it was called with arrays."""
+    tape = point.tape(joined(g), x) if point.tensors else point.traced(joined(g), x)
+    if tape is None:
         raise TypeError(
-            "gradcheck: f is written in NumPy, so there is no tape to check; give the claimed derivative as "
-            "vjp=lambda g, *inputs: ..., or write f with tinygrad2's functions"
+            "gradcheck: f is written in NumPy, or turns its input into an array, so there is no tape to check; give "
+            "the claimed derivative as vjp=lambda g, *inputs: ... (gradgradcheck: and double_vjp=), or write f with operators and tinygrad2's functions"
         )
-    return point.tape(joined(g))
+    return tape
 
 
-def _by_claim(vjp: Rule, point: Measured, g: Sequence[Array]) -> Array:
+def _by_claim(point: Measured, vjp: Rule, g: Sequence[Array], x: Array) -> Array:
     given: Any = [Tensor(c) if point.tensors else c.copy() for c in g]
-    result = vjp(given[0] if len(given) == 1 else tuple(given), *point.arguments(point.x)[0])
+    arguments, floats = point.arguments(x)
+    result = vjp(given[0] if len(given) == 1 else tuple(given), *arguments)
+    if any(leaf is None for leaf in flatten(result)[0]):
+        raise ValueError("vjp returned None, which is no claim: did you forget `return`, or to return zeros?")
+    if not point.tensors and not np.array_equal(joined(floats), x, equal_nan=True):
+        raise ValueError("vjp changes one of its inputs in place: others still need it; copy it first")
+    if not point.tensors and not np.array_equal(joined(given), joined(g)):
+        raise ValueError("vjp changes the cotangent g in place: others still need it; copy it first")
     leaves = arrays_of(result)
     if len(leaves) == len(point.leaves) != len(point.shapes):
         leaves = [leaves[i] for i in point.places]
@@ -162,38 +223,63 @@ def _by_claim(vjp: Rule, point: Measured, g: Sequence[Array]) -> Array:
     return joined(leaves)
 
 
+Claim = Callable[[Sequence[Array], Array], Array]  # cotangents of the outputs, and x -> the claimed Jᵀg
+
+
 def _compare(
-    point: Measured, g: Array, got: Array, names: Sequence[str], what: str, rng: np.random.Generator
+    point: Measured, g: Array, got: Array, claim: Claim, names: Sequence[str], what: str, rng: np.random.Generator
 ) -> GradReport:
     if point.x.size <= ENTRIES:
-        truth = point.jacobian().transposed(g)
+        truth = point.vjp(g)
         where = [f"{name}{_at(i, s)}" for name, s in zip(names, point.shapes, strict=True) for i in np.ndindex(s)]
-        claimed = got
-    else:
-        directions = [rng.standard_normal(point.x.size) / np.sqrt(point.x.size) for _ in range(DIRECTIONS)]
-        slopes = [point.jvp(v) for v in directions]
-        value = np.array([s.value @ g for s in slopes])
-        budget = np.array([s.budget @ np.abs(g) for s in slopes])
-        truth = Estimate(value, budget, slopes[0].scheme + f", {DIRECTIONS} random directions")
-        where = [f"along random direction {i}" for i in range(DIRECTIONS)]
-        claimed = np.array([got @ v for v in directions])
-    return _report(what, claimed, truth.value, truth.budget, truth.scheme, where)
+        judged = judge(got, truth)
+        if (judged.wrong | judged.unsure).any():
+            judged = judge(got, truth, _rounding(point, g, got, claim))
+        return _report(what, got, truth, judged, where)
+    directions = [rng.standard_normal(point.x.size) / np.sqrt(point.x.size) for _ in range(DIRECTIONS)]
+    truth = along(point, directions, g)
+    where = [f"along random direction {i}" for i in range(DIRECTIONS)]
+    claimed = np.array([got @ v for v in directions])
+    return _report(what, claimed, truth, judge(claimed, truth), where)
 
 
-def _report(what: str, got: Array, expected: Array, budget: Array, scheme: str, where: Sequence[str]) -> GradReport:
-    error = np.abs(got - expected)
-    allowed = 4 * budget + RTOL * max(np.abs(expected).max(initial=0.0), 1e-3)
-    wrong = np.flatnonzero(~(error <= allowed))  # a nan is wrong
-    worst = sorted(wrong.tolist(), key=lambda i: -np.nan_to_num(error[i], nan=np.inf))[:5]
+def along(point: Measured, directions: Sequence[Array], g: Array) -> Product:
+    """⟨g, Jv⟩ for every direction v, as entries that can be judged."""
+    slopes = [point.slope(v) for v in directions]
+    size = np.abs(g)
+    value = np.array([s.value @ g for s in slopes])
+    terms = np.array([np.abs(s.value) @ size for s in slopes])
+    budget = np.array([s.budget @ size for s in slopes])
+    noise = np.array([s.noise @ size for s in slopes])
+    heights = float(np.maximum(np.abs(point.y), point.rounding / EPS) @ size)
+    largest = np.full(len(slopes), terms.max(initial=0.0))
+    natural = np.array([heights * np.median(np.abs(v)) for v in directions]) / float(np.median(point.leaf_sizes))
+    scheme = slopes[0].scheme + f", {len(slopes)} random directions"
+    return Product(value, budget, noise, terms, largest, 16 * EPS * natural, natural, scheme)
+
+
+def _rounding(point: Measured, g: Array, got: Array, claim: Claim) -> Array:
+    """How far rounding moves the claim: it is made again a few units of the last place beside x and g."""
+    again = [claim(split(beside(g, seed + 3), point.out_shapes), beside(point.x, seed)) for seed in (1, 2, 3)]
+    moved = [np.abs(a - got) for a in again]
+    return np.nan_to_num(4 * np.max(moved, 0) + 4 * EPS * np.abs(got))
+
+
+def _report(what: str, got: Array, truth: Product, judged: Judged, where: Sequence[str]) -> GradReport:
+    expected = truth.value
+    wrong = np.flatnonzero(judged.wrong)
+    worst = sorted(wrong.tolist(), key=lambda i: -np.nan_to_num(judged.error[i], nan=np.inf))[:5]
     lines = [
-        f"{where[i]}: expected {expected[i]:.10g}, got {got[i]:.10g} (error {error[i]:.1e}, allowed {allowed[i]:.1e})"
+        f"{where[i]}: expected {expected[i]:.10g}, got {got[i]:.10g} (error {judged.error[i]:.1e}, allowed "
+        f"{judged.allowed[i]:.1e})"
         for i in worst
     ]
     if len(wrong) > len(lines):
         lines.append(f"... {len(wrong)} of {len(got)} entries are wrong")
-    return GradReport(
-        what, not len(wrong), lines, scheme, float(error.max(initial=0.0)), float(allowed.max(initial=0.0))
-    )
+    reason = lost(truth, judged) if judged.unsure.any() and not len(wrong) else None
+    beside_entry = np.maximum(np.abs(expected), np.maximum(truth.terms, 1e-300))
+    largest = [float((e / beside_entry).max(initial=0.0)) for e in (judged.error, judged.allowed)]
+    return GradReport(what, not len(wrong) and reason is None, lines, truth.scheme, largest[0], largest[1], reason)
 
 
 def _name(f: Function) -> str:

@@ -63,6 +63,11 @@ def _first_of(rows: Array) -> Sight:
     return rows.argmax(1), gaps
 
 
+def _ranks(x: Array, axis: int, descending: bool) -> Sight:
+    """Which entry comes where along the axis; the gaps between neighbours in that order."""
+    return x.argsort(axis, kind="stable"), np.diff(np.sort(x, axis), axis=axis).ravel()
+
+
 def _window(x: Array, geo: Geometry) -> Sight:
     planes = x.reshape(-1, *x.shape[-2:])
     padded = np.full((len(planes), *geo.padded), -np.inf)
@@ -83,6 +88,8 @@ KINKS: dict[str, Callable[..., Sight]] = {
     ),
     **dict.fromkeys(("clip", "inside"), _box),
     **dict.fromkeys(("max", "ties", "argmax"), _top),
+    "argmin": lambda x, axis: _top(-x, axis),
+    "argsort": _ranks,
     "positive": _mask,
     "pool_argmax": _window,
     "norm": _zero,

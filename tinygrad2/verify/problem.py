@@ -6,8 +6,9 @@ Jacobian J claims Jᵀg, its product with g. A double backward is the rule of th
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tinygrad2.verify.truth import arrays_of, names_of
 
 Function = Callable[..., Any]  # f(*inputs, **params) -> one array
 Rule = Callable[..., Any]  # rule(g, *inputs, **params) -> one cotangent per floating input
+Wrt = str | int | Sequence[str | int] | None  # some inputs, by name or number; None: all that have a derivative
 Terms = Callable[..., Sequence[Mapping[str, Array]]]
 
 
@@ -55,19 +57,70 @@ def vjp_problem(f: Function, vjp: Rule, space: AnySpace, name: str | None = None
     """A vector-Jacobian product: a rule as it is, by all floating inputs. TypeError where f is no function."""
     if not callable(f):
         raise TypeError(f"the first argument must be the function that was differentiated, got {type(f).__name__}")
-    inputs = space.inputs(space.draw(np.random.default_rng(0)))
+    if not callable(vjp):
+        raise TypeError(f"the second argument must be the rule that was derived, a function; got {type(vjp).__name__}")
+    case = space.draw(np.random.default_rng(0))
+    inputs = space.inputs(case)
+    names = names_of(f, len(inputs))
+    _takes(f, inputs, case.params)
+    for label, a in zip(names, inputs, strict=False):
+        if not a.size:
+            raise ValueError(
+                f"{label} is empty (shape {a.shape}), so nothing would be checked; give at least one entry"
+            )
     floating = tuple(i for i, a in enumerate(inputs) if a.dtype.kind == "f")
-    return Problem(name or _called(vjp, "vjp"), f, vjp, space, names_of(f, len(inputs)), floating)
+    if not floating:
+        kinds = ", ".join(f"{label} is {a.dtype}" for label, a in zip(names, inputs, strict=False))
+        raise TypeError(
+            f"there is nothing to differentiate by: {kinds}; write 1.0 for 1, or convert with .astype(float)"
+        )
+    return Problem(name or _called(vjp, "vjp"), f, vjp, space, names, floating)
 
 
-def jacobian_problem(f: Function, jacobian: Callable[..., Any], space: AnySpace, name: str | None = None) -> Problem:
-    """A claimed Jacobian by the first input, as the rule Jᵀg. If its transpose is right, that is the mistake."""
+def _takes(f: Function, inputs: Sequence[Array], params: Mapping[str, Any]) -> None:
+    """TypeError where f takes another number of inputs."""
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):  # a built-in function that does not say
+        return
+    try:
+        signature.bind(*inputs, **params)
+    except TypeError as error:
+        given = f"{len(inputs)} input{'s' * (len(inputs) != 1)}"
+        given += f" and {', '.join(params)}" if params else ""
+        raise TypeError(f"f{signature} cannot be called with {given}: {error}") from None
+
+
+def partial(problem: Problem, wrt: Wrt) -> Problem:
+    """The problem of some inputs alone, given by name or number. ValueError for an unknown one."""
+    if wrt is None:
+        return problem
+    wanted = [wrt] if isinstance(wrt, str | int) else list(wrt)
+    places = [list(problem.names).index(w) if w in problem.names else w for w in wanted]
+    known = ", ".join(problem.names[i] for i in problem.wrt)
+    for place, w in zip(places, wanted, strict=True):
+        if place not in problem.wrt:
+            raise ValueError(f"wrt={w!r} is no input that has a derivative; there are: {known}")
+    if not places:
+        raise ValueError(f"wrt is empty, so nothing would be checked; name some of: {known}")
+    return replace(problem, wrt=tuple(int(place) for place in places))
+
+
+def jacobian_problem(
+    f: Function, jacobian: Callable[..., Any], space: AnySpace, name: str | None = None, wrt: str | int | None = None
+) -> Problem:
+    """A claimed Jacobian by one input (the first), as the rule Jᵀg. If its transpose is right, that is the mistake."""
+    base = vjp_problem(f, jacobian, space)
+    (place,) = partial(base, base.wrt[0] if wrt is None else wrt).wrt
 
     def rule_of(transposed: bool) -> Rule:
         def rule(g: Any, *inputs: Any, **params: Any) -> Array:
-            x = arrays_of(inputs[0])[0]
+            x = arrays_of(inputs[place])[0]
             g = arrays_of(g)[0]
-            j = arrays_of(jacobian(*inputs, **params))[0]
+            claimed = jacobian(*inputs, **params)
+            if claimed is None:
+                raise ValueError("the Jacobian is None, which is no claim: did you forget `return`?")
+            j = np.asarray(claimed if isinstance(claimed, list) else arrays_of(claimed)[0])
             rows, columns = (x, g) if transposed else (g, x)
             if j.shape not in ((rows.size, columns.size), rows.shape + columns.shape):
                 raise ValueError(
@@ -81,9 +134,8 @@ def jacobian_problem(f: Function, jacobian: Callable[..., Any], space: AnySpace,
         return rule
 
     said = "Right after transposing J: its rows belong to the outputs, its columns to the inputs."
-    names = vjp_problem(f, jacobian, space).names
     label = name or _called(jacobian, "jacobian")
-    return Problem(label, f, rule_of(False), space, names, (0,), variants={"transpose": (said, rule_of(True))})
+    return Problem(label, f, rule_of(False), space, base.names, (place,), variants={"transpose": (said, rule_of(True))})
 
 
 def double_problem(f: Function, double_vjp: Callable[..., Any], space: AnySpace, name: str | None = None) -> Problem:

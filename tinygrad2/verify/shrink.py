@@ -50,33 +50,36 @@ def smallest(point: Point) -> Point:
 def simplest(point: Point) -> Point:
     """The same configuration with a one-hot cotangent and inputs of zeros and ones, as far as it still fails."""
     trials = TRIALS
-    for i in range(-1, len(point.inputs)):  # -1: the cotangent
-        target = point.g if i < 0 else point.inputs[i]
-        if target.dtype.kind != "f":
+    names = [point.problem.cotangent, *point.problem.names]
+    for i, name in enumerate(names[: 1 + len(point.inputs)]):
+        target = point.g if i == 0 else point.inputs[i - 1]
+        if target.dtype.kind != "f" or not _same_size(target):
             continue
-        for candidate in _simpler(target):
+        for form in _simpler(target):
             trials -= 1
             if trials < 0:
                 return point
-            if better := _with(point, i, candidate):
+            if better := _with(point, name, form):
                 point = better
                 break
     return point
 
 
-def _simpler(a: Array) -> Iterator[Array]:
-    for i in range(min(a.size, 6)):
-        yield (np.arange(a.size) == i).astype(np.float64).reshape(a.shape)
-    yield np.ones(a.shape)
-    yield np.arange(1.0, a.size + 1).reshape(a.shape)
-    yield np.round(a)
+def _same_size(a: Array) -> bool:
+    """True if zeros and ones are of the size of the entries."""
+    return 0.1 < np.abs(a).max(initial=0.0) < 10.0
 
 
-def _with(point: Point, i: int, values: Array) -> Point | None:
-    """The point with other values of input i (or of g), if the rule is wrong there and the truth certain."""
-    inputs = [values if j == i else a for j, a in enumerate(point.inputs)]
+def _simpler(a: Array) -> Iterator[str]:
+    yield from (f"one-hot({i})" for i in range(min(a.size, 6)))
+    yield from ("ones", "counting", "rounded")
+
+
+def _with(point: Point, name: str, form: str) -> Point | None:
+    """The point with a simple array for one input (or for g), if the rule is wrong there and the truth certain."""
+    case = replace(point.case, simple={**point.case.simple, name: form})
     try:
-        changed = Point(point.problem, point.case, inputs, point.tally, g=values if i < 0 else point.g)
+        changed = make_point(point.problem, case, point.tally)
         return changed if changed.wrong() else None
     except (Uncertified, ValueError, FloatingPointError):
         return None

@@ -23,15 +23,24 @@ LARGEST = 4  # of an axis, where the space does not say
 
 @dataclass(frozen=True)
 class Case:
-    """One configuration; printed and parsed as "n=1, c=2, stride=2, seed=3"."""
+    """One configuration; printed and parsed as "n=1, c=2, stride=2, seed=3, x:ones".
+
+    where: the region that the arrays are drawn from, "" for the first that f takes; of examples "given" or "near".
+    simple: name of an input or cotangent -> the simple array in its place, see `simple_array`.
+    """
 
     sizes: dict[str, int]
     params: dict[str, Any]
     seed: int = 0
+    where: str = ""
+    simple: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        if self.where == "given" and not self.simple:
+            return ", ".join([*(f"{k}={v!r}" for k, v in self.params.items()), "the given values"])
         parts = [f"{k}={v!r}" for k, v in {**self.sizes, **self.params}.items()]
-        return ", ".join([*parts, f"seed={self.seed}"])
+        where = [f"values={self.where}"] if self.where else []
+        return ", ".join([*parts, f"seed={self.seed}", *where, *(f"{k}:{v}" for k, v in self.simple.items())])
 
 
 def grid(rng: np.random.Generator, shape: tuple[int, ...], sizes: Sizes) -> Array:
@@ -49,6 +58,24 @@ def positive(rng: np.random.Generator, shape: tuple[int, ...], sizes: Sizes) -> 
 def unit(rng: np.random.Generator, shape: tuple[int, ...], sizes: Sizes) -> Array:
     """Distinct numbers between 0.1 and 0.9."""
     return grid(rng, shape, sizes) / 5 + 0.5
+
+
+def simple_array(form: str, like: Array) -> Array:
+    """The array that "ones", "counting", "rounded" or "one-hot(3)" stand for in the place of another.
+
+    >>> simple_array("one-hot(1)", np.zeros(3))
+    array([0., 1., 0.])
+    """
+    if form == "ones":
+        return np.ones(like.shape)
+    if form == "counting":
+        return np.arange(1.0, like.size + 1).reshape(like.shape)
+    if form == "rounded":
+        return np.round(like)
+    found = re.fullmatch(r"one-hot\((\d+)\)", form)
+    if not found:
+        raise ValueError(f"{form!r} is no simple array; known: ones, counting, rounded, one-hot(0), one-hot(1), ...")
+    return (np.arange(like.size) == int(found[1])).astype(np.float64).reshape(like.shape)
 
 
 def integers(axis: str) -> Draw:
@@ -119,6 +146,11 @@ class Space:
             for n in range(self.limits(name)[0], size):
                 yield replace(case, sizes={**case.sizes, name: n})
 
+    @property
+    def regions(self) -> list[str]:
+        """The regions that values are drawn from, in turn, until f takes them."""
+        return list(REGIONS)
+
     def inputs(self, case: Case, region: str = "between -2 and 2") -> list[Array]:
         """The arrays of a case."""
         rng = np.random.default_rng(case.seed)
@@ -127,22 +159,28 @@ class Space:
 
     def parse(self, text: str) -> Case:
         """The case that prints as `text`. ValueError says what is unknown or missing."""
-        given = dict(part.split("=", 1) for part in map(str.strip, text.split(",")) if "=" in part)
+        parts = [part.strip() for part in text.split(",")]
+        given = dict(part.split("=", 1) for part in parts if "=" in part)
+        simple = dict(part.split(":", 1) for part in parts if "=" not in part and ":" in part)
         known = [*self.names, *self.params]
         if missing := [k for k in known if k not in given]:
             raise ValueError(
                 f"case {text!r}: missing {', '.join(missing)}; expected such as {self.draw(np.random.default_rng(0))}"
             )
+        where = given.pop("values", "")
         values = {k: ast.literal_eval(v) for k, v in given.items()}
         if unknown := [k for k in values if k not in [*known, "seed"]]:
             raise ValueError(f"case {text!r}: unknown {', '.join(unknown)}; known: {', '.join(known)}, seed")
         params = {k: values[k] for k in self.params}
-        return Case({k: values[k] for k in self.names}, params, values.get("seed", 0))
+        return Case({k: values[k] for k in self.names}, params, values.get("seed", 0), where, simple)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The shapes of given arrays: only values are drawn. Integer and bool arrays are held as they are."""
+    """Given arrays: their values are checked first, then values around them, then drawn ones of their size.
+
+    Integer and bool arrays are held as they are.
+    """
 
     arrays: Sequence[Array]
     params: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -160,21 +198,33 @@ class Examples:
         """The cases with one parameter simpler: there are no sizes."""
         return Space("", self.params).smaller(case)
 
+    @property
+    def regions(self) -> list[str]:
+        """The regions that values are drawn from, in turn, until f takes them."""
+        return [*REGIONS, "near"]
+
     def inputs(self, case: Case, region: str = "between -2 and 2") -> list[Array]:
-        """Arrays of the examples' shapes; in the region "near the examples" of like values."""
+        """Arrays of the examples' shapes: the given ones, near them, or drawn from a region, of the given size."""
         rng = np.random.default_rng(case.seed)
-        return [
-            a.copy()
-            if a.dtype.kind != "f"
-            else a + 0.05 * grid(rng, a.shape, {}) * (1 + np.abs(a))
-            if region == "near the examples"
-            else REGIONS[region](rng, a.shape, {})
-            for a in self.arrays
-        ]
+        return [a.copy() if a.dtype.kind != "f" else self._values(a, region, rng) for a in self.arrays]
+
+    def _values(self, a: Array, region: str, rng: np.random.Generator) -> Array:
+        size = largest(a)
+        if region == "given":
+            return a.copy()
+        if region == "near":
+            return a + 0.05 * grid(rng, a.shape, {}) * np.where(a == 0, size, np.abs(a))
+        return size * REGIONS[region](rng, a.shape, {})
 
     def parse(self, text: str) -> Case:
         """The case that prints as `text`."""
         return Space.parse(Space("", self.params), text)
+
+
+def largest(a: Array) -> float:
+    """The power of two nearest to the largest entry; 1 where all are zero."""
+    top = float(np.abs(a).max(initial=0.0))
+    return float(2.0 ** np.round(np.log2(top))) if np.isfinite(top) and top > 0 else 1.0
 
 
 AnySpace = Space | Examples  # what the checker draws its cases from
