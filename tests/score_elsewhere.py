@@ -68,7 +68,7 @@ def scores() -> Iterator[Score]:
 
 
 def _agrees(wrong: Wrong, report: Report) -> bool | None:
-    named = set(report.mistakes) - {"second-order"}
+    named = set(report.mistakes) - {"second-order", "dtype"}
     if not named or report.diagnosis is None:
         return None
     accepted = {wrong.kind, *wrong.accepts}
@@ -90,7 +90,9 @@ def summary(rows: list[Score]) -> dict[str, Any]:
         "named otherwise": {
             f"{kind} as {name}": n
             for (kind, name), n in Counter(
-                (s.wrong.kind, ", ".join(s.report.mistakes)) for s in rows if s.agrees is False
+                (s.wrong.kind, ", ".join(m for m in s.report.mistakes if m != "dtype"))
+                for s in rows
+                if s.agrees is False
             ).most_common()
         },
         "all by kind": dict(Counter(s.wrong.kind for s in rows).most_common()),

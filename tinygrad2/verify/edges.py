@@ -6,6 +6,7 @@ contribution to the cotangent of the value. `reach` takes a change of a value's 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -129,7 +130,7 @@ def locals_of(
         for i in range(len(step.parents)):
             edge = Edge(step.key, i)
             if step.differentiable(i):
-                old = None if known is None else known[edge]
+                old = None if known is None else known.get(edge)
                 result[edge] = old if same and old is not None else _local(trace, n, i, old)
     return result
 
@@ -146,9 +147,10 @@ def _local(trace: Trace, n: int, i: int, before: Local | None) -> Local:
     if size * int(np.prod(to)) > LARGEST:
         raise Untraceable("a local Jacobian is too large")
     ones = np.ones(shape)
-    if before is not None and before.slope is not None and before.gather is not None:
+    if before is not None and before.slope is not None and before.gather is not None and before.slope.shape == shape:
         slope = step.passed(i, ones)
-        return Local(before.gather * slope.ravel(), slope, before.gather)
+        if before.gather.shape[0] == math.prod(to) and slope.shape == shape:
+            return Local(before.gather * slope.ravel(), slope, before.gather)
     slope = step.passed(i, ones)
     if slope.shape == shape and np.broadcast_shapes(to, shape) == shape:
         other = 1.0 + np.arange(size).reshape(shape) ** 1.5

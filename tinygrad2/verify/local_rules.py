@@ -115,6 +115,11 @@ def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]
                 apply = lambda g, flat=flat: gather @ (flat * g)
                 mistake = "missing-factor" if text == "1" and word != "mask" else word
                 yield Other(mistake, text, apply, True, True, 0.002 * n)
+    if step.op.name in CONDITIONS and local.gather is not None:
+        gather = local.gather
+        for text, chosen in _conditions(step, values):
+            apply = lambda g, chosen=chosen: gather @ (chosen.ravel() * g)
+            yield Other("mask", text, apply, True, True, 0.02)
     for text, other in _operands(step, i, values):
         apply = lambda g, other=other: summed(other.passed(i, g.reshape(step.out.shape)), to).ravel()
         yield Other("wrong-operand", text, apply, scaled=True, cost=0.12)
@@ -128,6 +133,22 @@ def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]
     if local.slope is None or local.matrix.shape[0] != local.matrix.shape[1]:
         for mistake, text, matrix in maps(local.matrix, to, step.out.shape):
             yield Other(mistake, text, lambda g, matrix=matrix: matrix @ g, cost=0.1)
+
+
+def _conditions(step: Step, values: Sequence[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
+    """Other conditions under which an entry lets the cotangent through."""
+    numbers = {0.0, *[float(c) for c in step.consts if isinstance(c, int | float) and np.isfinite(c)]}
+    numbers |= {float(a) for a in step.inputs if a.ndim == 0 and np.isfinite(a)}
+    for text, value in values:
+        try:
+            spread = np.broadcast_to(value, step.out.shape)
+        except ValueError:
+            continue
+        for number in sorted(numbers):
+            yield f"[{text} > {number:g}]", (spread > number) * 1.0
+            yield f"[{text} < {number:g}]", (spread < number) * 1.0
+            if number:
+                yield f"[|{text}| < {abs(number):g}]", (np.abs(spread) < abs(number)) * 1.0
 
 
 def _overwritten(step: Step, g: Array) -> Array:

@@ -26,10 +26,10 @@ from collections.abc import Sequence
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.changes.cotangents import other_cotangents
-from tinygrad2.verify.changes.elsewhere import other_axes, other_constants, other_points
-from tinygrad2.verify.changes.factors import factors, products_of_factors
+from tinygrad2.verify.changes.elsewhere import along_other_axes, other_axes, other_constants, other_points
+from tinygrad2.verify.changes.factors import factors, factors_in_groups, products_of_factors
 from tinygrad2.verify.changes.first_order import first_order
-from tinygrad2.verify.changes.pairs import pairs
+from tinygrad2.verify.changes.pairs import pairs, rules_in_pairs
 from tinygrad2.verify.changes.parts import parts
 from tinygrad2.verify.changes.rules import local_rules, rules_in_groups, whole_maps
 from tinygrad2.verify.changes.search import SEARCHED, Change, Effect, Family, Missing, Search, Seen, passed
@@ -41,47 +41,50 @@ from tinygrad2.verify.tracing import Untraceable
 SIMPLE: tuple[tuple[Family, ...], ...] = ((weights,),)
 # The families of one group are tried together; a later group only where no earlier one explains the mistake.
 FURTHER: tuple[tuple[Family, ...], ...] = (
-    (local_rules, first_order, factors, rules_in_groups, whole_maps, other_axes, other_constants),
-    (parts, pairs, other_points, other_cotangents),
+    (local_rules, first_order, factors, rules_in_groups, whole_maps, other_axes, other_constants, along_other_axes),
+    (parts, pairs, factors_in_groups, rules_in_pairs, other_points, other_cotangents),
     (products_of_factors,),
 )
 
 
 def name_by_edges(points: Sequence[Point], k: int, groups: Sequence[Sequence[Family]]) -> Diagnosis | None:
     """The simplest change of the right backward pass that gives what the rule gives, at all points."""
+    spread = [points[0], points[-1], points[len(points) // 2], *points[1:-1]]  # of the first, some lie near each other
     try:
-        spread = [
-            points[0],
-            points[-1],
-            points[len(points) // 2],
-            *points[1:-1],
-        ]  # of the first, some lie near each other
-        seen = [Seen(p, k) for p in spread[:SEARCHED]]
-        search = Search(seen)
-        others: list[Seen] = []
-        for families in groups:
-            found: list[Change] = []
-            for change in (change for family in families for change in family(search)):
-                if all(s.explained(change) for s in seen):
-                    others = others or [Seen(p, k) for p in spread[SEARCHED:]]
-                    if all(s.explained(change) for s in others):
-                        found.append(change)
-            if found:
-                best = min(found, key=lambda c: c.cost)
-                return Diagnosis((best.mistake,), best.sentence, _Repair(best.effect))
+        found = _name(spread, k, groups, False)
+        if found is None and passed(spread[0], k, True) is not passed(spread[0], k, False):
+            found = _name(spread, k, groups, True)
     except (Untraceable, Broken):
-        pass
+        return None
+    return found
+
+
+def _name(points: Sequence[Point], k: int, groups: Sequence[Sequence[Family]], idle: bool) -> Diagnosis | None:
+    seen = [Seen(p, k, idle) for p in points[:SEARCHED]]
+    search = Search(seen)
+    others: list[Seen] = []
+    for families in groups:
+        found: list[Change] = []
+        for change in (change for family in families for change in family(search)):
+            if all(s.explained(change.effect) for s in seen):
+                others = others or [Seen(p, k, idle) for p in points[SEARCHED:]]
+                if all(s.explained(change.effect) for s in others):
+                    found.append(change)
+        if found:
+            best = min(found, key=lambda c: c.cost)
+            return Diagnosis((best.mistake,), best.sentence, _Repair(best.effect, idle))
     return None
 
 
 class _Repair:
     """The rule's answer without what the change does to it."""
 
-    def __init__(self, effect: Effect) -> None:
+    def __init__(self, effect: Effect, idle: bool) -> None:
         self.effect = effect
+        self.idle = idle
 
     def __call__(self, p: Point, k: int) -> Array:
         try:
-            return got(p, k) - self.effect(passed(p, k)).reshape(p.expected[k].shape)
+            return got(p, k) - self.effect(passed(p, k, self.idle)).reshape(p.expected[k].shape)
         except (Untraceable, Missing) as error:
             raise Broken(str(error)) from error

@@ -146,6 +146,10 @@ class Trace:
         """In which round of its loop a call was made, from 0."""
         return key.count // self._each(key)
 
+    def moved(self, key: Key, rounds: int) -> Key:
+        """The same call some rounds later."""
+        return key._replace(count=key.count + rounds * self._each(key))
+
     def _each(self, key: Key) -> int:
         return self._counts[key.place, key.op, key.backward] // self.rounds(key)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.changes.search import Change, Effect, Missing, Search, Value, at
 from tinygrad2.verify.edges import Edge, Pass, locals_of
-from tinygrad2.verify.tracing import Step, Untraceable
+from tinygrad2.verify.tracing import Key, Step, Untraceable
 
 
 def other_points(s: Search) -> Iterator[Change]:
@@ -18,6 +19,8 @@ def other_points(s: Search) -> Iterator[Change]:
     trace = s.trace
     for u in s.values:
         a = at(s.first, u)
+        if u not in s.shared and not s.words.value(a).isidentifier():
+            continue
         for m in s.values:
             c = at(s.first, m)
             if c == a or trace.value(c).shape != trace.value(a).shape:
@@ -66,10 +69,10 @@ def _again(p: Pass, values: dict[int, Array], changed: dict[int, Step]) -> Pass:
             known = [*leaves, *[done.out for done in steps]]
             inputs = [known[v] if v >= 0 else a for v, a in zip(step.parents, step.inputs, strict=True)]
             out = values[p.first + n] if p.first + n in values else step.evaluated(inputs)
-            if out.shape != old.out.shape:
-                raise Untraceable("other shapes")
             steps.append(step._replace(inputs=inputs, out=out))
         other = trace.with_steps(leaves, steps)
+        if any(v >= 0 and other.value(v).shape != trace.value(v).shape for v in trace.outputs):
+            raise Untraceable("another shape of the output")
         return Pass(p.point, other, p.leaf, p.seeds, locals_of(other, trace, p.locals))
 
 
@@ -82,9 +85,7 @@ def other_constants(s: Search) -> Iterator[Change]:
             operands = [s.words.operand(step, i) for i in range(len(step.inputs))]
             for letter, name in zip(("{a}", "{b}"), operands, strict=False):
                 said = said.replace(letter, f"`{name}`")
-            mistake = (
-                "mask" if step.op.name == "where" else "wrong-axis" if step.op.name == "sum_to" else "wrong-constant"
-            )
+            mistake = "mask" if step.op.name == "where" else "wrong-constant"
             cost = 0.0 if mistake == "mask" else 0.3
             yield Change(mistake, said, _with_constant(s.named(s.first.first + n), text), cost + 1e-3 * n)
 
@@ -117,15 +118,59 @@ def _other_steps(step: Step) -> Iterator[tuple[str, Step]]:
         for other in (p - 1, p + 1, -p, 2 * p, p / 2, 1.0):
             if other != p:
                 yield f"with the exponent {other:g} in {{}}", step._replace(consts=(other,))
-    if step.op.name == "sum_to":
-        small, big = step.consts
-        for axes in _axes(big):
-            other = tuple(1 if a in axes else n for a, n in enumerate(big))
-            if other != small and len(small) == len(big):
-                yield (
-                    f"with the sum in {{}} taken along axis {', '.join(map(str, axes))}",
-                    step._replace(consts=(other, big)),
-                )
+
+
+def along_other_axes(s: Search) -> Iterator[Change]:
+    """The derivative of f with some or all sums (and means) taken along other axes."""
+    sums = [step for step in s.trace.steps if step.op.name == "sum_to" and not step.key.backward]
+    kinds: dict[tuple[int, ...], list[Step]] = {}
+    for step in sums:
+        kinds.setdefault(_summed_axes(step), []).append(step)
+    groups = [[step] for step in sums] + [group for group in kinds.values() if len(group) > 1]
+    for group in groups:
+        for axes in _axes(group[0].inputs[0].shape):
+            if axes != _summed_axes(group[0]):
+                where = ", ".join(dict.fromkeys(s.words.expression(step.key) for step in group))
+                said = f"Your rule is the derivative of f with the sum in {where} taken along axis {_listed(axes)}."
+                yield Change("wrong-axis", said, _with_axes([step.key for step in group], axes), 0.2)
+
+
+def _summed_axes(step: Step) -> tuple[int, ...]:
+    small, big = step.consts
+    return tuple(a for a, n in enumerate(big) if len(small) == len(big) and small[a] != n)
+
+
+def _with_axes(keys: list[Key], axes: tuple[int, ...]) -> Effect:
+    """The sums of these calls along other axes, and the divisions by their number that make means of them."""
+
+    def effect(p: Pass) -> Array:
+        changed: dict[int, Step] = {}
+        for key in keys:
+            n = at(p, key) - p.first
+            step = p.trace.steps[n]
+            small, big = step.consts
+            if len(small) != len(big) or max(axes) >= len(big):
+                raise Missing
+            changed[n] = step._replace(consts=(tuple(1 if a in axes else m for a, m in enumerate(big)), big))
+            before, after = (math.prod(big[a] for a in chosen) for chosen in (_summed_axes(step), axes))
+            for m, other in enumerate(p.trace.steps):
+                if other.key.place == key.place and other.op.name == "multiply":
+                    inputs = [a * (before / after) if _is_number(a, 1 / before) else a for a in other.inputs]
+                    changed[m] = other._replace(inputs=inputs)
+        try:
+            return _again(p, {}, changed).right - p.right
+        except Untraceable as error:
+            raise Missing from error
+
+    return effect
+
+
+def _is_number(a: Array, number: float) -> bool:
+    return a.ndim == 0 and bool(np.isclose(float(a), number, rtol=1e-12))
+
+
+def _listed(axes: tuple[int, ...]) -> str:
+    return ", ".join(map(str, axes))
 
 
 def _with_constant(v: Value, text: str) -> Effect:
@@ -156,19 +201,24 @@ def other_axes(s: Search) -> Iterator[Change]:
                 continue
             if source.out.shape != step.inputs[edge.arg].shape or at(s.first, reduce.key) > at(s.first, small):
                 continue
-            for axes in _axes(step.out.shape):
+            for axes, moved in product(_axes(step.out.shape), range(-2, 4)):
+                effect = _along(edge, reduce, axes, moved)
+                if not s.plausible(effect):
+                    continue
                 said = (
-                    f"The part that goes back through {s.said(small)} is summed along axis {', '.join(map(str, axes))}: "
+                    f"The part that goes back through {s.said(small)} is summed along axis {_listed(axes)}: "
                     f"it must be summed over the axes that {s.words.expression(reduce.key)} sums over."
                 )
-                yield Change("wrong-axis", said, _along(edge, reduce, axes), s.distance(small) + 0.1)
+                yield Change("wrong-axis", said, effect, s.distance(small) + 0.1)
 
 
 def _axes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [axes for size in (1, 2) for axes in combinations(range(len(shape)), size) if size <= len(shape)]
 
 
-def _along(edge: Edge, reduce: Edge, axes: tuple[int, ...]) -> Effect:
+def _along(edge: Edge, reduce: Edge, axes: tuple[int, ...], moved: int) -> Effect:
+    """moved: which power of the statistic stands behind the sum; along the right axes it may stand on either side."""
+
     def effect(p: Pass) -> Array:
         if edge not in p.locals or reduce not in p.locals:
             raise Missing
@@ -181,7 +231,8 @@ def _along(edge: Edge, reduce: Edge, axes: tuple[int, ...]) -> Effect:
             raise Missing
         passing = local.slope * p.cotangents[at(p, edge.key)].reshape(big)
         weight = np.broadcast_to(chain.reshape(p.trace.value(small).shape), big)
-        wrong = weight * passing.sum(axes, keepdims=True)
+        power = np.broadcast_to(p.trace.value(small), big) ** moved
+        wrong = weight * power * (passing / power).sum(axes, keepdims=True)
         right = p.locals[reduce].matrix @ (between @ (local.matrix @ p.cotangents[at(p, edge.key)]))
         source = p.parent(reduce)
         return p.reach[source] @ (wrong.ravel() - right)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.changes.search import RTOL, Change, Missing, Search, Value, at, number, oddness
+from tinygrad2.verify.changes.search import RTOL, Change, Effect, Group, Missing, Search, Value, at, number, oddness
 from tinygrad2.verify.edges import Edge, Pass
 from tinygrad2.verify.local_rules import FORMS
 
@@ -139,6 +139,48 @@ def table(s: Search, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ...]]) -
 def factors(s: Search) -> Iterator[Change]:
     """A factor made of the values at hand is missing, or is there too often, at a value or an edge."""
     yield from _factors(s, atoms_of(s, [*FORMS]), False)
+
+
+def factors_in_groups(s: Search) -> Iterator[Change]:
+    """The same factor at all edges of a group."""
+    atoms = [*atoms_of(s, ["{}", "1/{}", "(1 - {})"]), *_numbers(s)]
+    for group in s.groups:
+        for atom in atoms:
+            effect = _in_group(group, atom)
+            if not s.plausible(effect):
+                continue
+            said = f"the part through {s.edge_said(group.edge)}"
+            missing = atom.text.startswith("1/")
+            what = f"the factor {atom.text[2:]} is missing" if missing else f"there is a factor {atom.text} too many"
+            mistake = "missing-factor" if missing else "extra-factor"
+            cost = s.distance(group.edge.key) + atom.cost + 0.15
+            yield Change(mistake, f"In {said} {what}, {group.said}.", effect, cost)
+
+
+def _in_group(group: Group, atom: Atom) -> Effect:
+    def effect(p: Pass) -> Array:
+        changed = {}
+        for e in group.members(p):
+            factor = fitted(atom.of(p), p.trace.value(at(p, e.key)).shape)
+            if factor is None:
+                raise Missing
+            changed[e] = lambda g, m=p.locals[e].matrix, factor=factor: m @ (factor * g)
+        return p.run(changed)[p.leaf] - p.right
+
+    return effect
+
+
+def _numbers(s: Search) -> list[Atom]:
+    """The numbers that f multiplies and divides by."""
+    found = {
+        float(a) for step in s.trace.steps for i, a in enumerate(step.inputs) if step.parents[i] < 0 and a.ndim == 0
+    }
+    result = []
+    for c in sorted(found - {0.0, 1.0, -1.0}):
+        if np.isfinite(c):
+            result.append(Atom(f"{c:g}", lambda p, c=c: np.array(c), 0.01))
+            result.append(Atom(f"1/{c:g}", lambda p, c=c: np.array(1 / c), 0.01))
+    return result
 
 
 def products_of_factors(s: Search) -> Iterator[Change]:

@@ -8,8 +8,10 @@ from itertools import combinations
 import numpy as np
 
 from tinygrad2.kernels import Array
+from tinygrad2.verify.changes.rules import at_one_point, others_of, rule_said
 from tinygrad2.verify.changes.search import RTOL, Change, Effect, Search, capital, number, oddness
 from tinygrad2.verify.changes.weights import of_edge
+from tinygrad2.verify.edges import Edge, Pass
 from tinygrad2.verify.tracing import Key
 
 
@@ -56,3 +58,44 @@ def _counts(said: str, c: float) -> str:
 
 def _mistake(c: float) -> str:
     return "missing-term" if abs(c) < 1e-9 else "sign" if c == -1 else "factor"
+
+
+def rules_in_pairs(s: Search) -> Iterator[Change]:
+    """One contribution counts c times, and another, in parallel, has another local rule."""
+    p = s.first
+    rows: list[tuple[Edge, str]] = []
+    effects: list[Array] = []
+    for edge in s.edges:
+        for text in others_of(p, edge):
+            effect = at_one_point(p, edge, text)
+            if effect is not None and np.isfinite(effect).all():
+                rows.append((edge, text))
+                effects.append(effect)
+    if not rows:
+        return
+    table = np.stack(effects)
+    for edge in s.edges:
+        share = p.share(edge)
+        for weight in (0.0, -1.0, 2.0, 0.5):
+            target = s.seen[0].error - (weight - 1) * share
+            close = np.abs(table - target).max(1) <= RTOL * s.seen[0].size
+            for j in np.flatnonzero(close):
+                other, text = rows[j]
+                if other != edge:
+                    first = _counts(s.edge_said(edge), weight)
+                    said = f"{capital(first)}. {rule_said(s, other, text)}"
+                    same = 0.0 if other.key.place == edge.key.place else 0.5
+                    mistake = others_of(p, other)[text].mistake
+                    yield Change(mistake, said, _both(edge, weight, other, text), same + s.distance(edge.key))
+
+
+def _both(edge: Edge, weight: float, other: Edge, text: str) -> Effect:
+    def effect(p: Pass) -> Array:
+        changed = {}
+        if edge in p.locals:
+            changed[edge] = lambda g, m=p.locals[edge].matrix: weight * (m @ g)
+        if other in p.locals:
+            changed[other] = others_of(p, other)[text].apply
+        return p.run(changed)[p.leaf] - p.right
+
+    return effect

@@ -23,9 +23,12 @@ def parts(s: Search) -> Iterator[Change]:
                 (2.0, "counts twice"),
                 (0.5, "counts half"),
             ):
+                effect = _masked(v, j, weight)
+                if not s.plausible(effect):
+                    continue
                 sentence = f"In the cotangent of {s.said(v)}, {what} {said}."
                 mistake = {"has the wrong sign": "sign", "is left out": "only-part"}.get(said, "factor")
-                yield Change(mistake, sentence, _masked(v, j, weight), s.distance(v) + 0.01 * j)
+                yield Change(mistake, sentence, effect, s.distance(v) + 0.01 * j)
 
 
 def _masked(v: Value, j: int, weight: float) -> Effect:

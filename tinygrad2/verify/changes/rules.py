@@ -18,7 +18,7 @@ def local_rules(s: Search) -> Iterator[Change]:
         p = s.first
         v = at(p, edge.key)
         target = s.seen[0].error + p.share(edge)
-        for n, (text, other) in enumerate(_others(p, edge).items()):
+        for n, (text, other) in enumerate(others_of(p, edge).items()):
             there = _there(p, edge, v, other)
             if there is None or not _looks_right(there, target, s.seen[0].size, other.scaled):
                 continue
@@ -40,28 +40,58 @@ def rules_in_groups(s: Search) -> Iterator[Change]:
     """Another rule at all calls of a loop, of an operation, or of a value."""
     for group in s.groups:
         cost = s.distance(group.edge.key) + 0.05
-        for text, other in _others(s.first, group.edge).items():
+        for text, other in others_of(s.first, group.edge).items():
+            effect = _everywhere(group, text)
+            if not s.plausible(effect):
+                continue
             sentence = _sentence(s, group.edge, text, other, 1.0)[:-1] + f", {group.said}."
-            yield Change(other.mistake, sentence, _everywhere(group, text), cost + other.cost)
+            yield Change(other.mistake, sentence, effect, cost + other.cost)
 
 
 def _everywhere(group: Group, text: str) -> Effect:
     def effect(p: Pass) -> Array:
-        found = [(e, _others(p, e).get(text)) for e in group.members(p)]
+        found = [(e, others_of(p, e).get(text)) for e in group.members(p)]
         return p.run({e: other.apply for e, other in found if other is not None})[p.leaf] - p.right
 
     return effect
 
 
-def _others(p: Pass, edge: Edge) -> dict[str, Other]:
+def others_of(p: Pass, edge: Edge) -> dict[str, Other]:
     """The other rules of an edge by their texts; they are kept."""
     known: dict[Edge, dict[str, Other]] = p.__dict__.setdefault("_others", {})
     if edge not in known:
         trace = p.trace
         n = trace.index[edge.key]
         values = [(_letter(p, v), trace.value(v)) for v in range(p.first + n + 1) if trace.value(v).dtype.kind == "f"]
+        values += _other_rounds(p, edge)
         known[edge] = {other.text: other for other in others(trace.steps[n], edge.arg, p.locals[edge], values)}
     return known[edge]
+
+
+def _other_rounds(p: Pass, edge: Edge) -> list[tuple[str, Array]]:
+    """In a loop, the operands and the result of the same call in the rounds before and after."""
+    trace = p.trace
+    if trace.rounds(edge.key) < 2:
+        return []
+    result = []
+    for shift, word in ((-1, "before"), (1, "after")):
+        key = trace.moved(edge.key, shift)
+        if key in trace.index:
+            step = trace.steps[trace.index[key]]
+            result += [(f"operand {i + 1} of the round {word}", a) for i, a in enumerate(step.inputs)]
+            result.append((f"the result of the round {word}", step.out))
+    return [(text, a) for text, a in result if a.dtype.kind == "f"]
+
+
+def at_one_point(p: Pass, edge: Edge, text: str) -> Array | None:
+    """What another rule of an edge adds to the answer at one point; None where it cannot be had."""
+    there = _there(p, edge, at(p, edge.key), others_of(p, edge)[text])
+    return None if there is None else there - p.share(edge)
+
+
+def rule_said(s: Search, edge: Edge, text: str) -> str:
+    """Another rule of an edge as a sentence."""
+    return _sentence(s, edge, text, others_of(s.first, edge)[text], 1.0)
 
 
 def _letter(p: Pass, v: int) -> str:
@@ -91,7 +121,7 @@ def _whole(p: Pass, edge: Edge, text: str) -> Array:
     """What comes through an edge by another rule."""
     if edge not in p.locals:
         return np.zeros_like(p.right)
-    other = _others(p, edge).get(text)
+    other = others_of(p, edge).get(text)
     if other is None:
         raise Missing
     return p.reach[p.parent(edge)] @ other.apply(p.cotangents[at(p, edge.key)])

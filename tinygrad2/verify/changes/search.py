@@ -42,9 +42,9 @@ class Missing(Exception):
 class Seen:
     """A point as the search sees it: the rule's answer beside the backward pass of f."""
 
-    def __init__(self, p: Point, k: int) -> None:
+    def __init__(self, p: Point, k: int, idle: bool) -> None:
         self.point = p
-        self.right = passed(p, k)
+        self.right = passed(p, k, idle)
         claim = got(p, k)
         if claim.shape != p.expected[k].shape:
             raise Broken("another shape")
@@ -60,19 +60,23 @@ class Seen:
         """True if the effect of a change is exactly the error."""
         return bool(np.all(np.abs(effect - self.error) <= RTOL * self.size))
 
-    def explained(self, change: Change) -> bool:
-        """True if the change gives what the rule gives."""
+    def explained(self, effect: Effect) -> bool:
+        """True if the effect of a change can be had here, and is exactly the error."""
         with np.errstate(all="ignore"):
             try:
-                return self.fits(change.effect(self.right))
+                return self.fits(effect(self.right))
             except (ValueError, KeyError, IndexError, TypeError, Missing, np.linalg.LinAlgError):
                 return False
 
 
-def passed(p: Point, k: int) -> Pass:
-    """The right backward pass at a point by the k-th claimed input; it is kept. Raises Untraceable."""
-    known: dict[int, Pass] = p.__dict__.setdefault("_passes", {})
-    if k not in known:
+def passed(p: Point, k: int, idle: bool) -> Pass:
+    """The right backward pass at a point by the k-th claimed input; it is kept. Raises Untraceable.
+
+    idle: with the edges that contribute nothing to the answer, such as those to the maximum that keeps softmax from
+    overflow. Who differentiates by hand leaves them out, and rightly.
+    """
+    known: dict[tuple[int, bool], Pass] = p.__dict__.setdefault("_passes", {})
+    if (k, idle) not in known:
         trace, edges = _traced(p)
         ends = np.cumsum([int(np.prod(s)) for s in trace.out_shapes])[:-1]
         seeds = [c.reshape(s) for c, s in zip(np.split(p.g, ends), trace.out_shapes, strict=True)]
@@ -80,8 +84,22 @@ def passed(p: Point, k: int) -> Pass:
         size = max(np.abs(p.g).max(initial=0.0), 1e-300)
         if not np.allclose(found.right, p.expected[k].ravel(), rtol=1e-4, atol=1e-6 * size):
             raise Untraceable("the tape differs from the measured derivative")
-        known[k] = found
-    return known[k]
+        known[k, True] = found
+        known[k, False] = _without_idle(found)
+    return known[k, idle]
+
+
+def _without_idle(p: Pass) -> Pass:
+    """The pass without the edges that contribute nothing although cotangents pass them; itself where there are none."""
+    idle = set()
+    for edge, local in p.locals.items():
+        passing = np.abs(local.matrix) @ np.abs(p.cotangents[at(p, edge.key)])
+        size = float((np.abs(p.reach[p.parent(edge)]) @ passing).max(initial=0.0))
+        if size > 0 and np.abs(p.share(edge)).max(initial=0.0) <= 1e-12 * size:
+            idle.add(edge)
+    other = Pass(p.point, p.trace, p.leaf, p.seeds, {e: local for e, local in p.locals.items() if e not in idle})
+    same = idle and np.allclose(other.right, p.right, rtol=1e-10, atol=1e-12 * np.abs(p.right).max(initial=1e-300))
+    return other if same else p
 
 
 def _traced(p: Point) -> tuple[Trace, dict[Edge, Local]]:
@@ -177,6 +195,8 @@ class Search:
                     members = frozenset(group.members(self.first))
                     if len(members) > 1:
                         result.setdefault(members, group)
+        for edge in self.edges:
+            key = edge.key
             if key.backward:
                 continue
             said = f"in every call of {key.op}"
@@ -227,6 +247,10 @@ class Search:
                 return np.concatenate([effect(p) for p in self.passes])
         except (ValueError, KeyError, IndexError, TypeError, Missing):
             return None
+
+    def plausible(self, effect: Effect) -> bool:
+        """True if a change explains the first point: only then it is worth a sentence."""
+        return self.seen[0].explained(effect)
 
     def multiple(self, effect: Array, target: Array) -> float | None:
         """The c for which c · effect is the target; None where there is none."""
