@@ -37,12 +37,12 @@ def added() -> Iterator[types.ModuleType]:
         patch.setitem(sys.modules, module.__name__, module)  # where dataclasses look
         exec(compile("\n".join(blocks), "CONTRIBUTING.md", "exec"), vars(module))
         yield module
-    del REGISTRY[module.arctan.name]
+    del REGISTRY[module.gaussian.name]
 
 
 @pytest.mark.parametrize("method", ["complex", "richardson"])
 @settings(max_examples=10)
-@given(problem=problems(ONE, lambda x: REGISTRY["arctan"](x)), seed=SEEDS)
+@given(problem=problems(ONE, lambda x: REGISTRY["gaussian"](x)), seed=SEEDS)
 def test_the_primitive_passes_the_checks_of_registered_primitives(
     added: types.ModuleType, method: str, problem: Any, seed: int
 ) -> None:
@@ -50,7 +50,7 @@ def test_the_primitive_passes_the_checks_of_registered_primitives(
     check_derivatives(problem.f, problem.arrays, rng, method=method)
     check_float32_stays(problem.f, problem.arrays, rng)
     for x in problem.arrays:
-        np.testing.assert_array_equal(problem.f(Tensor(x)).numpy(), np.arctan(x))
+        np.testing.assert_array_equal(problem.f(Tensor(x)).numpy(), np.exp(-x * x))
 
 
 def checks_of_layers() -> list[Callable[[str], None]]:
