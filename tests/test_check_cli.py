@@ -76,19 +76,19 @@ def test_helpers_may_stand_below_what_uses_them(file) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("while True: pass", "did not end within 3 s"),
+        ("while True: pass", "did not end within 8 s"),
         ("exit()", "SystemExit"),
         ("import os; os._exit(5)", "code 5"),
         ("import os, signal; os.kill(os.getpid(), 9)", "code -9"),
         ("raise KeyError('x')", "KeyError"),
         ("return my_tanh(g, x)", "RecursionError"),
-        ("import subprocess; subprocess.run(['sleep', '100'])", "did not end within 3 s"),
+        ("import subprocess; subprocess.run(['sleep', '100'])", "did not end within 8 s"),
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="signals and sleep are POSIX")
 def test_misbehaviour_is_that_derivations_failure_alone(file, body: str, said: str) -> None:
     bad = f"@derivation(of='tanh')\ndef my_tanh(g, x):\n    {body}\n"
-    outcomes = check_file(file(bad + RIGHT), limit=3)
+    outcomes = check_file(file(bad + RIGHT), limit=8)
     assert [o.ok for o in outcomes] == [False, True]
     assert said in as_text(outcomes)
 
