@@ -174,7 +174,7 @@ def test_uncertified_counts_as_not_right_and_has_a_word_of_its_own(file, capsys)
     assert main(["check", file(RIGHT + NOISY + "def noisy(g, x): return g")]) == 1
     out = capsys.readouterr().out
     assert "noisy, rules.py:6   UNCERTIFIED" in out
-    assert "noisy                UNCERTIFIED  f gives two values for one input" in out
+    assert f"{'noisy':{len('my_db (conv2d.db)')}}  UNCERTIFIED  f gives two values for one input" in out
     assert "1 of 2 right, 1 uncertified" in out
 
 
