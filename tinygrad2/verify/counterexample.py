@@ -64,7 +64,6 @@ class Counterexample:
 def describe(p: Point) -> Counterexample:
     """A failing point as a counterexample."""
     problem = p.problem
-    got = p.claimed()
     parts = p.cotangents if isinstance(p.cotangents, tuple) else (p.cotangents,)
     names = [problem.cotangent] if len(parts) == 1 else [f"{problem.cotangent}[{i}]" for i in range(len(parts))]
     return Counterexample(
