@@ -254,7 +254,8 @@ class Measured:
     def _confirmed(self, exact: Estimate) -> Estimate | None:
         """The complex steps, where differences along random sums of columns agree; None where one does not.
 
-        Every column is in two sums, with others each time. It is as certain as the less certain of the two.
+        Every column is in two sums, with others each time. It is as certain as the less certain of the two. A slope that
+        is exactly zero stays so: what was dropped from it would show in the sums.
         """
         n = self.x.size
         doubt = np.zeros(exact.value.shape)
@@ -266,8 +267,7 @@ class Measured:
                 seen = richardson(self.watched, self.x, v, 1.0, self.rounding, 1.0)
                 if not np.all(np.abs(exact.value @ v - seen.value) <= 4 * seen.budget + exact.budget @ np.abs(v)):
                     return None
-                still = (exact.value[:, group] == 0) & (seen.value == 0)[:, None]
-                error = np.where(still, 0, seen.budget[:, None] / np.abs(v[group]))
+                error = np.where(exact.value[:, group] == 0, 0, seen.budget[:, None] / np.abs(v[group]))
                 doubt[:, group] = np.maximum(doubt[:, group], error)
         return Estimate(exact.value, exact.budget + doubt, exact.noise, CONFIRMED)
 
