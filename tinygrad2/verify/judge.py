@@ -15,7 +15,7 @@ from tinygrad2.verify.differences import EPS
 
 RTOL = 1e-7  # of the entry itself: far above the rounding of a formula, far below any mistake
 SMALL = 3e-5  # an error is small beside an entry if it is no larger part of it
-ZERO = 3e-8  # of the slopes beside it: an entry that is measured as no larger is zero, if it is claimed to be zero
+ZERO = 3e-8  # of what it is made of: where rounding is no more than this, an entry that is lost in it is zero
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def judge(got: Array, truth: Product, rounding: Array | float = 0.0) -> Judged:
         size = np.abs(truth.value)
         error = np.abs(got - truth.value)
         allowed = 4 * truth.budget + rounding + RTOL * size + 64 * EPS * truth.terms
-        beside = np.where(truth.largest <= truth.noise, truth.natural, truth.largest)
-        nothing = (size <= np.maximum(truth.noise, 64 * EPS * truth.terms)) & (
-            np.abs(got) <= np.maximum(rounding, 64 * EPS * np.maximum(beside, truth.largest))
-        )
-        certain = (allowed <= SMALL * size) | (nothing & (allowed <= ZERO * beside)) | ((error == 0) & (allowed == 0))
-        wrong = ~(error <= np.maximum(allowed, truth.doubt))  # a nan is wrong
-        unsure = ~wrong & ~(certain & (error <= allowed))
+        beside = np.maximum(truth.largest, truth.natural)
+        floor = np.maximum(rounding, 64 * EPS * beside)
+        nothing = size <= np.maximum(np.maximum(truth.noise, rounding), 64 * EPS * truth.terms)
+        zero = nothing & (np.abs(got) <= floor) & (allowed <= ZERO * beside)
+        certain = (allowed <= SMALL * size) | ((error == 0) & (allowed == 0))
+        wrong = ~(error <= np.maximum(allowed, truth.doubt)) & ~zero  # a nan is wrong
+        unsure = ~wrong & ~zero & ~(certain & (error <= allowed))
     return Judged(wrong, unsure, error, allowed)
 
 

@@ -131,7 +131,9 @@ def verify_network(net: Layer, x: Tensor | ArrayLike, seed: int = 0) -> NetworkR
 
 
 def _verified(net: Layer, x: Tensor, seed: int) -> NetworkReport:
-    kept = dict(_dtypes_kept(copy.deepcopy(net), x))
+    own = [t.dtype for _, t in net.named_parameters()]
+    alike = Tensor(x.numpy().astype(own[0])) if own and x.dtype.kind == "f" and x.dtype != own[0] else x
+    kept = dict(_dtypes_kept(copy.deepcopy(net), alike))
     exact = _in_float64(net)
     rows = []
     for name, layer, seen in _inputs(exact, Tensor(to_numpy(x.array).astype(np.float64))):

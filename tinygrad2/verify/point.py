@@ -236,7 +236,7 @@ class Point:
                 moved.append([np.abs(b - a) for a, b in zip(claims, again, strict=True)])
         assert claims is not None
         tops = [np.max(parts, 0) for parts in zip(*moved, strict=True)]
-        return [np.nan_to_num(4 * top + 4 * EPS * np.abs(a)) for a, top in zip(claims, tops, strict=True)]
+        return [np.nan_to_num(16 * top + 4 * EPS * np.abs(a)) for a, top in zip(claims, tops, strict=True)]
 
     def wrong(self) -> list[int]:
         """The numbers of the claimed inputs whose cotangent is wrong; all where the rule breaks."""

@@ -174,7 +174,8 @@ class Measured:
             if not np.isfinite(ahead).all() or not self._same(ahead.real):
                 return None
             value = self.columns(self.x)
-            again = [self.columns(x) for x in self._beside()[: 2 if self.x.size <= GROUPED else 1]]
+            several = 3 if self.x.size <= GROUPED else 1
+            again = [self.columns(x, s * STEP) for x, s in zip(self._beside()[:several], (0.7, 1.1, 1.9), strict=False)]
         except Exception:  # whatever a function does on numbers that it was not written for: then it is not
             return None
         if not np.isfinite(value).all():
@@ -182,11 +183,11 @@ class Measured:
         noise = 32 * np.nan_to_num(np.max([np.abs(a - value) for a in again], 0))
         return Estimate(value, 16 * EPS * np.abs(value) + noise, noise, "complex step")
 
-    def columns(self, x: Array) -> Array:
+    def columns(self, x: Array, step: float = STEP) -> Array:
         """The Jacobian at x by complex steps alone, which may drop what f drops. Result: (m, n)."""
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            steps = [self(x + 1j * STEP * e).imag / STEP for e in np.eye(x.size)]
+            steps = [self(x + 1j * step * e).imag / step for e in np.eye(x.size)]
         return np.stack(steps, 1) if steps else np.zeros((self.y.size, 0))
 
     @cached_property
