@@ -49,7 +49,10 @@ def steps(rng: np.random.Generator, n: int) -> list[Step]:
 def random_rule(
     rng: np.random.Generator,
 ) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array], Array, float]:
-    """A function, its right rule, a point, and the size of a slope in which nothing cancels: inputs and outputs of a scale between 1e-12 and 1e12."""
+    """A function, its right rule, a point, and the size of a slope in which nothing cancels.
+
+    The scales of inputs and outputs are between 1e-12 and 1e12.
+    """
     n = int(rng.integers(1, 6))
     small, large = 10.0 ** rng.uniform(-12, 12, 2)
     known = steps(rng, n)

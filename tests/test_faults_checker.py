@@ -301,7 +301,7 @@ def test_fault_12_a_network_is_checked_and_nothing_moves(dtype) -> None:
     copy = x.copy()
     before = {name: a.copy() for name, a in net.state_dict().items()}
     state = nn.rng_state(net)
-    common = np.random.get_state()[1].copy()
+    common = np.random.get_state()[1].copy()  # noqa: NPY002
     for f in (net, lambda x: net(x), lambda x: ops.tanh(net(x)).sum()):
         assert gradcheck(f, x), f
         assert gradgradcheck(f, x), f
@@ -309,7 +309,7 @@ def test_fault_12_a_network_is_checked_and_nothing_moves(dtype) -> None:
     after = net.state_dict()
     assert all(a.dtype == before[name].dtype and np.array_equal(a, before[name]) for name, a in after.items())
     assert nn.rng_state(net) == state
-    assert np.array_equal(np.random.get_state()[1], common)
+    assert np.array_equal(np.random.get_state()[1], common)  # noqa: NPY002
     assert np.array_equal(x, copy)
 
 
@@ -349,7 +349,7 @@ RNG = np.random.default_rng(0)
         (np.sqrt, [0.0, 1.0], "edge of the domain"),
         (np.log, [-1.0, 1.0], "not finite"),
         (lambda x: x + RNG.normal(size=x.shape), [1.0, 2.0], "two values for one input"),
-        (lambda x: x * np.random.uniform(), [1.0], "two values for one input"),
+        (lambda x: x * np.random.uniform(), [1.0], "two values for one input"),  # noqa: NPY002
     ],
 )
 def test_fault_14_the_reason_is_the_true_one(f, x, reason: str) -> None:

@@ -144,7 +144,7 @@ def gradgradcheck(
     first = _checked(f, inputs, vjp, seed, what)
     if not first.ok:
         return first
-    with still(f, vjp, double_vjp) as (steady, rule, _):
+    with still(f, vjp, double_vjp) as (steady, _, _):
         point = Measured(steady, inputs)
         point.tensors |= vjp is None  # its tape has just been checked
         rng = np.random.default_rng(seed)
@@ -199,7 +199,8 @@ def _by_tape(point: Measured, g: Sequence[Array], x: Array) -> Array:
     if tape is None:
         raise TypeError(
             "gradcheck: f is written in NumPy, or turns its input into an array, so there is no tape to check; give "
-            "the claimed derivative as vjp=lambda g, *inputs: ... (gradgradcheck: and double_vjp=), or write f with operators and tinygrad2's functions"
+            "the claimed derivative as vjp=lambda g, *inputs: ... (gradgradcheck: and double_vjp=), or write f with "
+            "operators and tinygrad2's functions"
         )
     return tape
 

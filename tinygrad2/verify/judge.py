@@ -6,7 +6,8 @@ and if that error is small beside the entry. Otherwise nobody can tell, and it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +39,8 @@ class Product:
 
     def part(self, where: slice) -> Product:
         """The entries of one input."""
-        arrays = [a[where] for a in vars(self).values() if isinstance(a, np.ndarray)]
-        return Product(*arrays, self.scheme)
+        arrays: dict[str, Any] = {name: a[where] for name, a in vars(self).items() if isinstance(a, np.ndarray)}
+        return replace(self, **arrays)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Judged:
 
 
 def judge(got: Array, truth: Product, rounding: Array | float = 0.0) -> Judged:
-    """Compare a claim with the truth, entry by entry. got, rounding: (n,); rounding of the claim itself, as measured."""
+    """Compare a claim with the truth, entry by entry. got: (n,). rounding: of the claim itself, (n,)."""
     with np.errstate(all="ignore"):
         size = np.abs(truth.value)
         error = np.abs(got - truth.value)
@@ -70,7 +71,9 @@ def judge(got: Array, truth: Product, rounding: Array | float = 0.0) -> Judged:
 
 def lost(truth: Product, judged: Judged) -> str:
     """Why entries are unsure, with the entry for which it is worst and the scale in which it is lost."""
-    i = int(np.argmax(np.where(judged.unsure, np.nan_to_num(judged.allowed / np.maximum(np.abs(truth.value), 1e-300)), -1)))
+    i = int(
+        np.argmax(np.where(judged.unsure, np.nan_to_num(judged.allowed / np.maximum(np.abs(truth.value), 1e-300)), -1))
+    )
     error = max(float(judged.allowed[i]), float(truth.doubt[i]) if judged.error[i] > judged.allowed[i] else 0.0)
     beside = max(float(truth.largest[i]), float(truth.natural[i]))
     return (

@@ -32,7 +32,7 @@ from tinygrad2.verify.truth import Measured
 
 RTOL = 1e-7
 COLUMNS = {
-    "reverse=tape": f"largest difference of the layer's own reverse and the tape, over the largest entry; at most {RTOL}",
+    "reverse=tape": f"largest difference of the layer's reverse and the tape, over the largest entry; at most {RTOL}",
     "1st order": "largest error of the tape's first derivative along random directions, over the slope there",
     "2nd order": "the same for the derivative of the reverse layer",
     "kink margin": "distance of this input to the nearest kink",

@@ -160,7 +160,9 @@ class Point:
             raise Broken(f"expected {wanted} cotangent{'s' * (wanted > 1)} ({names}), got {len(parts)}")
         for k, part in enumerate(parts):
             if part is None:
-                only = [self.problem.names[p] for p, other in zip(self.problem.wrt, parts, strict=True) if other is not None]
+                only = [
+                    self.problem.names[p] for p, other in zip(self.problem.wrt, parts, strict=True) if other is not None
+                ]
                 raise Broken(
                     f"{self.problem.result(k)} is None, which is no claim: return zeros if it is zero"
                     + (f", or check the others alone with wrt={only!r}" if only else "")
@@ -192,12 +194,17 @@ class Point:
         return self._claimed
 
     def close(self, got: Array | None, expected: Array) -> bool:
-        """True if two results agree: in shape, and within the error of the measurement. For repairs, not for verdicts."""
+        """True if two results agree: in shape, and within the error of the measurement. Repairs are judged by it."""
         if got is None or got.shape != expected.shape:
             return False
         size = np.abs(expected) + 1e-2 * np.abs(expected).max(initial=0.0)
         doubt = float(self.product.doubt.max(initial=0.0))
-        allowed = 4 * float(self.product.budget.max(initial=0.0)) + RTOL * size + doubt + 1e-13 * np.abs(self.g).max(initial=0.0)
+        allowed = (
+            4 * float(self.product.budget.max(initial=0.0))
+            + RTOL * size
+            + doubt
+            + 1e-13 * np.abs(self.g).max(initial=0.0)
+        )
         return bool(np.all(np.abs(got - expected) <= allowed))
 
     def judged(self) -> list[Judged | None]:

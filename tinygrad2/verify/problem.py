@@ -65,11 +65,15 @@ def vjp_problem(f: Function, vjp: Rule, space: AnySpace, name: str | None = None
     _takes(f, inputs, case.params)
     for label, a in zip(names, inputs, strict=False):
         if not a.size:
-            raise ValueError(f"{label} is empty (shape {a.shape}), so nothing would be checked; give at least one entry")
+            raise ValueError(
+                f"{label} is empty (shape {a.shape}), so nothing would be checked; give at least one entry"
+            )
     floating = tuple(i for i, a in enumerate(inputs) if a.dtype.kind == "f")
     if not floating:
         kinds = ", ".join(f"{label} is {a.dtype}" for label, a in zip(names, inputs, strict=False))
-        raise TypeError(f"there is nothing to differentiate by: {kinds}; write 1.0 for 1, or convert with .astype(float)")
+        raise TypeError(
+            f"there is nothing to differentiate by: {kinds}; write 1.0 for 1, or convert with .astype(float)"
+        )
     return Problem(name or _called(vjp, "vjp"), f, vjp, space, names, floating)
 
 
@@ -92,7 +96,7 @@ def partial(problem: Problem, wrt: Wrt) -> Problem:
     if wrt is None:
         return problem
     wanted = [wrt] if isinstance(wrt, str | int) else list(wrt)
-    places = [list(problem.names).index(w) if w in problem.names else w for w in wanted]
+    places = [problem.names.index(w) if isinstance(w, str) and w in problem.names else w for w in wanted]
     known = ", ".join(problem.names[i] for i in problem.wrt)
     for place, w in zip(places, wanted, strict=True):
         if place not in problem.wrt:

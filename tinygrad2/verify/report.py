@@ -55,7 +55,7 @@ class Verdict:
         return f'<pre style="line-height:1.35">{body}</pre>'
 
     def raise_for_error(self) -> None:
-        """Raise WrongDerivation where something is wrong, Uncertified where it is not known; the report is the message."""
+        """Raise WrongDerivation where something is wrong, Uncertified where nobody can tell, with the report."""
         if not self.ok:
             raise (WrongDerivation if self.reason is None else Uncertified)(str(self))
 
@@ -109,7 +109,12 @@ class Report(Verdict):
     def _lines(self) -> list[str]:
         cost = f"{self.calls} calls, {self.seconds:.2f} s"
         if self.ok:
-            return [f"{self.name}   RIGHT: all {self.steps} steps passed", f"  {cost}", *self._checked(), *self._notes()]
+            return [
+                f"{self.name}   RIGHT: all {self.steps} steps passed",
+                f"  {cost}",
+                *self._checked(),
+                *self._notes(),
+            ]
         if self.reason is not None:
             head = f"{self.name}   UNCERTIFIED: neither right nor wrong can be told   {cost}"
             return [head, f"  {self.reason}", *self._checked(), *self._notes()]

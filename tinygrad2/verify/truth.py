@@ -2,7 +2,7 @@
 
 Two sources must agree. The complex step is exact to rounding, but blind where f drops the imaginary part: it counts
 where carried.py proves that nothing was dropped, or where the certified differences of differences.py agree with it,
-entry by entry. Where f can be traced, its tape is a third source. Without the complex step, the differences stand alone.
+entry by entry. Where f can be traced, its tape is a third source. Without the complex step, differences stand alone.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Measured:
         self.y = joined(outputs).astype(np.float64)
         if not np.array_equal(self(self.x), self.y, equal_nan=True):
             raise Unsteady("f gives two values for one input: it draws random numbers, or keeps a state")
-        self._complex: Estimate | None | bool = False  # not yet tried
+        self._complex: Estimate | bool | None = False  # not yet tried
         self._jacobian: Estimate | None = None
 
     def call(self, x: Array, requires_grad: bool = False) -> Any:
@@ -239,7 +239,9 @@ class Measured:
         if exact is not None and self.x.size > GROUPED and (confirmed := self._confirmed(exact)):
             return confirmed
         columns = [self._column(i) for i in range(self.x.size)]
-        value, budget, noise = (np.stack([getattr(c, part) for c in columns], 1) for part in ("value", "budget", "noise"))
+        value, budget, noise = (
+            np.stack([getattr(c, part) for c in columns], 1) for part in ("value", "budget", "noise")
+        )
         scheme = min((c.scheme for c in columns), key=len)
         if exact is None:
             return Estimate(value, budget, noise, scheme)
@@ -255,7 +257,7 @@ class Measured:
     def _confirmed(self, exact: Estimate) -> Estimate | None:
         """The complex steps, where differences along random sums of columns agree; None where one does not.
 
-        Every column is in two sums, with others each time. It is as certain as the less certain of the two. A slope that
+        Every column is in two sums, with others each time, and as certain as the less certain of the two. A slope that
         is exactly zero stays so: what was dropped from it would show in the sums.
         """
         n = self.x.size
@@ -401,7 +403,9 @@ class SecondOrder:
         largest = joined([np.full(a.shape, np.abs(a).max(initial=0.0)) for a in split(value, self.shapes)])
         reach = float(np.abs(u).max(initial=0.0))
         heights = np.concatenate([np.abs(self.y) * reach / self.base.leaf_sizes, np.abs(by_g.value)])
-        terms = np.maximum(np.abs(value), np.concatenate([0 * by_x.value, np.abs(self.base.jacobian().value) @ np.abs(u)]))
+        terms = np.maximum(
+            np.abs(value), np.concatenate([0 * by_x.value, np.abs(self.base.jacobian().value) @ np.abs(u)])
+        )
         natural = np.full(value.size, heights.max(initial=0.0))
         return Product(
             value, budget, noise, terms, largest, 16 * EPS * heights, natural, f"{by_g.scheme}, {by_x.scheme}"
