@@ -9,10 +9,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_cases import CASES as ARRAY_CASES
+from array_cases import PLACES, ZEROS, regular
 from cupy_double import names
 
 import tinygrad2 as tg
@@ -57,8 +60,18 @@ ROWS = np.array([2, 0, 2, -1])
 PRIMITIVES: dict[str, Case] = {
     **dict.fromkeys(names("add subtract multiply divide maximum share equal not_equal"), PAIR),
     **dict.fromkeys(names("less less_equal greater greater_equal"), PAIR),
-    **dict.fromkeys(names("negative exp tanh sigmoid softplus positive sign relu abs identity"), ONE),
-    **dict.fromkeys(("log", "sqrt"), Case((positive(2, 3),))),
+    **dict.fromkeys(names("erf erfc negative exp tanh sigmoid softplus positive sign relu abs identity"), ONE),
+    **dict.fromkeys(names("exp2 expm1 square sin cos tan sinh cosh arctan arcsinh"), ONE),
+    **dict.fromkeys(names("floor ceil trunc rint isfinite isinf isnan signbit"), ONE),
+    **dict.fromkeys(names("log sqrt log2 log10 log1p cbrt reciprocal"), Case((positive(2, 3),))),
+    **dict.fromkeys(names("arcsin arccos arctanh"), Case((np.tanh(real(2, 3)),))),
+    "arccosh": Case((1.0 + positive(2, 3),)),
+    **dict.fromkeys(names("minimum hypot arctan2 logaddexp logaddexp2 remainder fmod floor_divide either"), PAIR),
+    **dict.fromkeys(names("logical_and logical_or logical_xor"), PAIR),
+    **dict.fromkeys(names("bitwise_and bitwise_or bitwise_xor"), Case((BOOLEAN, BOOLEAN[::-1]))),
+    "invert": Case((BOOLEAN,)),
+    "round": Case((real(2, 3),), (1,)),
+    "powers": Case((positive(2, 3), real(2, 3))),
     "power": Case((positive(2, 3),), (2.5,)),
     "mask": Case((real(2, 3), BOOLEAN)),
     "where": Case((BOOLEAN, real(2, 3), real(1, 3))),
@@ -66,6 +79,7 @@ PRIMITIVES: dict[str, Case] = {
     "clip": Case((real(2, 3),), (-0.5, 0.5)),
     "inside": Case((real(2, 3),), (-0.5, 0.5)),
     "astype": Case((real(2, 3),), ("float64", "@dtype")),
+    "as_float": Case((BOOLEAN,), ("@dtype",)),
     "to": Case((real(2, 3),), ("@device", "@device")),
     "derivative_of": PAIR,
     "ratio": Case((real(2, 3), real(2, 3) * BOOLEAN)),
@@ -79,6 +93,7 @@ PRIMITIVES: dict[str, Case] = {
     "max": Case((real(2, 3, 4),), ((0, 2),)),
     "ties": Case((np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]),), ((1,),)),
     "argmax": Case((real(2, 3),), (1,)),
+    "adaptive_argmax": Case((X,), ([(0, 2), (2, 4), (4, 6)], [(0, 3), (2, 5)])),
     "logsumexp": Case((real(2, 3),), ((1,),)),
     "norm": Case((real(2, 3, 2),), ((0, 2),)),
     "matmul": Case((real(5, 2, 3), real(1, 3, 4))),
@@ -101,19 +116,57 @@ PRIMITIVES: dict[str, Case] = {
     "pool_scatter": Case((real(3, 2, 4, *POOL.output), AT), ((6, 5),)),
     "avg_pool2d": Case((X,), (POOL,)),
     "avg_unpool2d": Case((real(2, 4, *POOL.output),), (POOL,)),
+    **dict.fromkeys(("tril", "triu"), Case((real(2, 3, 4),), (1,))),
+    "cumsum": Case((real(2, 3),), (1,)),
+    "prod": Case((ZEROS,)),
+    "recurrence": Case((real(4, 2), real(4, 2))),
+    "argmin": Case((real(2, 3),), (1,)),
+    "argsort": Case((real(2, 3),), (1, True)),
+    **dict.fromkeys(("inv", "det", "logdet", "signdet"), Case((regular(2, 3, 3),))),
+    "solve": Case((regular(2, 3, 3), real(2, 3, 2))),
 }
 
 LABELS = np.array([2, 0, 1, 2])
 
 # The public functions that are not primitives themselves. Labels and indices stay NumPy arrays, as a user gives them.
+TOKENS = np.array([[2, 0, 2], [1, 1, 0]])
+TARGET = _rng.uniform(0.1, 0.9, (2, 3))
+CAUSAL = np.tri(5, dtype=bool)
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
+    "adaptive_avg_pool2d": (lambda x: ops.adaptive_avg_pool2d(x, (4, 3)), Case((X,))),
+    "adaptive_max_pool2d": (lambda x: ops.adaptive_max_pool2d(x, (4, 3)), Case((X,))),
+    "binary_cross_entropy": (lambda p, t: ops.binary_cross_entropy(p, t), Case((TARGET, TARGET.T.reshape(2, 3)))),
+    "binary_cross_entropy_with_logits": (
+        lambda z, t, w: ops.binary_cross_entropy_with_logits(z, t, "none", w),
+        Case((real(2, 3), TARGET, positive(3))),
+    ),
+    "conv1d": (
+        lambda x, w, b: ops.conv1d(x, w, b, stride=2, padding=(1, 2), groups=2),
+        Case((real(2, 4, 7), real(6, 2, 3), real(6))),
+    ),
+    "elu": (lambda x: ops.elu(x, 0.7), ONE),
+    "embedding": (lambda w: ops.embedding(TOKENS, w), Case((real(3, 4),))),
+    "gelu": (lambda x: ops.gelu(x) + ops.gelu(x, "tanh"), ONE),
+    "group_norm": (lambda x, w, b: ops.group_norm(x, 2, w, b), Case((X, real(4), real(4)))),
+    "huber_loss": (lambda x, t: ops.huber_loss(x, t, "none", 0.7), PAIR),
+    "kl_div": (lambda x, t: ops.kl_div(x, t) + ops.kl_div(x, t, "sum", True), Case((real(2, 3), TARGET))),
+    "l1_loss": (lambda x, t: ops.l1_loss(x, t, "sum"), PAIR),
+    "layer_norm": (lambda x, w, b: ops.layer_norm(x, (3, 4), w, b), Case((real(2, 3, 4), real(3, 4), real(3, 4)))),
+    "mse_loss": (lambda x, t: ops.mse_loss(x, t), PAIR),
+    "rms_norm": (lambda x, w: ops.rms_norm(x, 4, w), Case((real(2, 3, 4), real(4)))),
+    "scaled_dot_product_attention": (
+        lambda q, k, v: ops.scaled_dot_product_attention(q, k, v, CAUSAL),
+        Case((real(2, 5, 3), real(2, 5, 3), real(2, 5, 4))),
+    ),
+    "silu": (lambda x: ops.silu(x), ONE),
+    "softplus": (lambda x: ops.softplus(x, 2.0), ONE),
     "arange": (lambda x: x + ops.arange(3, dtype=x.dtype, device=x.device), ONE),
     "argmax": (lambda x: ops.argmax(x, 1), ONE),
     "astype": (lambda x: ops.astype(x, np.float64), ONE),
     "avg_pool2d": (lambda x: ops.avg_pool2d(x, 2, padding=1), Case((X,))),
     "batch_norm": (lambda x, w, b: ops.batch_norm(x, w, b), Case((X, real(4), real(4)))),
     "broadcast_to": (lambda x: ops.broadcast_to(x, (2, 2, 3)), ONE),
-    "clip": (lambda x: ops.clip(x, -0.5, 0.5), ONE),
+    "clip": (lambda x, b: ops.clip(ops.clip(x, -0.5), max=b), PAIR),
     "concatenate": (lambda x, y: ops.concatenate([x, y], -1), PAIR),
     "conv2d": (
         lambda x, w, b: ops.conv2d(x, w, b, stride=2, padding="same", groups=2),
@@ -127,6 +180,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
         lambda z: ops.cross_entropy(z, LABELS, label_smoothing=0.1, reduction="none"),
         Case((real(4, 3),)),
     ),
+    "degrees": (ops.degrees, ONE),
+    "divmod": (lambda a, b: ops.stack(ops.divmod(a, b)), PAIR),
     "dropout": (lambda x: ops.dropout(x, 0.4, np.random.default_rng(3)), ONE),
     "eye": (lambda x: x + ops.eye(2, 3, x.dtype, device=x.device), ONE),
     "full": (lambda x: x + ops.full((2, 3), 0.5, x.dtype, device=x.device), ONE),
@@ -144,14 +199,15 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "max_pool2d": (lambda x: ops.max_pool2d(x, 3, 2, 1), Case((X,))),
     "mean": (lambda x: ops.mean(x, 1), ONE),
     "min": (lambda x: ops.min(x, 1, keepdims=True), ONE),
-    "minimum": (lambda a, b: ops.minimum(ops.minimum(a, b), 0.5), PAIR),
     "norm": (lambda x: ops.norm(x), ONE),
     "ones": (lambda x: x + ops.ones((2, 3), x.dtype, device=x.device), ONE),
     "ones_like": (lambda x: x + ops.ones_like(x), ONE),
-    "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), 0.5), ONE),
+    "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), constant_values=0.5), ONE),
     "power": (lambda x, p: ops.power(x, p), Case((positive(2, 3), real(2, 3)))),
     "prelu": (lambda x, a: ops.prelu(x, a), Case((X, real(4)))),
+    "radians": (ops.radians, ONE),
     "reshape": (lambda x: ops.reshape(x, (3, -1)), ONE),
+    "round": (lambda x: ops.round(x, 1), ONE),
     "scatter_add": (lambda x: ops.scatter_add(x, np.array([[0, 1, 1], [3, 0, 3]]), 4, 1), ONE),
     "softmax": (lambda x: ops.softmax(x, 0), ONE),
     "stack": (lambda a, b: ops.stack([a, b], 1), PAIR),
@@ -163,13 +219,49 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "zeros_like": (lambda x: x + ops.zeros_like(x), ONE),
 }
 
-IMAGES, VECTORS = (3, 4, 6, 6), (3, 5)
+# The functions on whole arrays, some of them several times; the first row of each is among the functions.
+ARRAYS = {name: (partial(f, ops), Case(tuple(arrays))) for name, (f, arrays) in {**ARRAY_CASES, **PLACES}.items()}
+for _name, _row in ARRAYS.items():
+    FUNCTIONS.setdefault(_name.partition(",")[0], _row)
+
+IMAGES = (3, 4, 6, 6)
+VECTORS = (3, 5)
+SEQUENCES = (3, 4, 5)
+
+
+class OneToken(Layer):
+    """x + the vector of token 2, so that an embedding has an input with a derivative beside it."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        self.embedding = embedding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.concatenate([x, self.embedding(Tensor(np.full(len(x), 2)).to(x.device))], 1)
+
 
 # (a layer made afresh, in float64; the shape of its input)
 LAYERS: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
+    "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((4, 3)), IMAGES),
+    "AdaptiveMaxPool2d": (lambda: nn.AdaptiveMaxPool2d((4, 3)), IMAGES),
+    "Concatenate": (lambda: nn.Concatenate(nn.Tanh(), nn.Linear(5, 2, rng=0, dtype=np.float64)), VECTORS),
+    "Conv1d": (lambda: nn.Conv1d(4, 6, 2, 2, 1, 1, 2, rng=0, dtype=np.float64), SEQUENCES),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, 2, rng=0, dtype=np.float64), IMAGES),
+    "ELU": (lambda: nn.ELU(0.7), VECTORS),
+    "GELU": (lambda: nn.Sequential(nn.GELU(), nn.GELU("tanh")), VECTORS),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4, dtype=np.float64), IMAGES),
+    "LayerNorm": (lambda: nn.LayerNorm(5, dtype=np.float64), SEQUENCES),
+    "MultiheadAttention": (
+        lambda: nn.MultiheadAttention(5, 1, 0.3, is_causal=True, rng=0, dtype=np.float64),
+        SEQUENCES,
+    ),
+    "RMSNorm": (lambda: nn.RMSNorm(5, dtype=np.float64), SEQUENCES),
+    "SiLU": (lambda: nn.SiLU(), VECTORS),
+    "Softplus": (lambda: nn.Softplus(2.0), VECTORS),
+    "Sum": (lambda: nn.Sum(nn.Tanh(), nn.Linear(5, 5, rng=0, dtype=np.float64)), VECTORS),
     "AvgPool2d": (lambda: nn.AvgPool2d(3, 2, 1), IMAGES),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(5, dtype=np.float64), VECTORS),
     "BatchNorm2d": (lambda: nn.BatchNorm2d(4, dtype=np.float64), IMAGES),
+    "Embedding": (lambda: OneToken(nn.Embedding(5, 3, rng=0, dtype=np.float64)), VECTORS),
     "Conv2d": (lambda: nn.Conv2d(4, 6, (3, 2), stride=2, padding=1, groups=2, rng=0, dtype=np.float64), IMAGES),
     "Dropout": (lambda: nn.Dropout(0.4, rng=0), VECTORS),
     "Flatten": (lambda: nn.Flatten(), IMAGES),

@@ -99,7 +99,7 @@ def test_both_jacobians_agree_and_have_the_shape_of_output_then_input() -> None:
     np.testing.assert_allclose(rows.array, columns.array, 1e-12)
     assert tg.jacrev(lambda x: tg.exp(x))(np.zeros((0, 2))).shape == (0, 2, 0, 2)
     assert tg.jacfwd(lambda x: tg.exp(x))(np.zeros((0, 2))).shape == (0, 2, 0, 2)
-    assert tg.jacobian(lambda s, x: x * s, argnum=1)(2.0, [1.0, 2.0]).array.tolist() == [[2.0, 0.0], [0.0, 2.0]]
+    assert tg.jacobian(lambda s, x: x * s, argnums=1)(2.0, [1.0, 2.0]).array.tolist() == [[2.0, 0.0], [0.0, 2.0]]
 
 
 def test_the_hessian_of_a_cube_is_diagonal_and_hvp_is_its_product() -> None:
@@ -571,7 +571,7 @@ def test_checkpoint_of_a_function_that_is_partly_constant() -> None:
 def test_checkpoint_refuses_a_function_that_changes_between_runs() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(GradientError, match="deterministic"):
-        tg.grad(tg.checkpoint(lambda x: tg.dropout(x, 0.5, rng).sum()))(np.ones(50))
+        tg.grad(tg.checkpoint(lambda x: (x * rng.random(50)).sum()))(np.ones(50))
     with pytest.raises(TypeError, match="must return one Tensor, got tuple"):
         tg.grad(tg.checkpoint(lambda x: (x, x)))(X)
 

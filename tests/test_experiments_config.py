@@ -89,5 +89,5 @@ def test_a_wrong_setting_is_refused_by_name(assignment, message):
 
 def test_difference_names_the_first_setting_that_differs():
     a, b = c.resolve("demo"), c.resolve("demo", sets=["defense.c=3"])
-    assert c.difference(a, a) == ""
-    assert c.difference(a, b) == "defense.c is 10.0 there and 3.0 here"
+    assert c.difference(c.to_values(a), c.to_values(a)) == ""
+    assert c.difference(c.to_values(a), c.to_values(b)) == "defense.c is 10.0 there and 3.0 here"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import inspect
 import io
+import pkgutil
 import re
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 import tinygrad2 as tg
-from tinygrad2 import ops, robust
+from tinygrad2 import experiments, ops, robust
 from tinygrad2.autodiff import Primitive
 
 # What says of which shape an array is: "(N, K)", "(...,", "()", the word itself, or the method that says it.
@@ -31,6 +33,7 @@ MODULES: dict[str, ModuleType] = {
     "tg.robust": robust,
     "tg.data": tg.data,
     "tg.verify": tg.verify,
+    "tinygrad2.experiments": experiments,
 }
 
 
@@ -75,7 +78,9 @@ def doc(name: str) -> str:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_it_has_a_docstring_of_its_own(name: str) -> None:
     assert doc(name), f"{name} has no docstring"
-    assert doc(name).splitlines()[0].endswith((".", ":", "?", ")")), f"{name}: the first line is no sentence"
+    first = doc(name).splitlines()[0]
+    assert first.endswith((".", ":", "?", ")")), f"{name}: the first line is no sentence"
+    assert not first.startswith(f"{name.rpartition('.')[2]}("), f"{name}: its docstring is the one of a dataclass"
 
 
 @pytest.mark.parametrize("name", SIGNED)
@@ -95,6 +100,7 @@ def test_it_has_a_signature_with_annotations(name: str) -> None:
 STARRED = {
     "tg.Tensor.reshape",
     "tg.Tensor.transpose",
+    "tg.broadcast_arrays",
     "tg.custom_vjp.defvjp",
     "tg.autodiff.Primitive.defvjp",
     "tg.autodiff.VariadicPrimitive.defvjp",
@@ -134,6 +140,27 @@ def test_its_example_runs(name: str) -> None:
     failures = io.StringIO()
     result = doctest.DocTestRunner(optionflags=OPTIONS).run(example, out=failures.write)
     assert result.failed == 0, failures.getvalue()
+
+
+def every_module() -> Iterator[ModuleType]:
+    """The modules of the packages whose examples need the names of the tour alone."""
+    for package in (robust, tg.data, experiments):
+        yield package
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            yield importlib.import_module(info.name)
+
+
+@pytest.mark.parametrize("module", list(every_module()), ids=lambda module: module.__name__)
+def test_the_examples_of_a_module_run(module: ModuleType) -> None:
+    names = {"np": np, "tg": tg, "nn": tg.nn, "robust": robust, "data": tg.data}
+    failed, _ = doctest.testmod(module, extraglobs=names, raise_on_error=False)
+    assert failed == 0
+
+
+def test_robust_has_examples() -> None:
+    finder = doctest.DocTestFinder(recurse=False)
+    with_example = [n for n in robust.__all__ if any(t.examples for t in finder.find(getattr(robust, n), n))]
+    assert len(with_example) >= 30
 
 
 def test_the_namespace_holds_what_users_call() -> None:

@@ -11,16 +11,16 @@ from __future__ import annotations
 import numpy as np
 from verify_mistakes import Mistake, T, changed, doubled, kernel_flip, right
 
-from tinygrad2.verify.exercises import normalization as n
-from tinygrad2.verify.exercises.convolution import windows
-from tinygrad2.verify.exercises.elementwise import sigmoid
-from tinygrad2.verify.exercises.softmax import one_hot, softmax
+from tinygrad2.verify.book import normalization as n
+from tinygrad2.verify.book.convolution import windows
+from tinygrad2.verify.book.elementwise import sigmoid
+from tinygrad2.verify.book.softmax import one_hot, softmax
 
 # fmt: off
 HELD_OUT = [
     Mistake("relu", "halved", "factor", lambda g, x: g * (x > 0) / 2),
     Mistake("relu", "mask from |x|", "mask", lambda g, x: g * (np.abs(x) > 0)),
-    Mistake("leaky_relu", "negative everywhere", "sign", lambda g, x: -np.where(x > 0, g, g * x.dtype.type(0.1))),
+    Mistake("leaky_relu", "negative everywhere", "sign", lambda g, x, slope: -np.where(x > 0, g, g * slope)),
     Mistake("sigmoid", "times x too much", "missing-factor", lambda g, x: g * x * sigmoid(x) * (1 - sigmoid(x))),
     Mistake("sigmoid", "factor 4", "factor", lambda g, x: 4 * g * sigmoid(x) * (1 - sigmoid(x))),
     Mistake("tanh", "1/cosh in place of 1/cosh²", "missing-factor", lambda g, x: g / np.cosh(x)),
@@ -41,9 +41,9 @@ HELD_OUT = [
     Mistake("conv_transpose2d.dw", "not summed over the batch", "unsummed", lambda g, x, w, stride: np.einsum("nchwij,nohw->nocij", windows(g, *w.shape[2:], stride), x)),
     Mistake("max_pool2d", "sign", "sign", changed("max_pool2d", lambda a: -a)),
     Mistake("avg_pool2d", "divided by stride² too", "factor", lambda g, x, size, stride: right("avg_pool2d")(g, x, size, stride) / (2 * stride**2)),
-    Mistake("batch_norm.dx", "times γ twice", "missing-factor", lambda g, x, w, b: right("batch_norm.dx")(g, x, w, b) * w),
-    Mistake("batch_norm.dx", "averaged over the batch", "factor", lambda g, x, w, b: right("batch_norm.dx")(g, x, w, b) / len(x)),
-    Mistake("batch_norm.dweight", "sign", "sign", lambda g, x, w, b: -(g * n.standardized(x)[0]).sum(0)),
+    Mistake("batch_norm.dx", "times γ twice", "missing-factor", lambda g, x, w, b, eps: right("batch_norm.dx")(g, x, w, b, eps) * w),
+    Mistake("batch_norm.dx", "averaged over the batch", "factor", lambda g, x, w, b, eps: right("batch_norm.dx")(g, x, w, b, eps) / len(x)),
+    Mistake("batch_norm.dweight", "sign", "sign", lambda g, x, w, b, eps: -(g * n.standardized(x, eps)[0]).sum(0)),
     Mistake("softmax", "the sum twice", "factor", lambda g, z: softmax(z) * (g - 2 * (g * softmax(z)).sum(-1, keepdims=True))),
     Mistake("softmax", "only the sum", "missing-term", lambda g, z: -softmax(z) * (g * softmax(z)).sum(-1, keepdims=True)),
     Mistake("log_softmax", "1/k in place of softmax", "", lambda g, z: g - g.mean(-1, keepdims=True)),
@@ -51,7 +51,7 @@ HELD_OUT = [
     Mistake("cross_entropy", "plus one-hot", "sign", lambda g, z, t: g * (softmax(z) + one_hot(z, t)) / len(z)),
     Mistake("variance", "g not spread, all at once", "broadcast", lambda g, x: 2 * g.sum() * (x - x.mean(-1, keepdims=True)) / x.shape[1]),
     Mistake("l2_norm", "sign of x", "missing-factor", lambda g, x: g[:, None] * np.sign(x)),
-    Mistake("lrn", "direct part alone, with the wrong power", "", lambda g, x: g / n.lrn_scale(x)),
+    Mistake("lrn", "direct part alone, with the wrong power", "", lambda g, x, alpha, beta: g / n.lrn_scale(x, alpha)),
     Mistake("softmax.jacobian", "the outer product alone", "missing-term", lambda z: -np.outer(softmax(z), softmax(z))),
     Mistake("layer_norm.jacobian", "sign", "sign", changed("layer_norm.jacobian", lambda a: -a)),
     Mistake("normalize.jacobian", "the outer product twice", "factor", lambda x: (np.eye(x.size, dtype=x.dtype) - 2 * np.outer(x, x) / (x @ x)) / np.sqrt(x @ x)),

@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad2.verify.exercises import exercise
-from tinygrad2.verify.exercises import normalization as n
-from tinygrad2.verify.exercises.convolution import spread, windows
-from tinygrad2.verify.exercises.double_losses import deepfool_step_terms
-from tinygrad2.verify.exercises.elementwise import sigmoid
-from tinygrad2.verify.exercises.jacobians import layer_norm_jacobian
-from tinygrad2.verify.exercises.softmax import one_hot, softmax
-from tinygrad2.verify.exercises.statistics import l2_norm
+from tinygrad2.verify.book import exercise
+from tinygrad2.verify.book import normalization as n
+from tinygrad2.verify.book.convolution import spread, windows
+from tinygrad2.verify.book.double_losses import deepfool_step_terms
+from tinygrad2.verify.book.elementwise import sigmoid
+from tinygrad2.verify.book.jacobians import layer_norm_jacobian
+from tinygrad2.verify.book.penalties import input_gradient
+from tinygrad2.verify.book.softmax import one_hot, softmax
+from tinygrad2.verify.book.statistics import l2_norm
 
 
 class Mistake(NamedTuple):
@@ -56,6 +57,25 @@ def doubled(name: str, drop: dict[tuple[int, int], float]) -> Callable[..., Any]
             sum((drop.get((i, k), 1.0) * t for k, t in enumerate(p.values())), np.zeros(s, np.asarray(g).dtype))
             for i, (p, s) in enumerate(zip(parts, shapes, strict=True))
         )
+
+    return rule
+
+
+def weighted(name: str, weights: dict[tuple[int, int], float]) -> Callable[..., Any]:
+    """A rule whose terms (part, number) have other weights; usual mistakes that an exercise lists weigh nothing."""
+    ex = exercise(name)
+
+    def rule(g: Any, *inputs: Any, **params: Any) -> Any:
+        parts = ex.terms(g, *inputs, **params)
+        shapes = [np.shape(inputs[ex.names.index(name)]) for name in ex.wrt]
+        results = tuple(
+            sum(
+                (weights.get((i, k), 0.0 if n[0] == "~" else 1.0) * t for k, (n, t) in enumerate(p.items())),
+                np.zeros(s, inputs[0].dtype),
+            )
+            for i, (p, s) in enumerate(zip(parts, shapes, strict=True))
+        )
+        return results if len(results) > 1 else results[0]
 
     return rule
 
@@ -138,8 +158,8 @@ def embedding_mean(g, table, rows):
     return out / len(rows)
 
 
-def bn_dx(g, x, w, b, mean=1.0, variance=1.0):
-    direct, by_mean, by_variance = n.batch_norm_terms(g, x, w, b)[0].values()
+def bn_dx(g, x, w, b, eps, mean=1.0, variance=1.0):
+    direct, by_mean, by_variance = n.batch_norm_terms(g, x, w, b, eps)[0].values()
     return direct + mean * by_mean + variance * by_variance
 
 
@@ -159,12 +179,12 @@ MISTAKES = [
     Mistake("relu", "zeroes x in place", "mutates", mutating("relu")),
     Mistake("relu", "returns the sum", "broadcast", lambda g, x: (g * (x > 0)).sum()),
     # leaky relu
-    Mistake("leaky_relu", "slope forgotten, as for relu", "missing-term", lambda g, x: np.where(x > 0, g, 0 * g)),
-    Mistake("leaky_relu", "identity", "factor", lambda g, x: 1 * g),
-    Mistake("leaky_relu", "slope with the wrong sign", "sign", lambda g, x: np.where(x > 0, g, g * x.dtype.type(-0.1))),
-    Mistake("leaky_relu", "slope twice", "factor", lambda g, x: np.where(x > 0, g, g * x.dtype.type(0.01))),
-    Mistake("leaky_relu", "sides exchanged", "factor", lambda g, x: np.where(x < 0, g, g * x.dtype.type(0.1))),
-    Mistake("leaky_relu", "g ignored", "ignores-cotangent", lambda g, x: np.where(x > 0, x.dtype.type(1), x.dtype.type(0.1))),
+    Mistake("leaky_relu", "slope forgotten, as for relu", "missing-term", lambda g, x, slope: np.where(x > 0, g, 0 * g)),
+    Mistake("leaky_relu", "identity", "factor", lambda g, x, slope: 1 * g),
+    Mistake("leaky_relu", "slope with the wrong sign", "sign", lambda g, x, slope: np.where(x > 0, g, g * -slope)),
+    Mistake("leaky_relu", "slope twice", "factor", lambda g, x, slope: np.where(x > 0, g, g * slope**2)),
+    Mistake("leaky_relu", "sides exchanged", "factor", lambda g, x, slope: np.where(x < 0, g, g * slope)),
+    Mistake("leaky_relu", "g ignored", "ignores-cotangent", lambda g, x, slope: np.where(x > 0, x.dtype.type(1), x.dtype.type(slope))),
     # sigmoid
     Mistake("sigmoid", "y forgotten", "missing-factor", lambda g, x: g * (1 - sigmoid(x))),
     Mistake("sigmoid", "1 - y forgotten", "missing-factor", lambda g, x: g * sigmoid(x)),
@@ -261,22 +281,22 @@ MISTAKES = [
     Mistake("unpool", "wrong sign", "sign", changed("unpool", lambda a: -a)),
     Mistake("unpool", "times y", "missing-factor", lambda g, y, at: y * right("unpool")(g, y, at)),
     # batch norm, train
-    Mistake("batch_norm.dx", "as in evaluation", "missing-term", lambda g, x, w, b: bn_dx(g, x, w, b, mean=0.0, variance=0.0)),
-    Mistake("batch_norm.dx", "the way through the variance is missing", "missing-term", lambda g, x, w, b: bn_dx(g, x, w, b, variance=0.0)),
-    Mistake("batch_norm.dx", "the way through the mean is missing", "missing-term", lambda g, x, w, b: bn_dx(g, x, w, b, mean=0.0)),
-    Mistake("batch_norm.dx", "variance term with the wrong sign", "sign", lambda g, x, w, b: bn_dx(g, x, w, b, variance=-1.0)),
-    Mistake("batch_norm.dx", "variance term twice", "factor", lambda g, x, w, b: bn_dx(g, x, w, b, variance=2.0)),
-    Mistake("batch_norm.dx", "γ forgotten", "missing-factor", lambda g, x, w, b: right("batch_norm.dx")(g, x, np.ones_like(w), b)),
-    Mistake("batch_norm.dx", "1/std forgotten", "missing-factor", lambda g, x, w, b: right("batch_norm.dx")(g, x, w, b) / n.standardized(x)[1]),
-    Mistake("batch_norm.dweight", "x in place of x̂", "missing-factor", lambda g, x, w, b: (g * x).sum(0)),
-    Mistake("batch_norm.dweight", "not summed", "unsummed", lambda g, x, w, b: g * n.standardized(x)[0]),
-    Mistake("batch_norm.dweight", "mean", "factor", lambda g, x, w, b: (g * n.standardized(x)[0]).mean(0)),
+    Mistake("batch_norm.dx", "as in evaluation", "missing-term", lambda g, x, w, b, eps: bn_dx(g, x, w, b, eps, mean=0.0, variance=0.0)),
+    Mistake("batch_norm.dx", "the way through the variance is missing", "missing-term", lambda g, x, w, b, eps: bn_dx(g, x, w, b, eps, variance=0.0)),
+    Mistake("batch_norm.dx", "the way through the mean is missing", "missing-term", lambda g, x, w, b, eps: bn_dx(g, x, w, b, eps, mean=0.0)),
+    Mistake("batch_norm.dx", "variance term with the wrong sign", "sign", lambda g, x, w, b, eps: bn_dx(g, x, w, b, eps, variance=-1.0)),
+    Mistake("batch_norm.dx", "variance term twice", "factor", lambda g, x, w, b, eps: bn_dx(g, x, w, b, eps, variance=2.0)),
+    Mistake("batch_norm.dx", "γ forgotten", "missing-factor", lambda g, x, w, b, eps: right("batch_norm.dx")(g, x, np.ones_like(w), b, eps)),
+    Mistake("batch_norm.dx", "1/std forgotten", "missing-factor", lambda g, x, w, b, eps: right("batch_norm.dx")(g, x, w, b, eps) / n.standardized(x, eps)[1]),
+    Mistake("batch_norm.dweight", "x in place of x̂", "missing-factor", lambda g, x, w, b, eps: (g * x).sum(0)),
+    Mistake("batch_norm.dweight", "not summed", "unsummed", lambda g, x, w, b, eps: g * n.standardized(x, eps)[0]),
+    Mistake("batch_norm.dweight", "mean", "factor", lambda g, x, w, b, eps: (g * n.standardized(x, eps)[0]).mean(0)),
     Mistake("batch_norm", "dbias not summed", "unsummed", changed("batch_norm", lambda a: np.stack([a, 0 * a]), 2)),
     # batch norm, eval
-    Mistake("batch_norm_eval", "γ forgotten", "missing-factor", lambda g, x, w, b, m, v: (lambda r: (g / np.sqrt(v + x.dtype.type(n.EPS)), *r[1:]))(right("batch_norm_eval")(g, x, w, b, m, v))),
-    Mistake("batch_norm_eval", "1/std forgotten", "missing-factor", lambda g, x, w, b, m, v: (lambda r: (g * w, *r[1:]))(right("batch_norm_eval")(g, x, w, b, m, v))),
-    Mistake("batch_norm_eval", "dweight of x, not of x̂", "missing-factor", lambda g, x, w, b, m, v: (lambda r: (r[0], (g * x).sum(0), r[2]))(right("batch_norm_eval")(g, x, w, b, m, v))),
-    Mistake("batch_norm_eval", "dweight and dbias exchanged", "swap", lambda *a: (lambda r: (r[0], r[2], r[1]))(right("batch_norm_eval")(*a))),
+    Mistake("batch_norm_eval", "γ forgotten", "missing-factor", lambda g, x, w, b, m, v, eps: (lambda r: (g / np.sqrt(v + eps), *r[1:]))(right("batch_norm_eval")(g, x, w, b, m, v, eps))),
+    Mistake("batch_norm_eval", "1/std forgotten", "missing-factor", lambda g, x, w, b, m, v, eps: (lambda r: (g * w, *r[1:]))(right("batch_norm_eval")(g, x, w, b, m, v, eps))),
+    Mistake("batch_norm_eval", "dweight of x, not of x̂", "missing-factor", lambda g, x, w, b, m, v, eps: (lambda r: (r[0], (g * x).sum(0), r[2]))(right("batch_norm_eval")(g, x, w, b, m, v, eps))),
+    Mistake("batch_norm_eval", "dweight and dbias exchanged", "swap", lambda *a, **p: (lambda r: (r[0], r[2], r[1]))(right("batch_norm_eval")(*a, **p))),
     # softmax
     Mistake("softmax", "diagonal Jacobian", "missing-term", lambda g, z: g * softmax(z)),
     Mistake("softmax", "as for sigmoid", "missing-term", lambda g, z: g * softmax(z) * (1 - softmax(z))),
@@ -315,19 +335,19 @@ MISTAKES = [
     Mistake("l2_norm", "x forgotten", "missing-factor", lambda g, x: g[:, None] / l2_norm(x)[:, None] + 0 * x),
     Mistake("l2_norm", "one norm for the batch", "broadcast|missing-factor", lambda g, x: g[:, None] * x / np.sqrt((x * x).sum())),
     # local response normalisation
-    Mistake("lrn", "neighbours forgotten", "missing-term", lambda g, x: g * n.lrn_scale(x) ** -n.LRN_BETA),
-    Mistake("lrn", "second part with the wrong sign", "sign", lambda g, x: (lambda t: t[0] - t[1])([*n.lrn_terms(g, x)[0].values()])),
-    Mistake("lrn", "factor 2 of the square forgotten", "factor", lambda g, x: (lambda t: t[0] + t[1] / 2)([*n.lrn_terms(g, x)[0].values()])),
-    Mistake("lrn", "only the own channel", "missing-term", lambda g, x: g * n.lrn_scale(x) ** -n.LRN_BETA - 2 * n.LRN_ALPHA * n.LRN_BETA * g * x * x * n.lrn_scale(x) ** (-n.LRN_BETA - 1)),
+    Mistake("lrn", "neighbours forgotten", "missing-term", lambda g, x, alpha, beta: g * n.lrn_scale(x, alpha) ** -beta),
+    Mistake("lrn", "second part with the wrong sign", "sign", lambda g, x, alpha, beta: (lambda t: t[0] - t[1])([*n.lrn_terms(g, x, alpha, beta)[0].values()])),
+    Mistake("lrn", "factor 2 of the square forgotten", "factor", lambda g, x, alpha, beta: (lambda t: t[0] + t[1] / 2)([*n.lrn_terms(g, x, alpha, beta)[0].values()])),
+    Mistake("lrn", "only the own channel", "missing-term", lambda g, x, alpha, beta: g * n.lrn_scale(x, alpha) ** -beta - 2 * alpha * beta * g * x * x * n.lrn_scale(x, alpha) ** (-beta - 1)),
     # Jacobians
     Mistake("softmax.jacobian", "diagonal", "missing-term", lambda z: np.diag(softmax(z))),
     Mistake("softmax.jacobian", "wrong sign of the outer product", "sign", lambda z: np.diag(softmax(z)) + np.outer(softmax(z), softmax(z))),
     Mistake("softmax.jacobian", "as for sigmoid", "missing-term", lambda z: np.diag(softmax(z) * (1 - softmax(z)))),
     Mistake("softmax.jacobian", "negative", "sign", lambda z: np.outer(softmax(z), softmax(z)) - np.diag(softmax(z))),
-    Mistake("layer_norm.jacobian", "variance forgotten", "missing-term", lambda x: n.standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size))),
-    Mistake("layer_norm.jacobian", "mean forgotten", "missing-term", lambda x: n.standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - np.outer(*[n.standardized(x)[0]] * 2) / x.size)),
-    Mistake("layer_norm.jacobian", "1/d forgotten in the outer product", "factor", lambda x: n.standardized(x)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size) - np.outer(*[n.standardized(x)[0]] * 2))),
-    Mistake("layer_norm.jacobian", "1/std forgotten", "missing-factor", lambda x: layer_norm_jacobian(x) / n.standardized(x)[1]),
+    Mistake("layer_norm.jacobian", "variance forgotten", "missing-term", lambda x, eps: n.standardized(x, eps)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size))),
+    Mistake("layer_norm.jacobian", "mean forgotten", "missing-term", lambda x, eps: n.standardized(x, eps)[1] * (np.eye(x.size, dtype=x.dtype) - np.outer(*[n.standardized(x, eps)[0]] * 2) / x.size)),
+    Mistake("layer_norm.jacobian", "1/d forgotten in the outer product", "factor", lambda x, eps: n.standardized(x, eps)[1] * (np.eye(x.size, dtype=x.dtype) - x.dtype.type(1 / x.size) - np.outer(*[n.standardized(x, eps)[0]] * 2))),
+    Mistake("layer_norm.jacobian", "1/std forgotten", "missing-factor", lambda x, eps: layer_norm_jacobian(x, eps) / n.standardized(x, eps)[1]),
     Mistake("normalize.jacobian", "the norm taken as constant", "missing-term", lambda x: np.eye(x.size, dtype=x.dtype) / np.sqrt(x @ x)),
     Mistake("normalize.jacobian", "not divided by the norm", "missing-factor", lambda x: np.eye(x.size, dtype=x.dtype) - np.outer(x, x) / (x @ x)),
     Mistake("normalize.jacobian", "plus in place of minus", "sign", lambda x: (np.eye(x.size, dtype=x.dtype) + np.outer(x, x) / (x @ x)) / np.sqrt(x @ x)),
@@ -364,4 +384,71 @@ MISTAKES = [
     Mistake("deepfool_step", "factor 2 forgotten", "factor", lambda g, f, v: (lambda t: (t[0]["-(g·v)/‖v‖²"], t[1]["-f g/‖v‖²"] + t[1]["2 f v (g·v)/‖v‖⁴"] / 2))(deepfool_step_terms(g, f, v))),
     Mistake("deepfool_step", "df not divided by the square", "missing-factor", lambda g, f, v: (-(g * v).sum(-1), right("deepfool_step")(g, f, v)[1])),
     Mistake("deepfool_step", "sign of r forgotten", "sign", lambda *a: tuple(-r for r in right("deepfool_step")(*a))),
+    # GELU
+    Mistake("gelu", "x taken as a constant in the tanh", "missing-term", weighted("gelu", {(0, 1): 0})),
+    Mistake("gelu", "only what is inside the tanh", "missing-term", weighted("gelu", {(0, 0): 0})),
+    Mistake("gelu", "slope of the inner polynomial forgotten", "missing-term", weighted("gelu", {(0, 1): 0, (0, 2): 1})),
+    Mistake("gelu", "slope of tanh forgotten", "missing-term", weighted("gelu", {(0, 1): 0, (0, 3): 1})),
+    Mistake("gelu", "minus in place of plus", "sign", weighted("gelu", {(0, 1): -1})),
+    Mistake("gelu", "one half forgotten", "factor", changed("gelu", lambda a: 2 * a)),
+    Mistake("gelu", "g ignored", "ignores-cotangent", lambda g, x: right("gelu")(np.ones_like(g), x)),
+    Mistake("gelu.double", "the slope of tanh taken as constant", "missing-term", doubled("gelu.double", {(0, 1): 0})),
+    Mistake("gelu.double", "the product rule's two equal terms counted once", "factor", doubled("gelu.double", {(0, 0): 0.5})),
+    Mistake("gelu.double", "the polynomial's bend forgotten", "missing-term", doubled("gelu.double", {(0, 2): 0})),
+    Mistake("gelu.double", "sign of the bend of tanh", "sign", doubled("gelu.double", {(0, 1): -1})),
+    # logsumexp
+    Mistake("logsumexp", "not divided by the sum", "missing-factor", lambda g, z: g[:, None] * np.exp(z)),
+    Mistake("logsumexp", "e^z forgotten", "missing-factor", lambda g, z: g[:, None] / np.exp(z).sum(-1, keepdims=True) + 0 * z),
+    Mistake("logsumexp", "wrong sign", "sign", lambda g, z: -g[:, None] * softmax(z)),
+    Mistake("logsumexp", "g ignored", "ignores-cotangent", lambda g, z: softmax(z)),
+    Mistake("logsumexp", "mean of the row", "factor", lambda g, z: g[:, None] * softmax(z) / z.shape[1]),
+    Mistake("logsumexp.double", "diagonal", "missing-term", doubled("logsumexp.double", {(0, 1): 0})),
+    Mistake("logsumexp.double", "sign of the coupling", "sign", doubled("logsumexp.double", {(0, 1): -1})),
+    Mistake("logsumexp.double", "g forgotten", "missing-factor", lambda g, u, z: (right("logsumexp.double")(np.ones_like(g), u, z)[0], (softmax(z) * u).sum(-1))),
+    # cosine similarity
+    Mistake("cosine_similarity", "the own norm taken as constant", "missing-term", weighted("cosine_similarity", {(0, 1): 0, (1, 1): 0})),
+    Mistake("cosine_similarity", "the own norm taken as constant in da", "missing-term", weighted("cosine_similarity", {(0, 1): 0})),
+    Mistake("cosine_similarity", "plus in place of minus", "sign", weighted("cosine_similarity", {(0, 1): -1})),
+    Mistake("cosine_similarity", "da and db exchanged", "swap", lambda g, a, b: right("cosine_similarity")(g, a, b)[::-1]),
+    Mistake("cosine_similarity", "norm's term twice", "factor", weighted("cosine_similarity", {(1, 1): 2})),
+    # layer norm
+    Mistake("layer_norm", "dweight keeps the batch", "unsummed", lambda g, x, w, b, eps: (lambda r: (r[0], g * n.standardized(x.T, eps)[0].T, r[2]))(right("layer_norm")(g, x, w, b, eps))),
+    Mistake("layer_norm", "dbias is a mean", "factor", lambda g, x, w, b, eps: (lambda r: (*r[:2], g.mean(0)))(right("layer_norm")(g, x, w, b, eps))),
+    Mistake("layer_norm", "dweight and dbias exchanged", "swap", lambda *a, **p: (lambda r: (r[0], r[2], r[1]))(right("layer_norm")(*a, **p))),
+    Mistake("layer_norm.dx", "mean and variance taken as constants", "missing-term", weighted("layer_norm.dx", {(0, 1): 0, (0, 2): 0})),
+    Mistake("layer_norm.dx", "the way through the variance is missing", "missing-term", weighted("layer_norm.dx", {(0, 2): 0})),
+    Mistake("layer_norm.dx", "sign of the way through the mean", "sign", weighted("layer_norm.dx", {(0, 1): -1})),
+    Mistake("layer_norm.dx", "γ forgotten", "missing-factor", lambda g, x, w, b, eps: right("layer_norm.dx")(g, x, np.ones_like(w), b, eps)),
+    # RMS norm
+    Mistake("rms_norm", "dweight not divided by r", "missing-factor", lambda g, x, w, eps: (right("rms_norm.dx")(g, x, w, eps), (g * x).sum(0))),
+    Mistake("rms_norm", "dweight keeps the batch", "unsummed", lambda g, x, w, eps: (right("rms_norm.dx")(g, x, w, eps), g * n.rms_norm_saved(x, w, eps)["x/r"])),
+    Mistake("rms_norm", "dweight is a mean", "factor", changed("rms_norm", lambda a: a / 2, 1)),
+    Mistake("rms_norm.dx", "r taken as a constant", "missing-term", weighted("rms_norm.dx", {(0, 1): 0})),
+    Mistake("rms_norm.dx", "sign of the way through r", "sign", weighted("rms_norm.dx", {(0, 1): -1})),
+    Mistake("rms_norm.dx", "a sum in place of the mean", "factor", lambda g, x, w, eps: (lambda t: t[0] + x.shape[1] * t[1])([*n.rms_norm_terms(g, x, w, eps)[0].values()])),
+    # attention
+    Mistake("attention.scores", "1/√d forgotten in dq", "missing-factor|factor", lambda g, q, k: (g @ k, g.T @ q / q.shape[1] ** 0.5)),
+    Mistake("attention.scores", "divided by d", "missing-factor|factor", lambda g, q, k: (g @ k / q.shape[1], g.T @ q / q.shape[1] ** 0.5)),
+    Mistake("attention.scores", "dk with g not transposed", "transpose", lambda g, q, k: (g @ k / q.shape[1] ** 0.5, T(g.T @ q) / q.shape[1] ** 0.5)),
+    Mistake("attention.scores", "wrong sign", "sign", changed("attention.scores", lambda a: -a, 0)),
+    Mistake("attention.values", "softmax taken as diagonal", "missing-term", weighted("attention.values", {(0, 1): 0})),
+    Mistake("attention.values", "as for sigmoid", "missing-term", weighted("attention.values", {(0, 1): 0, (0, 2): 1})),
+    Mistake("attention.values", "sign of the row's sum", "sign", weighted("attention.values", {(0, 1): -1})),
+    Mistake("attention.values", "dv transposed", "transpose", changed("attention.values", T, 1)),
+    Mistake("attention", "softmax taken as diagonal", "missing-term", weighted("attention", {(0, 1): 0, (1, 1): 0})),
+    Mistake("attention", "1/√d forgotten in dk", "missing-factor|factor", lambda g, q, k, v: (lambda r: (r[0], r[1] * q.shape[1] ** 0.5, r[2]))(right("attention")(g, q, k, v))),
+    Mistake("attention", "dk transposed", "transpose", changed("attention", T, 1)),
+    Mistake("attention", "dv without g", "ignores-cotangent", lambda g, q, k, v: (*right("attention")(g, q, k, v)[:2], right("attention")(np.ones_like(g), q, k, v)[2])),
+    # Hessian-vector product, gradient penalty
+    Mistake("mlp.hvp", "slope of tanh forgotten", "missing-term", weighted("mlp.hvp", {(0, 0): 0, (0, 1): 1})),
+    Mistake("mlp.hvp", "the first derivative of tanh", "missing-term", weighted("mlp.hvp", {(0, 0): 0, (0, 2): 1})),
+    Mistake("mlp.hvp", "sign", "sign", changed("mlp.hvp", lambda a: -a)),
+    Mistake("mlp.hvp", "factor 2 forgotten", "factor", changed("mlp.hvp", lambda a: a / 2)),
+    Mistake("mlp.hvp", "the gradient itself", "", lambda g, x, w1, w2: input_gradient(x, w1, w2)),
+    Mistake("gradient_penalty", "the slope of tanh taken as a constant", "missing-term", weighted("gradient_penalty", {(0, 1): 0})),
+    Mistake("gradient_penalty", "w1 used once only", "missing-term", weighted("gradient_penalty", {(0, 0): 0})),
+    Mistake("gradient_penalty", "factor 2 of the square forgotten", "factor", lambda *a, **p: tuple(r / 2 for r in right("gradient_penalty")(*a, **p))),
+    Mistake("gradient_penalty", "a sum in place of the mean", "factor", lambda g, x, w1, w2: tuple(r * len(x) for r in right("gradient_penalty")(g, x, w1, w2))),
+    Mistake("gradient_penalty", "sign of the curvature", "sign", weighted("gradient_penalty", {(0, 1): -1})),
+    Mistake("gradient_penalty", "g ignored", "ignores-cotangent", lambda g, x, w1, w2: right("gradient_penalty")(np.ones_like(g), x, w1, w2)),
 ]  # fmt: skip

@@ -4,6 +4,7 @@
 # isort: off
 from tinygrad2.autodiff import graph as autograd
 from tinygrad2.autodiff.custom import checkpoint, custom_vjp
+from tinygrad2.autodiff.effects import stateful
 from tinygrad2.autodiff.engine import algebra
 from tinygrad2.autodiff.errors import GradientError, NoRule, NotConnected, NotRecorded
 from tinygrad2.autodiff.node import no_grad
@@ -16,6 +17,6 @@ from tinygrad2.autodiff.transforms import (
 __all__ = [
     "REGISTRY", "GradientError", "NoRule", "NotConnected", "NotRecorded", "Primitive", "Tensor", "TensorLike",
     "VariadicPrimitive", "algebra", "autograd", "checkpoint", "custom_vjp", "grad", "hessian", "hvp", "jacfwd",
-    "jacobian", "jacrev", "jvp", "linearize", "no_grad", "stop_gradient", "value_and_grad", "vjp", "zero",
+    "jacobian", "jacrev", "jvp", "linearize", "no_grad", "stateful", "stop_gradient", "value_and_grad", "vjp", "zero",
 ]
 # fmt: on

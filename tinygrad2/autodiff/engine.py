@@ -6,14 +6,18 @@ It, not the rules, sums cotangents over broadcast axes, accumulates them, and ho
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from tinygrad2.autodiff.errors import GradientError, NotConnected, NotRecorded
-from tinygrad2.autodiff.node import Node, is_recording, recording
+from tinygrad2.autodiff.node import Node, is_recording, recording, watching_from
 from tinygrad2.autodiff.primitive import owned
 from tinygrad2.autodiff.tensor import Tensor, TensorLike, wrap
-from tinygrad2.kernels.arrays import freeze, xp
+from tinygrad2.kernels.arrays import xp
 
 Tensors = Sequence[Tensor]
 
@@ -28,9 +32,15 @@ class Algebra:
     concatenate: Callable[[Tensors], Tensor]
     identity: Callable[[Tensor], Tensor]
     derivative_of: Callable[[Tensor, Tensor], Tensor]
+    as_float: Callable[[Tensor, DTypeLike], Tensor]
 
 
 algebra = Algebra()
+_adding = threading.RLock()  # threads that share a leaf add to its gradient one after the other
+_FIRST_ONLY = (
+    "it was computed from a gradient that was taken without create_graph=True. To differentiate a gradient, record it: "
+    "autograd.grad(..., create_graph=True), or loss.backward(create_graph=True)"
+)
 _by_id = attrgetter("id")
 
 
@@ -58,7 +68,7 @@ def vector_jacobian_product(
     roots = [y.node for y in outputs if y.node is not None]
     if not roots:
         raise NotRecorded(_why_no_history(outputs))
-    with recording(create_graph):
+    with recording(create_graph), watching_from(-1 if create_graph else None):
         results = sweep(outputs, cotangents, nodes)
         if any(c is None for c in results):
             known = set(reachable(roots, "sources"))
@@ -69,6 +79,8 @@ def vector_jacobian_product(
                     raise NotConnected(_why_not_connected(x, outputs))
         if create_graph:
             results = [c if c is None else _connected(c, [*outputs, *cotangents]) for c in results]
+        else:
+            results = [c if c is None or c.node is not None else wrap(c.array, None, _FIRST_ONLY) for c in results]
     return results
 
 
@@ -99,11 +111,13 @@ def backward(y: Tensor, grad: TensorLike | None = None, create_graph: bool = Fal
     """The work of Tensor.backward: add to `.grad` of every leaf that y depends on."""
     if y.node is None:
         raise NotRecorded(_why_no_history([y]))
-    leaves = [leaf for node in reachable([y.node]) if node.leaf and (leaf := node.leaf()) is not None]
+    # "sources" also leads to leaves whose derivative is zero: they get zeros, as from autograd.grad.
+    leaves = [leaf for node in reachable([y.node], "sources") if node.leaf and (leaf := node.leaf()) is not None]
     gradients = vector_jacobian_product([y], [seed(y, grad)], leaves, create_graph)
-    for leaf, g in zip(leaves, gradients, strict=True):
-        assert g is not None
-        leaf.grad = g if leaf.grad is None else algebra.add(leaf.grad, g)
+    with _adding:
+        for leaf, g in zip(leaves, gradients, strict=True):
+            assert g is not None
+            leaf.grad = g if leaf.grad is None else algebra.add(leaf.grad, g)
 
 
 def seed(y: Tensor, grad: TensorLike | None = None) -> Tensor:
@@ -111,8 +125,8 @@ def seed(y: Tensor, grad: TensorLike | None = None) -> Tensor:
     if grad is None:
         if y.size != 1:
             raise ValueError(f"only a scalar has a gradient, the output has shape {y.shape}: give a cotangent for it")
-        return wrap(freeze(xp(y.array).ones_like(y.array)), None)
-    g = grad if isinstance(grad, Tensor) else Tensor(grad)
+        return wrap(owned(xp(y.array).ones_like(y.array)), None)
+    g = as_tensor(grad, y)
     if (g.shape, g.dtype, g.device) != (y.shape, y.dtype, y.device):
         expected = f"shape {y.shape}, {y.dtype}, on {y.device}"
         given = f"shape {g.shape}, {g.dtype}, on {g.device}"
@@ -135,7 +149,16 @@ def made_before(start: int, root: Node) -> list[Node]:
 
 def zero_cotangent(x: Tensor) -> Tensor:
     """Zeros of the shape, dtype and device of x."""
-    return wrap(freeze(xp(x.array).zeros_like(x.array)), None)
+    return wrap(owned(xp(x.array).zeros_like(x.array)), None)
+
+
+def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
+    """The value as a Tensor; a plain number for a scalar takes the dtype and device of `like`."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, int | float | np.number) and like.shape == ():
+        return wrap(owned(xp(like.array).asarray(value, like.dtype)), None)
+    return Tensor(value)
 
 
 def _on_a_path(order: Sequence[Node], targets: set[Node]) -> set[Node]:
@@ -167,7 +190,7 @@ def _sum(a: Tensor, b: Tensor) -> Tensor:
     """a + b; in a backward pass that is not recorded their arrays are enough, and that is most passes."""
     if is_recording():
         return algebra.add(a, b)
-    return wrap(owned(a.array + b.array), None, "a gradient taken without create_graph")
+    return wrap(owned(a.array + b.array), None, _FIRST_ONLY)
 
 
 def _connected(c: Tensor, origins: Tensors) -> Tensor:

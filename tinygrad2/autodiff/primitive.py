@@ -78,6 +78,11 @@ class Primitive:
         self._register()
         return self
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether it has a derivative other than zero by one of its arguments."""
+        return bool(self._floats)
+
     def _register(self) -> None:
         """Names are unique, but a notebook cell may be run again: the same module may replace its own."""
         other = REGISTRY.get(self.name, self)
@@ -128,8 +133,14 @@ class Primitive:
                 dtype = a.dtype
                 kinds += 1
         if kinds != 1 or dtype.kind not in "fc":  # nearly always all are on one device and of one floating dtype
-            _check(self.name, arrays, self._floats)
-        out = self.fn(*arrays, *consts)
+            whole = [i for i in self._floats if arrays[i].dtype.kind in "biu"]
+            if whole:
+                return self._with_integers(whole, inputs, consts)
+            _check(self, arrays, self._floats)
+        try:
+            out = self.fn(*arrays, *consts)
+        except (ValueError, IndexError, ArithmeticError, RuntimeWarning) as error:
+            raise _named(self.name, arrays, error) from error
         if type(out) is np.ndarray:
             out.setflags(False)  # type: ignore[call-arg]  # read-only; by position: half as long as by name
         else:
@@ -144,6 +155,25 @@ class Primitive:
         parents = self._without_constant([*sources, None]) if self._without_constant else sources
         kept = self._nothing or (self._without_unread([*arrays, None]) if self._without_unread else arrays)
         return wrap(out, Node(out, self, sources, parents, kept, None if self._output_unread else out, consts))
+
+    def _with_integers(self, whole: Sequence[int], inputs: Sequence[Tensor], consts: tuple[Any, ...]) -> Tensor:
+        """The call with integers or bools at the differentiable positions `whole`.
+
+        Beside floats they become floats. Alone they are arrays without gradient. A function of one tensor that makes
+        floats of them is an error: 1 was most likely written for 1.0, and the derivative would be lost.
+        """
+        arrays = [t.array for t in inputs]
+        floats = [i for i in self._floats if i not in whole]
+        if floats:
+            from tinygrad2.autodiff.engine import algebra  # here, because the engine stands on this file
+
+            dtype = arrays[floats[0]].dtype
+            return self(*[algebra.as_float(t, dtype) if i in whole else t for i, t in enumerate(inputs)], *consts)
+        _check(self, arrays, ())
+        out = owned(self.fn(*arrays, *consts))
+        if self.arity == 1 and out.dtype.kind not in "biu":
+            raise TypeError(_not_floating(self.name, 0, arrays[0].dtype))
+        return _without_gradient(self, out, [t.node for t in inputs])
 
     def record(self, out: Array, *args: Any) -> Tensor:
         """Record a result of any shape that is there already: `out` is the array that fn would give for `args`."""
@@ -198,9 +228,15 @@ class VariadicPrimitive(Primitive):
         tensors, *consts = args
         inputs = _lift(self.name, tensors)
         arrays = list(map(_array_of, inputs))
-        _check(self.name, arrays, range(len(tensors)))
-        out = owned(self.fn(arrays, *consts))
         sources = tuple(map(_node_of, inputs))
+        whole = all(a.dtype.kind in "biu" for a in arrays)
+        _check(self, arrays, () if whole else range(len(tensors)))
+        try:
+            out = owned(self.fn(arrays, *consts))
+        except (ValueError, IndexError, ArithmeticError, RuntimeWarning) as error:
+            raise _named(self.name, arrays, error) from error
+        if whole:
+            return _without_gradient(self, out, sources)
         if not any(sources):
             return wrap(out, None, next((t.why for t in inputs if t.why is not None), None))
         if not is_recording():
@@ -212,6 +248,13 @@ class VariadicPrimitive(Primitive):
         rule = self.rules[0]
         parents = enumerate(node.parents)
         return [(p, rule(i, g, *node.consts)) for i, p in parents if p is not None and p in wanted]
+
+
+def _without_gradient(op: Primitive, out: Array, sources: Sequence[Node | None]) -> Tensor:
+    """A result of integers: linked to what it was computed from, where its derivative is 0."""
+    if any(sources) and is_recording():
+        return wrap(out, Node(out, op, sources, (None,) * len(sources)))
+    return wrap(out, None, f"made of integers or bools (by {op.name})")
 
 
 def _positions_read(rule: Rule, wanted: int) -> set[int]:
@@ -239,21 +282,21 @@ def _without(unwanted: Sequence[int], size: int) -> Callable[[Sequence[Any]], Se
     return itemgetter(*[size if i in unwanted else i for i in range(size)])
 
 
-def _check(name: str, arrays: Sequence[Array], floats: Sequence[int]) -> None:
+def _check(primitive: Primitive, arrays: Sequence[Array], floats: Sequence[int]) -> None:
     """One device for all arguments, and one floating dtype for the differentiable ones."""
     module = type(arrays[0])
     for a in arrays:
         if type(a) is not module:
-            raise TypeError(_apart(name, arrays))
+            raise TypeError(_apart(primitive.name, arrays))
     if not floats:
         return
     first = arrays[floats[0]]
     dtype = first.dtype
     if dtype.kind not in "fc":
-        raise TypeError(_mismatch(name, floats[0], first, first))
+        raise TypeError(_not_floating(primitive.name, floats[0], dtype))
     for i in floats:
         if arrays[i].dtype != dtype:
-            raise TypeError(_mismatch(name, i, arrays[i], first))
+            raise TypeError(_mixed(primitive, arrays, floats[0], i))
 
 
 def _apart(name: str, arrays: Sequence[Array]) -> str:
@@ -261,14 +304,30 @@ def _apart(name: str, arrays: Sequence[Array]) -> str:
     return f"{name}: {devices}; move them to one device with .to(...)"
 
 
-def _mismatch(name: str, i: int, a: Array, first: Array) -> str:
-    if a.dtype.kind not in "fc":
-        return (
-            f"{name}: argument {i} has dtype {a.dtype}; a differentiable argument must be float32 or float64. "
-            "Write 1.0 for 1, or convert with .astype(np.float32); labels and indices are passed as plain integers"
-        )
-    mixed = f"{name}: argument {i} is {a.dtype}, the first one {first.dtype}"
-    return f"{mixed}; nothing is promoted silently: convert one with .astype(...)"
+def _not_floating(name: str, i: int, dtype: np.dtype[Any]) -> str:
+    return (
+        f"{name}: argument {i} has dtype {dtype}; a differentiable argument must be float32 or float64. "
+        "Write 1.0 for 1, or convert with .astype(np.float32); labels and indices are passed as plain integers"
+    )
+
+
+def _mixed(primitive: Primitive, arrays: Sequence[Array], first: int, i: int) -> str:
+    """Two differentiable arguments of different dtypes, by the names that their primitive gives them."""
+    if arrays[i].dtype.kind not in "fc":
+        return _not_floating(primitive.name, i, arrays[i].dtype)
+    signature = getattr(primitive, "__signature__", None)
+    names = dict(enumerate(signature.parameters if signature else ()))
+    given = [f"{names.get(k, f'argument {k}')} is {arrays[k].dtype}" for k in (first, i)]
+    return f"{primitive.name}: {', '.join(given)}; nothing is promoted silently: convert one with .astype(...)"
+
+
+def _named(name: str, arrays: Sequence[Array], error: Exception) -> Exception:
+    """NumPy's error or warning, with the operation that it comes from."""
+    if str(error).startswith(f"{name}: "):
+        return error
+    shapes = ", ".join(str(a.shape) for a in arrays)
+    kind = type(error) if type(error) in (ValueError, IndexError, FloatingPointError, RuntimeWarning) else ValueError
+    return kind(f"{name}: {error} (shapes {shapes})")
 
 
 def _lift(name: str, inputs: Sequence[Any]) -> Sequence[Tensor]:
@@ -287,7 +346,7 @@ def _constant(name: str, i: int, value: Any, like: Array | None) -> Tensor:
         raise TypeError(f"{name}: argument {i} is None where a tensor was expected")
     if like is None or not isinstance(value, _NUMBERS) or value is True or value is False:
         return Tensor(value)
-    number = np.asarray(value, like.dtype if like.dtype.kind in "fc" else None)
+    number = np.asarray(value, like.dtype if like.dtype.kind in "fc" else np.result_type(like.dtype, value))
     return wrap(owned(number if type(like) is np.ndarray else to_device(number, device_of(like))), None)
 
 

@@ -24,7 +24,8 @@ from tinygrad2.data import Dataset
 from tinygrad2.experiments import attack_report, figures
 from tinygrad2.experiments.attack_options import AttackPlan
 from tinygrad2.experiments.attack_report import RESULT, AttackReport
-from tinygrad2.experiments.folder import ELSEWHERE, alone
+from tinygrad2.experiments.config import difference
+from tinygrad2.experiments.folder import ELSEWHERE, alone, write_json
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.progress import Track, say
 from tinygrad2.nn import Layer
@@ -118,8 +119,7 @@ def _in_pixels(net: Layer, dataset: Dataset, box: Box | None) -> tuple[Layer, np
 def _save(folder: Path, record: Mapping[str, Any], part: Path, found: AttackResult) -> None:
     """One batch, and with the first one the record of what is done here."""
     if not (folder / RECORD).exists():
-        with nn.atomic_write(folder / RECORD, "w") as file:
-            file.write(json.dumps(record, indent=2) + "\n")
+        write_json(folder / RECORD, record)
     arrays = {"adversarial": found.adversarial.numpy(), "norms": found.norms, "iterations": found.iterations}
     note = None if found.diagnostic is None else asdict(found.diagnostic)
     nn.save(part, {**arrays, "diagnostic": np.asarray(json.dumps(note))})
@@ -168,7 +168,7 @@ def _diagnostic(note: dict[str, Any] | None) -> Diagnostic | None:
 
 
 def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
-    """What must be the same for an attack to be gone on with, as JSON gives it back."""
+    """What must be the same when a stopped attack goes on, as it is read back from JSON."""
     record = {
         **asdict(plan),
         "network": _digest(*net.state_dict().values()),
@@ -185,7 +185,7 @@ def _digest(*arrays: np.ndarray) -> str:
 
 @contextmanager
 def _opened(path: Path, record: Mapping[str, Any], resume: bool) -> Iterator[Path]:
-    """This process alone works in the folder; one that was made for an attack of which nothing came is removed."""
+    """This process alone works in the folder. A new folder is removed again if the attack saved nothing in it."""
     _check(path, record, resume)
     new = not path.exists()
     try:
@@ -205,8 +205,5 @@ def _check(path: Path, record: Mapping[str, Any], resume: bool) -> None:
         raise FileExistsError(f"{path} holds an attack that was stopped; go on with it by --resume, or {ELSEWHERE}")
     if resume and not begun:
         raise FileNotFoundError(f"{path} holds no attack that was stopped; leave out --resume")
-    if begun:
-        there = json.loads((path / RECORD).read_text(encoding="utf-8"))
-        if other := [key for key in {**there, **record} if there.get(key) != record.get(key)]:
-            both = f"{there.get(other[0])} there and {record.get(other[0])} here"
-            raise ValueError(f"{path} holds another attack: {other[0]} is {both}; {ELSEWHERE}")
+    if begun and (other := difference(json.loads((path / RECORD).read_text(encoding="utf-8")), record)):
+        raise ValueError(f"{path} holds another attack: {other}; {ELSEWHERE}")

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2 import nn
 from tinygrad2.experiments import figures
-from tinygrad2.experiments.config import to_values
-from tinygrad2.experiments.folder import Folder, make_folder
+from tinygrad2.experiments.config import difference, to_values
+from tinygrad2.experiments.folder import Folder, make_folder, write_text
 from tinygrad2.experiments.trained import title_of
 from tinygrad2.robust.metrics.statistics import mean_sd, wilcoxon
 
@@ -133,11 +132,9 @@ def save(comparison: Comparison, out: str | os.PathLike[str]) -> list[Path]:
     path = Path(out)
     make_folder(path.parent)
     text, picture = (path.with_name(f"{path.name}.{suffix}") for suffix in ("md", "png"))
-    with nn.atomic_write(text, "w") as file:
-        file.write(comparison.markdown() + "\n")
-    figures.comparison(
-        {c: {row: comparison.values(row, c) for row in comparison.rows} for c in comparison.columns}, picture
-    )
+    write_text(text, comparison.markdown() + "\n")
+    columns = {c: {row: comparison.values(row, c) for row in comparison.rows} for c in comparison.columns}
+    figures.comparison(columns, picture)
     return [text, picture]
 
 
@@ -170,21 +167,16 @@ def _check_measured_alike(results: Sequence[Result]) -> None:
     first, *others = results
     keys = [k for k in first.settings if k in MEASURING or (k.startswith("eval.") and k not in INCIDENTAL)]
     for other in others:
-        for key in keys:
-            a = first.settings.get(key)
-            b = other.settings.get(key)
-            if a != b:
-                raise ValueError(
-                    f"{first.path} and {other.path} were measured in different ways: {key} is {a} there and {b} here"
-                )
+        if unlike := difference(*({key: result.settings.get(key) for key in keys} for result in (first, other))):
+            raise ValueError(f"{first.path} and {other.path} were measured in different ways: {unlike}")
 
 
 def _titles(results: Sequence[Result]) -> list[str]:
     """One title for each group: the defense, and the settings in which groups with the same defense differ."""
     titles = []
     for result in results:
-        alike = [other for other in results if other.title == result.title]
-        keys = dict.fromkeys(key for other in alike for key in other.settings if key not in INCIDENTAL)
-        told = [k for k in keys if any(o.settings.get(k) != result.settings.get(k) for o in alike)]
-        titles.append(" ".join([result.title, *(f"{k}={result.settings.get(k)}" for k in told)]))
+        same = [other for other in results if other.title == result.title]
+        keys = dict.fromkeys(key for other in same for key in other.settings if key not in INCIDENTAL)
+        differing = [k for k in keys if any(o.settings.get(k) != result.settings.get(k) for o in same)]
+        titles.append(" ".join([result.title, *(f"{k}={result.settings.get(k)}" for k in differing)]))
     return titles

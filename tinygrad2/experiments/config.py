@@ -125,12 +125,10 @@ def to_toml(config: Config) -> str:
     return "\n".join(lines[1:]) + "\n"
 
 
-def difference(a: Config, b: Config) -> str:
-    """The first setting in which the two differ, in words; empty if there is none."""
-    left = to_values(a)
-    right = to_values(b)
-    keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
-    return f"{keys[0]} is {left.get(keys[0])} there and {right.get(keys[0])} here" if keys else ""
+def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The first key whose values differ, in words; empty if there is none."""
+    key = next((key for key in {**there, **here} if there.get(key) != here.get(key)), None)
+    return "" if key is None else f"{key} is {there.get(key)} there and {here.get(key)} here"
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

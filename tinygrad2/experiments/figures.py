@@ -60,9 +60,8 @@ def curves(metrics: Sequence[Mapping[str, Any]], defense: str, path: str | os.Pa
             ax.axvspan(before, max(epochs), color=ORANGE, alpha=0.08, lw=0)
         ax.plot(epochs, values, color=panel.colour, lw=1.6, marker="o", ms=3.2, clip_on=False)
         for at in {epochs.index(before), len(epochs) - 1}:
-            ax.annotate(
-                panel.text.format(values[at]), (epochs[at], values[at]), color=panel.colour, **_beside(values, at)
-            )
+            text = panel.text.format(values[at])
+            ax.annotate(text, (epochs[at], values[at]), color=panel.colour, **_beside(values, at))
         gap = 0.15 * ((max(values) - min(values)) or 0.05 * panel.scale)
         ax.set(ylabel=panel.label, xlim=(first, max(*epochs, first + 1)), ylim=(min(values) - gap, max(values) + gap))
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -82,11 +81,8 @@ def _beside(values: Sequence[float], at: int) -> dict[str, Any]:
         return {"xytext": (7, 0), "va": "center", **NOTE}
     if at > 0:
         return {"xytext": (0, 7), "ha": "right", **NOTE}
-    return {
-        "xytext": (6, -7 if values[1] > values[0] else 7),
-        "va": "top" if values[1] > values[0] else "bottom",
-        **NOTE,
-    }
+    rises = values[1] > values[0]
+    return {"xytext": (6, -7 if rises else 7), "va": "top" if rises else "bottom", **NOTE}
 
 
 def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str | os.PathLike[str]) -> None:
@@ -145,18 +141,15 @@ def grid(
     """
     scale = 255 / dataset.box[1] if dataset.box else 1.0
     raw = scale * dataset.pixels(x)
-    # All but the largest hundredth of the changes stay inside the colour scale.
-    spread = float(
-        np.quantile(np.concatenate([abs(adversarial - x).ravel() for adversarial, _ in found.values()]), 0.99)
-    )
+    sizes = np.concatenate([abs(adversarial - x).ravel() for adversarial, _ in found.values()])
+    spread = float(np.quantile(sizes, 0.99))  # all but the largest hundredth of the changes fit the colour scale
     times = 127.5 / spread if spread else 1.0
     figure, axes = _figure(1.05 * len(x) + 1.7, 1.3 * (1 + 2 * len(found)) + 0.3, 1 + 2 * len(found), len(x))
     _row(axes[0], raw, [dataset.classes[k] for k in labels], "image")
     for i, (name, (adversarial, notes)) in enumerate(found.items()):
         now = robust.predict(nets[name], adversarial)
-        _row(
-            axes[1 + 2 * i], 127.5 + times * (adversarial - x), notes, f"{name}:\nperturbation\n× {times:.2g}", "RdBu_r"
-        )
+        label = f"{name}:\nperturbation\n× {times:.2g}"
+        _row(axes[1 + 2 * i], 127.5 + times * (adversarial - x), notes, label, "RdBu_r")
         said = [f"→ {dataset.classes[k]}" for k in now]
         colours = [ORANGE if wrong else GREY for wrong in now != labels]
         _row(axes[2 + 2 * i], scale * dataset.pixels(adversarial), said, "perturbed", colours=colours)

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from tinygrad2 import nn
-from tinygrad2.experiments.config import difference, resolve, to_toml
+from tinygrad2.experiments.config import difference, resolve, to_toml, to_values
 from tinygrad2.experiments.settings import Config
 
 ELSEWHERE = "choose another folder with --out"
@@ -44,7 +44,7 @@ class Folder:
         """Raise unless a run with this configuration may start (or resume) here; nothing is written."""
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file, expected the folder of a run")
-        if resume and (other := difference(self.config(), config)):
+        if resume and (other := difference(to_values(self.config()), to_values(config))):
             raise ValueError(f"{self.path} holds a run with another configuration: {other}; {ELSEWHERE}")
         if not resume and (self / "config.toml").exists():
             raise FileExistsError(f"{self.path} holds a run already; go on with it by --resume, or {ELSEWHERE}")
@@ -56,12 +56,11 @@ class Folder:
         with alone(self.path):
             self.check(config, resume)  # again: another process may have been faster
             if not resume:
-                with nn.atomic_write(self / "config.toml", "w") as file:
-                    file.write(to_toml(config))
+                write_text(self / "config.toml", to_toml(config))
             yield
 
     def save_state(self, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> None:
-        """Replace the checkpoint. Scalars travel as JSON, in which a float keeps all its bits."""
+        """Replace the checkpoint. arrays: of any shapes; scalars: written as JSON, where a float keeps all its bits."""
         nn.save(self / "checkpoint.npz", {**arrays, "scalars": np.asarray(json.dumps(scalars))})
 
     def load_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -72,11 +71,6 @@ class Folder:
         if "scalars" not in arrays:
             raise ValueError(f"{self / 'checkpoint.npz'} is not a checkpoint of a run: it has no entry 'scalars'")
         return arrays, json.loads(str(arrays.pop("scalars")))
-
-    def write_json(self, name: str, content: Any) -> None:
-        """Write one JSON file atomically."""
-        with nn.atomic_write(self / name, "w") as file:
-            file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl; a last line that a kill cut short is left out."""
@@ -106,6 +100,17 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         self.file.close()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the file, whole or not at all."""
+    with nn.atomic_write(path, "w") as file:
+        file.write(text)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """The same, as JSON."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextmanager

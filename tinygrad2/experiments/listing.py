@@ -22,6 +22,7 @@ from tinygrad2.nn.models import MODELS
 from tinygrad2.robust import DEFENSES, PENALTIES, metrics
 from tinygrad2.robust.attacks.deepfool import MODES
 from tinygrad2.robust.attacks.registry import ATTACKS
+from tinygrad2.verify.book import BOOK
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -67,10 +68,10 @@ def kinds() -> dict[str, Mapping[str, str]]:
 def listing(kind: str | None = None) -> str:
     """All that can be named, or one kind of it, each with one line of explanation, as text.
 
-    kind: such as "attacks", or "settings". Raises ValueError for an unknown kind, with the nearest.
+    kind: such as "attacks", or "settings", or "exercises". Raises ValueError for an unknown kind, with the nearest.
     """
     named = kinds()
-    found = {**named, "settings": {key: field.summary for key, field in FIELDS.items()}}
+    found = {**named, "settings": {key: field.summary for key, field in FIELDS.items()}, "exercises": _exercises()}
     if kind is not None and kind not in found:
         raise ValueError(f"unknown kind {kind!r}{nearest(kind, found)}; known: {', '.join(found)}")
     blocks = []
@@ -86,6 +87,11 @@ def _summaries(named: Mapping[str, Any]) -> dict[str, str]:
 
 def _first_line(value: Any) -> str:
     return (inspect.getdoc(value) or "").partition("\n")[0]
+
+
+def _exercises() -> dict[str, str]:
+    """Name, difficulty, orders and task of each derivation that can be practised."""
+    return {name: f"{ex.difficulty:6}  order {ex.order:4}  {ex.task}" for name, ex in BOOK.items()}
 
 
 def _data_folder() -> str:

@@ -16,14 +16,14 @@ from tinygrad2 import __version__, robust
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
 from tinygrad2.experiments.config import label, to_values
-from tinygrad2.experiments.folder import Folder
+from tinygrad2.experiments.folder import Folder, write_json
 from tinygrad2.experiments.progress import over_batches, say
 from tinygrad2.experiments.settings import Config, EvalSettings
 from tinygrad2.experiments.trained import from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
 from tinygrad2.robust.attacks.registry import ATTACKS
-from tinygrad2.robust.metrics.accuracy import in_batches
+from tinygrad2.robust.batches import in_batches
 from tinygrad2.robust.metrics.fgs import SHARES
 from tinygrad2.robust.types import Box
 
@@ -175,7 +175,7 @@ def finish(
     folder = Folder(out)
     trained = from_run(out, dataset=dataset)
     measured = table(trained.nets, trained.dataset, config.eval)
-    folder.write_json("result.json", result(config, measured, seconds))
+    write_json(folder / "result.json", result(config, measured, seconds))
     try:
         figures.require()
     except ModuleNotFoundError as reason:

@@ -135,9 +135,9 @@ class _Training:
         """One step of the optimizer. Result: a note for the progress line."""
         run = self.config.run
         images = self.dataset
-        seed = [run.seed, self._epochs_before() + self.state.epoch, self.state.step]  # of nothing else, as the order
-        bent = data.augment(images, self.config.data.augment, images.x_train[batch], seed)
-        x = Tensor(bent).to(run.device)
+        seed = [run.seed, self._epochs_before() + self.state.epoch, self.state.step]  # as for the order of the images
+        augmented = data.augment(images, self.config.data.augment, images.x_train[batch], seed)
+        x = Tensor(augmented).to(run.device)
         labels = images.y_train[batch]
         self.optimizer.zero_grad()
         losses = phase.defense.losses(self.net, x, labels, batch)
@@ -195,20 +195,19 @@ class _Training:
         layer = first_not_finite(self.net, x)
         # The backward pass meets the last layer first.
         gradient = f"the gradient of {bad[-1]!r}" if bad else "the loss itself"
-        raise Diverged(
-            f"{phase.name}: the loss is {loss} at epoch {self.state.epoch + 1}, step {self.state.step + 1}; the first "
-            f"value not finite is {f'the output of layer {layer!r}' if layer else gradient}. Lower the learning rate "
-            f"({phase.section}.lr, {self.optimizer.lr:g} here). What was saved before is kept in {self.folder.path}"
-        )
+        first = f"the output of layer {layer!r}" if layer else gradient
+        where = f"epoch {self.state.epoch + 1}, step {self.state.step + 1}"
+        raise self._diverged(phase, f"the loss is {loss} at {where}; the first value not finite is {first}")
 
     def _check_network(self, phase: Phase) -> None:
         """The last step of an epoch has no next step that would notice what it did."""
         for name, t in self.net.named_tensors():
             if not np.isfinite(t.numpy()).all():
-                raise Diverged(
-                    f"{phase.name}: {name!r} is not finite after epoch {self.state.epoch + 1}. Lower the learning rate "
-                    f"({phase.section}.lr, {self.optimizer.lr:g} here). What was saved is kept in {self.folder.path}"
-                )
+                raise self._diverged(phase, f"{name!r} is not finite after epoch {self.state.epoch + 1}")
+
+    def _diverged(self, phase: Phase, what: str) -> Diverged:
+        advice = f"Lower the learning rate ({phase.section}.lr, {self.optimizer.lr:g} here)"
+        return Diverged(f"{phase.name}: {what}. {advice}. What was saved before is kept in {self.folder.path}")
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(f"all is saved; go on with: tinygrad2 train --out {self.folder.path} --resume")
@@ -232,9 +231,6 @@ class _Training:
         )
         return made
 
-    def _defense(self) -> robust.Defense:
-        return self._phase().defense
-
     def _phase(self) -> Phase:
         """The current phase; the last one when all is done."""
         return self.phases[min(self.state.phase, len(self.phases) - 1)]
@@ -252,8 +248,9 @@ class _Training:
         self.state.journal_size = self.journal.size
         arrays = {f"net.{name}": a for name, a in self.net.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
-        arrays |= {f"defense.{name}": a for name, a in self._defense().arrays().items()}
-        generator = plain(self._defense().rng.bit_generator.state)
+        defense = self._phase().defense
+        arrays |= {f"defense.{name}": a for name, a in defense.arrays().items()}
+        generator = plain(defense.rng.bit_generator.state)
         self.folder.save_state(arrays, {**vars(self.state), "rng": rng_state(self.net), "defense_rng": generator})
 
     def _restore(self) -> None:
@@ -263,15 +260,14 @@ class _Training:
         arrays, scalars = saved
         try:
             rng = scalars.pop("rng")
-            defense_rng = scalars.pop("defense_rng", None)
+            defense_rng = scalars.pop("defense_rng")
             self.state = State(**scalars)
             self.optimizer = self._optimizer()
             self.net.load_state_dict(_part(arrays, "net."))
             self.optimizer.load_state_dict(_part(arrays, "optimizer."))
             set_rng_state(self.net, rng)
-            if defense_rng is not None:  # None: a run from before there were defenses that draw
-                self._defense().rng.bit_generator.state = defense_rng
-                self._defense().load_arrays(_part(arrays, "defense."))
+            self._phase().defense.rng.bit_generator.state = defense_rng
+            self._phase().defense.load_arrays(_part(arrays, "defense."))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.folder / 'checkpoint.npz'} does not fit this run: {error}") from None
 

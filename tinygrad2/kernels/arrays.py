@@ -101,25 +101,25 @@ def why_no_numba() -> str | None:
     return None
 
 
-def _is_frozen(a: NDArray) -> bool:
-    """True if no NumPy array that shares the memory of `a`'s chain of bases is writeable."""
-    owner: Any = a
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
-            return False
-        owner = owner.base
-    return owner is None or isinstance(owner, bytes)
-
-
 def freeze(a: Array) -> Array:
-    """`a` as an array nobody else can write: itself if read-only all the way down, else a copy (read-only in NumPy)."""
+    """A copy of `a`, read-only in NumPy; `a` itself where its memory is a `bytes` object, which nobody can write.
+
+    A read-only array is copied too: its owner can make it writeable again.
+    """
     if xp(a) is not np:
         return a.copy()
-    if type(a) is np.ndarray and _is_frozen(a):
+    if type(a) is np.ndarray and _is_bytes(a):
         return a
     frozen = np.array(a, order="C")
     frozen.setflags(write=False)
     return frozen
+
+
+def _is_bytes(a: NDArray) -> bool:
+    owner: Any = a
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner, bytes)
 
 
 def _is_basic(key: object) -> bool:

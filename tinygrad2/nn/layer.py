@@ -1,7 +1,7 @@
 """A layer: its fields are its parameters and settings, and `apply` gives its output together with its reverse layer.
 
 One method says it all, so the forward pass and its reverse cannot drift apart. Calling a layer takes the output and
-drops the reverse.
+drops the reverse. A layer that defines `forward` instead gives its output only; its reverse is taken from the tape.
 """
 
 from __future__ import annotations
@@ -9,26 +9,46 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
+from functools import partial
+from types import UnionType
 from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.kernels.arrays import to_device
+from tinygrad2.autodiff.effects import observed, stateful
+from tinygrad2.autodiff.tree import flatten, leaves
+from tinygrad2.kernels.arrays import Array, to_device
+from tinygrad2.nn import tape
 from tinygrad2.nn.reverse import ReverseLayer
+from tinygrad2.nn.state import snapshot
 from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace
 
 Applied = tuple[Tensor, ReverseLayer]
+_COUNTER = "num_batches_tracked"
 T = TypeVar("T")
 
 
 class Layer:
-    """Base of all layers. A layer of your own defines `apply`.
+    """Base of all layers. A layer of your own defines `forward`, or `apply` to write its reverse layer as well.
 
     A Tensor attribute that requires a gradient is a parameter, any other Tensor a buffer; a Layer attribute is a child.
-    Lists of layers are not searched: put them in a Sequential.
+    Lists, tuples and dicts of them count too: the first of `self.blocks = [...]` is called "blocks.0".
 
+    >>> class Gate(nn.Layer):
+    ...     def __init__(self):
+    ...         self.fc = nn.Linear(3, 3)
+    ...     def forward(self, x):
+    ...         return x * tg.sigmoid(self.fc(x))
+    >>> net = nn.Sequential(gate=Gate(), act=nn.ReLU())
+    >>> net.trace(np.ones((1, 3), np.float32))
+    forward ↓             output  reverse ↑      shares
+    x                     1×3     Jᵀu
+    gate       Gate(...)  1×3     from the tape
+    act        ReLU()     1×3     ReverseMask    mask
+    z                     1×3     u
     >>> class Double(nn.Layer):
     ...     def apply(self, x):
     ...         return x * 2.0, nn.reverse.ReverseScale(tg.Tensor(np.float32(2.0)))
@@ -38,13 +58,35 @@ class Layer:
 
     training: bool = True
 
-    def apply(self, x: Tensor) -> Applied:
-        """The output at x, and the reverse layer at x. Every layer defines this. x: samples first, (N, ...)."""
-        raise NotImplementedError(f"{type(self).__name__} must define apply(x) -> (output, reverse layer)")
+    def __init_subclass__(cls, **options: Any) -> None:
+        """`apply` and `forward` define one thing: a class that writes one of them gets the other from it."""
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        if "forward" in own and "apply" not in own:
+            cls.apply = _apply_of(cls.forward)  # type: ignore[assignment, method-assign]
+        elif "apply" in own and "forward" not in own:
+            cls.forward = _forward_of(cls.apply)  # type: ignore[assignment, method-assign]
 
-    def __call__(self, x: Any) -> Tensor:
-        """The output at x. x: a Tensor or an array, samples first, (N, ...)."""
-        y, _ = located("", self, self.apply, x if isinstance(x, Tensor) else Tensor(x))
+    def apply(self, x: Tensor) -> Applied:
+        """The output at x, and the reverse layer at x. x: samples first, (N, ...)."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define forward(x) -> output, or apply(x) -> (output, reverse layer)"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output at x. x: samples first, (N, ...)."""
+        return self.apply(x)[0]
+
+    def __call__(self, x: Any, *others: Any) -> Tensor:
+        """The output at x. x: a Tensor or an array, samples first, (N, ...).
+
+        others: what else a `forward` of your own takes. Only a layer of one input has a reverse.
+        """
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        if others:
+            forward: Callable[..., Tensor] = self.forward
+            return located("", self, lambda x: forward(x, *others), x)
+        y, _ = located("", self, self.apply, x)
         return y
 
     def trace(self, x: Any) -> Trace:
@@ -63,7 +105,7 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers directly inside this one, with their names."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Layer))
+        return members(self, Layer)
 
     def named_layers(self, name: str = "") -> Iterator[tuple[str, Layer]]:
         """This layer, called `name`, and all layers inside it under dotted names, in order of definition."""
@@ -74,7 +116,7 @@ class Layer:
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers under dotted names such as "conv1.weight", in order of definition."""
         for owner, layer in self.named_layers():
-            yield from ((dotted(owner, name), t) for name, t in vars(layer).items() if isinstance(t, Tensor))
+            yield from ((dotted(owner, name), t) for name, t in members(layer, Tensor))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors that training changes, each once, under the first of its dotted names."""
@@ -108,16 +150,27 @@ class Layer:
 
         Raises ValueError for an unknown device, and RuntimeError, with the reason, where "cuda" cannot be used.
         """
-        places = [
-            (layer, name, t)
-            for _, layer in self.named_layers()
-            for name, t in vars(layer).items()
-            if isinstance(t, Tensor)
-        ]
-        old = {id(t): t for _, _, t in places}  # a shared tensor stays shared
-        new = {i: Tensor(to_device(t.array, device), t.requires_grad, t.name) for i, t in old.items()}
-        for layer, name, t in places:
-            setattr(layer, name, new[id(t)])
+        return self._replace(lambda t: to_device(t.array, device))
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Put new parameters and buffers of this dtype in place of the old. Do it before making the optimizer.
+
+        dtype: float32 or float64; shapes stay. TypeError for any other.
+
+        >>> nn.Linear(3, 2).astype(np.float64).weight.dtype
+        dtype('float64')
+        """
+        new = np.dtype(dtype)
+        if new not in (np.float32, np.float64):
+            raise TypeError(f"a network is float32 or float64, got {new}")
+        return self._replace(lambda t: t.array.astype(new) if t.dtype.kind == "f" else t.array)
+
+    def _replace(self, new: Callable[[Tensor], Array]) -> Self:
+        """Put a new tensor in place of each; one that is shared stays shared."""
+        old = {id(t): t for _, t in self.named_tensors()}
+        made = {i: Tensor(new(t), t.requires_grad, t.name) for i, t in old.items()}
+        for _, layer in self.named_layers():
+            replace(layer, made)
         return self
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -127,10 +180,12 @@ class Layer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over values saved by `state_dict`; nothing is changed unless every name, shape and dtype fits.
 
+        PyTorch's batch normalisation also saves `num_batches_tracked`, how many batches it has seen. Nothing here needs
+        that number, so it is left out.
         Raises ValueError with the names, shapes and dtypes that do not.
         """
         own = dict(self.named_tensors())
-        new = {name: np.asarray(values) for name, values in state.items()}
+        new = {name: np.asarray(v) for name, v in state.items() if name in own or not name.endswith(_COUNTER)}
         missing = sorted(own.keys() - new.keys())
         unknown = sorted(new.keys() - own.keys())
         if missing or unknown:
@@ -148,8 +203,9 @@ class Layer:
 
     def extra_repr(self) -> str:
         """What stands in the brackets of a printed layer: its settings. PyTorch's name."""
-        settings = {k: v for k, v in vars(self).items() if isinstance(v, int | float | str | tuple) and k != "training"}
-        return ", ".join(f"{k}={v!r}" for k, v in settings.items())
+        inside = {name.partition(".")[0] for name, _ in members(self, Layer | Tensor)}
+        kept = {k: v for k, v in vars(self).items() if k not in inside and k != "training"}
+        return ", ".join(f"{k}={v!r}" for k, v in kept.items() if isinstance(v, int | float | str | tuple))
 
     def brief(self) -> str:
         """The printed form in one line: what is inside a layer made of layers is left out."""
@@ -165,19 +221,70 @@ class Layer:
         return f"{type(self).__name__}(\n  {inside}\n)"
 
 
+def _apply_of(forward: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Applied]:
+    """The `apply` of a class that defines this `forward`."""
+
+    def apply(self: Layer, x: Tensor) -> Applied:
+        """The output at x, and the backward pass over its tape as the reverse layer. x: samples first, (N, ...)."""
+        return tape.applied(lambda x: forward(self, x), x)
+
+    return apply
+
+
+def _forward_of(apply: Callable[[Any, Tensor], Applied]) -> Callable[[Any, Tensor], Tensor]:
+    """The `forward` of a class that defines this `apply`."""
+
+    def forward(self: Layer, x: Tensor) -> Tensor:
+        """The output at x. x: samples first, (N, ...)."""
+        return apply(self, x)[0]
+
+    return forward
+
+
+def members(layer: Layer, kind: type[T] | UnionType) -> Iterator[tuple[str, T]]:
+    """What a layer's attributes hold of one type, also in lists, tuples and dicts, with names such as "blocks.0"."""
+    for name, value in vars(layer).items():
+        for path, leaf in leaves(value, (name,)):
+            if isinstance(leaf, kind):
+                yield dotted(*map(str, path)), leaf
+
+
+def replace(layer: Layer, new: Mapping[int, Tensor]) -> None:
+    """Put other tensors in the places of a layer's own, also in lists, tuples and dicts. new: by the id of the old."""
+    for name, value in list(vars(layer).items()):
+        old, rebuild = flatten(value)
+        if any(id(t) in new for t in old):
+            setattr(layer, name, rebuild(iter([new.get(id(t), t) for t in old])))
+
+
 def located(name: str, layer: Layer, call: Callable[[Tensor], T], x: Tensor) -> T:
     """call(x); its errors begin with the dotted name and the printed form of the layer that they come from.
 
     name: what the layer is called inside the layer around it, "" for the outermost one.
     """
     try:
-        return call(x)
+        if not observed():
+            return call(x)
+        with stateful(partial(snapshot, layer)):
+            return call(x)
     except (ValueError, TypeError) as error:
-        path, message = getattr(error, "located", ("", f"{layer.brief()}: {error}"))
+        reason = (isinstance(error, TypeError) and _apart(layer, x)) or error
+        path, message = getattr(error, "located", ("", f"{layer.brief()}: {reason}"))
         path = dotted(name, path)
         error.located = (path, message)  # type: ignore[union-attr]
         error.args = (f"layer {path!r}, {message}" if path else message,)
         raise
+
+
+def _apart(layer: Layer, x: Tensor) -> str:
+    """What to do where the input and a tensor of the layer differ in their floating dtype; "" where they do not."""
+    for name, t in members(layer, Tensor):
+        if x.dtype.kind == t.dtype.kind == "f" and x.dtype != t.dtype:
+            return (
+                f"the input is {x.dtype}, the layer's {name} is {t.dtype}; nothing is promoted silently: give "
+                f"x.astype(np.{t.dtype}), or convert the network with net.astype(np.{x.dtype})"
+            )
+    return ""
 
 
 def dotted(*names: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.nn.layer import Layer, dotted
+from tinygrad2.nn.layer import Layer, dotted, members
 
 
 def generators(net: Layer) -> dict[str, np.random.Generator]:
@@ -18,8 +18,7 @@ def generators(net: Layer) -> dict[str, np.random.Generator]:
     return {
         dotted(owner, name): value
         for owner, layer in net.named_layers()
-        for name, value in vars(layer).items()
-        if isinstance(value, np.random.Generator)
+        for name, value in members(layer, np.random.Generator)
     }
 
 

@@ -141,18 +141,26 @@ _power: Primitive = Primitive("power", lambda x, p: x**p).defvjp(
     lambda g, y, x, p: multiply(g, multiply(_power(x, p - 1), float(p))) if p else multiply(g, 0.0),
 )
 
+# Powers with an exponent for each entry. By x the derivative is p·xᵖ⁻¹, and 0 where x = p = 0. By p it is xᵖ·log x, and
+# 0 where x = 0; below 0 a power exists for whole exponents only, so the derivative by p is nan.
+_powers: Binary = Primitive("powers", np.power).defvjp(
+    lambda g, y, x, p: multiply(g, mask(multiply(p, _powers(x, subtract(p, 1.0))), _either(x, p))),
+    lambda g, y, x, p: multiply(g, multiply(y, log(where(equal(x, 0.0), 1.0, x)))),
+)
+_either: Binary = Primitive("either", lambda a, b: (a != 0) | (b != 0)).defvjp(zero, zero)
+
 
 def power(x: TensorLike, p: TensorLike) -> Tensor:
     """xᵖ, entry by entry. x, p: any shapes that broadcast; p is a number or a tensor of exponents.
 
-    Where p is a tensor, x must be positive: the result is exp(p·log x).
+    At x = 0 the derivative by p is 0, by convention; where x < 0 it is nan.
 
-    >>> tg.power([1.0, 2.0, 3.0], 2)
-    Tensor([1., 4., 9.], float64)
+    >>> tg.power([1.0, -2.0, 3.0], [2, 3, 4])
+    Tensor([ 1., -8., 81.], float64)
     """
     if isinstance(p, int | float | np.number) or (not getattr(p, "requires_grad", False) and np.ndim(p) == 0):
         return _power(x, p.item() if hasattr(p, "item") else p)
-    return exp(multiply(p, log(x) if isinstance(x, Tensor) else np.log(x)))
+    return _powers(x, p)
 
 
 # The derivative c of y depends on all that y depends on, if only by the derivative zero. Take y = 3x: c = 3 is a
@@ -161,6 +169,11 @@ def power(x: TensorLike, p: TensorLike) -> Tensor:
 # zeros, and only what was truly never used is an error.
 identity: Unary = Primitive("identity", lambda x: x).defvjp(lambda g, y, x: g)
 derivative_of: Binary = Primitive("derivative_of", lambda c, y: c).defvjp(lambda g, z, c, y: g, zero)
+
+
+def _inside_array(x: Array, lo: float | None, hi: float | None) -> Array:
+    """Where lo ≤ x ≤ hi; a nan counts as inside, so that it propagates."""
+    return ~((x < (-np.inf if lo is None else lo)) | (x > (np.inf if hi is None else hi)))
 
 
 # Selection. A mask is a bool, or a weight per entry; where it is 0 the result is 0 even if g is infinite or nan there.
@@ -204,7 +217,7 @@ sign: Unary = Primitive("sign", lambda x: np.sign(x.real), """-1, 0 or 1; its de
     >>> tg.sign([3.0, 0.0, -2.0])
     Tensor([ 1.,  0., -1.], float64)
     """).defvjp(zero)
-logical_not: Unary = Primitive("logical_not", operator.invert, """True where x is False. x: any shape; bools.
+logical_not: Unary = Primitive("logical_not", np.logical_not, """True where x is False (or 0). x: any shape.
 
     >>> tg.logical_not(tg.Tensor([True, False]))
     Tensor([False,  True], bool)
@@ -239,7 +252,7 @@ not_equal: Binary = Primitive("not_equal", operator.ne, """a ≠ b, as bools. a,
     >>> tg.not_equal([2.0, 1.0], 1.0)
     Tensor([ True, False], bool)
     """).defvjp(zero, zero)
-_inside = Primitive("inside", lambda x, lo, hi: ~((x.real < lo) | (x.real > hi))).defvjp(zero)
+_inside = Primitive("inside", lambda x, lo, hi: _inside_array(x.real, lo, hi)).defvjp(zero)
 _share = Primitive("share", lambda a, b: 1 - (a.real <= b.real) * (1 - (a.real == b.real) / 2)).defvjp(zero, zero)
 
 relu: Unary = Primitive("relu", lambda x: np.maximum(x, x.dtype.type(0)), """max(x, 0); relu'(0) is 0. x: any shape.
@@ -269,30 +282,35 @@ maximum: Binary = Primitive("maximum", np.maximum, """The larger of a and b. a, 
     lambda g, y, a, b: mask(g, _share(a, b)),
     lambda g, y, a, b: mask(g, _share(b, a)),
 )
-# fmt: on
+minimum: Binary = Primitive("minimum", np.minimum, """The smaller of a and b. a, b: any shapes that broadcast.
 
-
-def minimum(a: TensorLike, b: TensorLike) -> Tensor:
-    """The smaller of a and b. a, b: any shapes that broadcast. At a tie half of the cotangent goes to each.
+    At a tie half of the cotangent goes to each.
 
     >>> tg.minimum([1.0, 5.0], 3.0)
     Tensor([1., 3.], float64)
-    """
-    return negative(maximum(_negated(a), _negated(b)))
+    """).defvjp(
+    lambda g, y, a, b: mask(g, _share(b, a)),
+    lambda g, y, a, b: mask(g, _share(a, b)),
+)
+# fmt: on
 
 
-def _negated(x: TensorLike) -> TensorLike:
-    """-x; a plain number stays one, because it takes the dtype and device of the tensor beside it."""
-    return -x if isinstance(x, int | float | np.number) else negative(x)
+def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+    """x limited to [min, max]. x, min, max: any shapes that broadcast; None for no limit on that side.
 
-
-def clip(x: TensorLike, lo: float, hi: float) -> Tensor:
-    """x limited to [lo, hi]. x: any shape. The cotangent passes where lo ≤ x ≤ hi.
+    The cotangent passes to x where min ≤ x ≤ max, and to the limit elsewhere. Where min > max the result is max.
 
     >>> tg.clip([-1.0, 0.5, 2.0], 0.0, 1.0)
     Tensor([0. , 0.5, 1. ], float64)
+    >>> tg.clip([-1.0, 0.5, 2.0], max=[-2.0, 1.0, 1.0])
+    Tensor([-2. ,  0.5,  1. ], float64)
     """
-    return _clip(x, float(lo), float(hi))
+    if all(bound is None or isinstance(bound, int | float | np.number) for bound in (min, max)):
+        return _clip(x, *[bound.item() if isinstance(bound, np.number) else bound for bound in (min, max)])
+    y = x if isinstance(x, Tensor) else Tensor(x)
+    if min is not None:
+        y = where(less(y, min), min, y)
+    return y if max is None else where(greater(y, max), max, y)
 
 
 def leaky_relu(x: TensorLike, negative_slope: TensorLike = 0.01) -> Tensor:
@@ -323,6 +341,9 @@ _cast = Primitive("astype", lambda x, dtype, old: x.astype(dtype))
 _cast.defvjp(lambda g, y, x, dtype, old: _cast(g, old, dtype))
 _move = Primitive("to", lambda x, device, old: to_device(x, device))
 _move.defvjp(lambda g, y, x, device, old: _move(g, old, device))
+
+# Integers and bools where floats are; they carry no gradient.
+as_float: Primitive = Primitive("as_float", lambda x, dtype: x.astype(dtype)).defvjp(zero)
 
 
 def astype(x: Tensor, dtype: DTypeLike) -> Tensor:

@@ -9,15 +9,17 @@ runs, `install` puts these functions on Tensor itself, so that `x + y` takes no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import NoneType
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor, TensorLike, algebra
-from tinygrad2.ops import elementwise, reduce
+from tinygrad2.ops import arrange, cumulative, elementwise, logic, matrix, numpy_protocol, reduce, sorting
 from tinygrad2.ops import shape as shapes
+from tinygrad2.ops.analytic import remainder
 from tinygrad2.ops.elementwise import (
     add,
     divide,
@@ -26,7 +28,6 @@ from tinygrad2.ops.elementwise import (
     greater_equal,
     less,
     less_equal,
-    logical_not,
     multiply,
     negative,
     not_equal,
@@ -34,6 +35,7 @@ from tinygrad2.ops.elementwise import (
     subtract,
 )
 from tinygrad2.ops.families import matmul
+from tinygrad2.ops.logic import bitwise_and, bitwise_or, bitwise_xor, floor_divide
 from tinygrad2.ops.shape import Axis
 
 # Python tries the other operand's own method where ours returns NotImplemented: these are no numbers.
@@ -91,6 +93,46 @@ class TensorMethods:
         """The matrix product other @ self. Shapes (..., n, k) and (..., k, m), or (k,)."""
         return matmul(other, self) if not isinstance(other, STRANGE) else NotImplemented
 
+    def __mod__(self: Tensor, other: TensorLike) -> Tensor:
+        """The remainder self % other, of the divisor's sign. Any shapes that broadcast."""
+        return remainder(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rmod__(self: Tensor, other: TensorLike) -> Tensor:
+        """The remainder other % self, of the divisor's sign. Any shapes that broadcast."""
+        return remainder(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __floordiv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient self // other, rounded down. Any shapes that broadcast."""
+        return floor_divide(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rfloordiv__(self: Tensor, other: TensorLike) -> Tensor:
+        """The quotient other // self, rounded down. Any shapes that broadcast."""
+        return floor_divide(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __and__(self: Tensor, other: TensorLike) -> Tensor:
+        """self & other: both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_and(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rand__(self: Tensor, other: TensorLike) -> Tensor:
+        """other & self: both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_and(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __or__(self: Tensor, other: TensorLike) -> Tensor:
+        """self | other: one or both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_or(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __ror__(self: Tensor, other: TensorLike) -> Tensor:
+        """other | self: one or both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_or(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
+    def __xor__(self: Tensor, other: TensorLike) -> Tensor:
+        """self ^ other: just one of both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_xor(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
+
+    def __rxor__(self: Tensor, other: TensorLike) -> Tensor:
+        """other ^ self: just one of both, for bools; bit by bit for integers. Any shapes that broadcast."""
+        return bitwise_xor(other, self) if not isinstance(other, STRANGE) else NotImplemented
+
     def __lt__(self: Tensor, other: TensorLike) -> Tensor:
         """Where self < other, as bools. Any shapes that broadcast."""
         return less(self, other) if type(other) is Tensor or not isinstance(other, STRANGE) else NotImplemented
@@ -119,17 +161,31 @@ class TensorMethods:
         """-self. Any shape."""
         return negative(self)
 
+    def __pos__(self: Tensor) -> Tensor:
+        """+self: self. Any shape."""
+        return self
+
     def __abs__(self: Tensor) -> Tensor:
         """|self|; the derivative at 0 is 0. Any shape."""
         return elementwise.abs(self)
 
     def __invert__(self: Tensor) -> Tensor:
-        """True where self is False. Any shape; bools."""
-        return logical_not(self)
+        """~self: False for True, or each bit turned for integers. Any shape."""
+        return logic.invert(self)
 
     def __getitem__(self: Tensor, key: Any) -> Tensor:
         """self[key] for every kind of NumPy key. Any shape. An entry taken twice gets the sum of both cotangents."""
         return shapes.index(self, key)
+
+    def __array_ufunc__(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy asks this for an elementwise function, as in np.exp(self) or array * self. Any shapes."""
+        return numpy_protocol.array_ufunc(self, ufunc, method, *inputs, **kwargs)
+
+    def __array_function__(
+        self: Tensor, function: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """NumPy asks this for its other functions, as in np.sum(self). Any shapes."""
+        return numpy_protocol.array_function(self, function, types, args, kwargs)
 
     def exp(self: Tensor) -> Tensor:
         """The exponential function of each entry. Any shape."""
@@ -151,9 +207,13 @@ class TensorMethods:
         """The absolute value of each entry; its derivative at 0 is 0. Any shape."""
         return elementwise.abs(self)
 
-    def clip(self: Tensor, lo: float, hi: float) -> Tensor:
-        """Each entry limited to [lo, hi]. Any shape. The cotangent passes where lo ≤ x ≤ hi."""
-        return elementwise.clip(self, lo, hi)
+    def clip(self: Tensor, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+        """Each entry limited to [min, max]; None for no limit. Any shapes that broadcast."""
+        return elementwise.clip(self, min, max)
+
+    def round(self: Tensor, decimals: int = 0) -> Tensor:
+        """Each entry with so many decimals. Any shape."""
+        return logic.round(self, decimals)
 
     def sum(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
@@ -163,9 +223,25 @@ class TensorMethods:
         """The mean over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
         return reduce.mean(self, axis, keepdims)
 
-    def var(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The variance over the axes, divided by their size. Any shape, e.g. (N, K): axis 1 gives (N,)."""
-        return reduce.var(self, axis, keepdims)
+    def prod(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The product over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
+        return cumulative.prod(self, axis, keepdims)
+
+    def cumsum(self: Tensor, axis: int | None = None) -> Tensor:
+        """The sum of all entries up to each one along the axis. Any shape; (self.size,) without an axis."""
+        return cumulative.cumsum(self, axis)
+
+    def cumprod(self: Tensor, axis: int | None = None) -> Tensor:
+        """The product of all entries up to each one along the axis. Any shape; (self.size,) without an axis."""
+        return cumulative.cumprod(self, axis)
+
+    def var(self: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+        """The variance over the axes, divided by their size less ddof. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.var(self, axis, keepdims, ddof)
+
+    def std(self: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+        """The standard deviation, the root of the variance. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.std(self, axis, keepdims, ddof)
 
     def max(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest entry over the axes. Any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent."""
@@ -175,9 +251,25 @@ class TensorMethods:
         """The smallest entry over the axes. Any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent."""
         return reduce.min(self, axis, keepdims)
 
-    def argmax(self: Tensor, axis: int | None = None) -> Tensor:
+    def argmax(self: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """The position of the first maximum, as integers. Any shape, e.g. (N, K): axis 1 gives (N,)."""
-        return reduce.argmax(self, axis)
+        return reduce.argmax(self, axis, keepdims)
+
+    def argmin(self: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """The position of the first minimum, as integers. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.argmin(self, axis, keepdims)
+
+    def argsort(self: Tensor, axis: int | None = -1) -> Tensor:
+        """The positions of the entries along the axis in rising order, as integers. Any shape."""
+        return sorting.argsort(self, axis)
+
+    def any(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether any entry over the axes is True, or not 0, as bools. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.any(self, axis, keepdims)
+
+    def all(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether all entries over the axes are True, or not 0, as bools. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.all(self, axis, keepdims)
 
     def reshape(self: Tensor, *shape: int | Sequence[int]) -> Tensor:
         """The same entries in another shape; one size may be -1. Any shape."""
@@ -192,11 +284,48 @@ class TensorMethods:
         """The axes in reverse order. Any shape, e.g. (N, K) gives (K, N)."""
         return shapes.transpose(self)
 
+    @property
+    def mT(self: Tensor) -> Tensor:
+        """The last two axes exchanged: each matrix of a stack transposed. Shape (..., M, N) gives (..., N, M)."""
+        return shapes.swapaxes(self, -1, -2)
+
     def swapaxes(self: Tensor, a: int, b: int) -> Tensor:
         """Two axes exchanged. Any shape."""
         return shapes.swapaxes(self, a, b)
 
-    def broadcast_to(self: Tensor, shape: Sequence[int]) -> Tensor:
+    def squeeze(self: Tensor, axis: Axis = None) -> Tensor:
+        """Without axes of size 1: all of them, or those named. Any shape."""
+        return shapes.squeeze(self, axis)
+
+    def ravel(self: Tensor) -> Tensor:
+        """All entries in one axis, in row-major order. Any shape."""
+        return shapes.ravel(self)
+
+    def flatten(self: Tensor) -> Tensor:
+        """The same as `ravel`: no Tensor can be written to, so a copy would make no difference. Any shape."""
+        return shapes.ravel(self)
+
+    def repeat(self: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+        """Each entry several times in a row along the axis. Any shape."""
+        return arrange.repeat(self, repeats, axis)
+
+    def take(self: Tensor, indices: TensorLike, axis: int | None = None) -> Tensor:
+        """The slices at the indices along the axis. Any shape; None takes from all entries in row-major order."""
+        return shapes.take(self, indices, axis)
+
+    def dot(self: Tensor, other: TensorLike) -> Tensor:
+        """The sum over self's last axis and other's second last or only one. Shapes (..., K) and (..., K, M), (K,)."""
+        return matrix.dot(self, other)
+
+    def diagonal(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """The entries with equal positions along two axes, as a last axis. Shape (M, N), or more axes."""
+        return matrix.diagonal(self, offset, axis1, axis2)
+
+    def trace(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """The sum of a diagonal. Shape (M, N), or more axes, which stay."""
+        return matrix.trace(self, offset, axis1, axis2)
+
+    def broadcast_to(self: Tensor, shape: int | Sequence[int]) -> Tensor:
         """Repeated to the shape, by NumPy's broadcasting rule. Any shape that broadcasts to it."""
         return shapes.broadcast_to(self, shape)
 
@@ -221,3 +350,4 @@ def install() -> None:
     algebra.concatenate = shapes.concatenate
     algebra.identity = elementwise.identity
     algebra.derivative_of = elementwise.derivative_of
+    algebra.as_float = elementwise.as_float

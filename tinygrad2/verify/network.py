@@ -21,7 +21,8 @@ from tinygrad2.autodiff import Tensor, autograd
 from tinygrad2.autodiff.node import recording
 from tinygrad2.kernels import Array, to_numpy
 from tinygrad2.nn import Layer, ReverseLayer
-from tinygrad2.nn.layer import Applied
+from tinygrad2.nn.layer import Applied, members, replace
+from tinygrad2.nn.rng import generators
 from tinygrad2.verify.check import check_vjp
 from tinygrad2.verify.differences import EPS, Uncertified
 from tinygrad2.verify.gradcheck import along
@@ -173,9 +174,9 @@ class _LayerCheck:
     def __init__(self, layer: Layer, x: Tensor, rng: np.random.Generator) -> None:
         self.layer = layer
         self.rng = rng
-        self.names = [name for name, t in vars(layer).items() if isinstance(t, Tensor) and t.requires_grad]
-        self.values = [x.numpy(), *[getattr(layer, name).numpy() for name in self.names]]
-        self.states = [(g, g.bit_generator.state) for g in _generators(layer)]
+        self.own = list({id(t): t for _, t in members(layer, Tensor) if t.requires_grad}.values())
+        self.values = [x.numpy(), *[t.numpy() for t in self.own]]
+        self.states = [(g, g.bit_generator.state) for g in generators(layer).values()]
         self.u = rng.standard_normal(self._apply(self.values)[0].shape)
 
     def _apply(self, values: Sequence[Tensor | Array]) -> tuple[Tensor, ReverseLayer]:
@@ -183,14 +184,12 @@ class _LayerCheck:
         x, *parameters = [v if isinstance(v, Tensor) else Tensor(v) for v in values]
         for generator, state in self.states:
             generator.bit_generator.state = state
-        own = [getattr(self.layer, name) for name in self.names]
+        pairs = list(zip(self.own, parameters, strict=True))
         try:
-            for name, t in zip(self.names, parameters, strict=True):
-                setattr(self.layer, name, t)
+            replace(self.layer, {id(old): new for old, new in pairs})
             return self.layer.apply(x)
         finally:
-            for name, t in zip(self.names, own, strict=True):
-                setattr(self.layer, name, t)
+            replace(self.layer, {id(new): old for old, new in pairs})
 
     def forward(self, *values: Any) -> Tensor:
         """The layer: (x, *parameters) ↦ output."""
@@ -273,7 +272,7 @@ class _LayerCheck:
 
 def _inputs(net: Layer, x: Tensor) -> Iterator[tuple[str, Layer, Tensor]]:
     """Every layer with the input that it gets, in the order in which they run; a layer that runs twice counts once."""
-    names = {id(layer): name for name, layer in net.named_layers()}
+    names = {id(layer): name for name, layer in reversed([*net.named_layers()])}  # the first name of a shared layer
     seen: dict[int, tuple[str, Layer, Tensor]] = {}
     with _listening(net, lambda layer, given: seen.setdefault(id(layer), (names[id(layer)], layer, given.detach()))):
         net(x)
@@ -312,19 +311,11 @@ def _dtypes_kept(net: Layer, x: Tensor) -> Iterator[tuple[str, bool]]:
 def _in_float64(net: Layer) -> Layer:
     """A copy of the network on the CPU with all parameters and buffers in float64; shared tensors stay shared."""
     copied = copy.deepcopy(net).to("cpu")
-    made: dict[int, Tensor] = {}
+    old = {id(t): t for _, t in copied.named_tensors() if t.dtype.kind == "f"}
+    new = {i: Tensor(t.numpy().astype(np.float64), t.requires_grad, t.name) for i, t in old.items()}
     for _, layer in copied.named_layers():
-        for name, t in list(vars(layer).items()):
-            if isinstance(t, Tensor) and t.dtype.kind == "f":
-                if id(t) not in made:
-                    made[id(t)] = Tensor(t.numpy().astype(np.float64), t.requires_grad, t.name)
-                setattr(layer, name, made[id(t)])
+        replace(layer, new)
     return copied
-
-
-def _generators(layer: Layer) -> list[np.random.Generator]:
-    """The random generators of a layer and of all inside it."""
-    return [v for _, part in layer.named_layers() for v in vars(part).values() if isinstance(v, np.random.Generator)]
 
 
 def _number(error: float | None) -> str:

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.verify.counterexample import by_configuration, describe
 from tinygrad2.verify.diagnosis import diagnose
 from tinygrad2.verify.differences import Uncertified, Unsteady
 from tinygrad2.verify.gradcheck import gradcheck
 from tinygrad2.verify.ladder import AGAIN, DTYPE, STEPS, Finding, climb, dtype
 from tinygrad2.verify.point import Broken, Point, Tally, make_point
 from tinygrad2.verify.problem import Problem
-from tinygrad2.verify.report import Report, by_configuration, describe
+from tinygrad2.verify.report import Report
 from tinygrad2.verify.shrink import smallest
 from tinygrad2.verify.space import Examples
 from tinygrad2.verify.still import still
@@ -180,7 +181,7 @@ def _explain(report: Report, finding: Finding, points: list[Point], rng: np.rand
     if failing:
         lowest = smallest(min(failing, key=lambda p: sum(a.size for a in p.inputs)))
         report.case = str(lowest.case)
-        report.example = describe(lowest)
+        report.counterexample = describe(lowest)
         report.ones_would_catch = any(_ones_catch(p) for p in failing[:4])
     _name_mistakes(report, finding, points, failing)
 

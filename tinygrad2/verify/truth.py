@@ -145,11 +145,11 @@ class Measured:
     def rounding(self) -> Array:
         """Of every output how far rounding moves it: f a few units of the last place beside the point. (m,)"""
         moved = [np.abs(self(x) - self.y) for x in self._beside()]
-        return 2 * np.nan_to_num(np.max(moved, 0)) if self.y.size else self.y
+        return 4 * np.nan_to_num(np.max(moved, 0)) if self.y.size else self.y
 
     def _beside(self) -> list[Array]:
-        """Three points that differ from this one in the last places."""
-        return [beside(self.x, seed) for seed in (1, 2, 3)]
+        """Points that differ from this one in the last places."""
+        return [beside(self.x, seed) for seed in range(1, 11)]
 
     # --- the complex step
 

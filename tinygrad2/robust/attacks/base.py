@@ -105,15 +105,25 @@ def argmax(z: Tensor) -> Integers:
     """The predicted classes on the host. z: (N, K), K ≥ 2; result: (N,)."""
     if z.ndim != 2 or z.shape[1] < 2:
         raise ValueError(f"the network must give logits (N, K) for K ≥ 2 classes; got shape {z.shape}")
-    classes: Integers = z.numpy().argmax(1)
+    classes: Integers = z.detach().numpy().argmax(1)
     return classes
+
+
+def correct(net: Layer, x: Images, labels: Labels) -> Flags:
+    """Which samples the net classifies as labelled, on the host. x: (N, ...); labels, result: (N,)."""
+    with no_grad():
+        logits = net(accept(net, x))
+    right: Flags = argmax(logits) == check_labels(labels, *logits.shape)
+    return right
 
 
 def sizes(x: Tensor, p: float = 2) -> Tensor:
     """‖x_i‖_p of each sample, the divisor of ρ. x: (N, ...); result: (N,). Raises ValueError for a sample of zeros."""
     lengths = reshape(lp.length(reshape(x, (x.shape[0], -1)), p), (-1,))
-    if not lengths.numpy().all():
-        raise ValueError(f"image {int(lengths.numpy().argmin())} is all zeros: ρ = ‖Δ‖/‖x‖ is not defined for it")
+    if not lengths.detach().numpy().all():
+        raise ValueError(
+            f"image {int(lengths.detach().numpy().argmin())} is all zeros: ρ = ‖Δ‖/‖x‖ is not defined for it"
+        )
     return lengths
 
 
@@ -130,7 +140,7 @@ def boxed(x: Tensor, box: Box | None) -> Tensor:
 
 def runner_up(logits: Tensor, labels: Integers) -> Integers:
     """The class of largest logit but for the label, on the host. logits: (N, K); result: (N,)."""
-    others = np.where(labels[:, None] == np.arange(logits.shape[1]), -np.inf, logits.numpy())
+    others = np.where(labels[:, None] == np.arange(logits.shape[1]), -np.inf, logits.detach().numpy())
     second: Integers = others.argmax(1)
     return second
 

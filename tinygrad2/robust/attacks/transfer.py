@@ -1,20 +1,19 @@
 """What an attack on one network does to another: the transfer matrix (logit-gradient regularisation, tables 4 to 6).
 
 A network that is tested on what was crafted on itself is a white-box attack, not transfer: such entries are kept apart,
-recognised by equal parameters, so that one training run under two names does not pass for two.
+recognised by equal parameters, so that one training run under two names does not count as two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer
-from tinygrad2.ops.functional import check_labels
-from tinygrad2.robust.attacks.base import AttackResult, accept, argmax
+from tinygrad2.robust.attacks.base import AttackResult, correct
+from tinygrad2.robust.batches import Progress, in_batches
 from tinygrad2.robust.types import Flags, Images
 
 
@@ -29,9 +28,9 @@ class TransferMatrix:
     """
 
     names: tuple[str, ...]
-    clean: np.ndarray  # (n,) on the images themselves
-    accuracy: np.ndarray  # (n, n) of network j, the column, on what was crafted on network i
-    white_box: Flags  # (n, n) networks i and j are the same one
+    clean: np.ndarray
+    accuracy: np.ndarray
+    white_box: Flags
 
     def transfer(self) -> np.ndarray:
         """The accuracies (n, n) with nan where a network was tested on itself."""
@@ -57,7 +56,7 @@ def transfer_matrix(
     labels: np.ndarray,
     *,
     batch_size: int = 100,
-    progress: Callable[[list[slice]], Iterable[slice]] | None = None,
+    progress: Progress | None = None,
 ) -> TransferMatrix:
     """Craft on each network, and test on every other.
 
@@ -71,22 +70,17 @@ def transfer_matrix(
     """
     if len(nets) < 2:
         raise ValueError(f"transfer needs at least two networks, one to craft on and one to test; got {len(nets)}")
-    slices = [slice(i, i + batch_size) for i in range(0, len(x), batch_size)]
-    right = np.zeros((1 + len(nets), len(nets)), np.int64)
-    for part in progress(slices) if progress else slices:
+
+    def right(part: slice) -> np.ndarray:
+        """For each image, whether network j is right on what was crafted on network i - 1, or on the image itself."""
         crafted = [attack(net, x[part], labels[part]).adversarial for net in nets.values()]
         batches: list[Images] = [x[part], *crafted]
-        for i, images in enumerate(batches):
-            right[i] += [_right(net, images, labels[part]) for net in nets.values()]
+        found = [[correct(net, images, labels[part]) for net in nets.values()] for images in batches]
+        return np.moveaxis(np.array(found), -1, 0)
+
+    clean, *accuracies = in_batches(right, len(x), batch_size, progress).mean(0)
     same = np.array([[same_network(a, b) for b in nets.values()] for a in nets.values()])
-    return TransferMatrix(tuple(nets), right[0] / len(x), right[1:] / len(x), same)
-
-
-def _right(net: Layer, x: Images, labels: np.ndarray) -> int:
-    """How many the network classifies as labelled."""
-    with no_grad():
-        logits = net(accept(net, x))
-    return int((argmax(logits) == check_labels(labels, *logits.shape)).sum())
+    return TransferMatrix(tuple(nets), clean, np.array(accuracies), same)
 
 
 def same_network(a: Layer, b: Layer) -> bool:

@@ -17,10 +17,11 @@ from tinygrad2.nn.init import Rng
 from tinygrad2.ops import concatenate, reshape
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, lengths, observed, value_and_gradient
+from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, lengths, observed
 from tinygrad2.robust.attacks.deepfool import walk
-from tinygrad2.robust.attacks.fgsm import rising
-from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
+from tinygrad2.robust.attacks.fgsm import sign_direction
+from tinygrad2.robust.batches import in_batches
+from tinygrad2.robust.types import Box, Images, Integers, Labels
 
 BATCH = 250
 
@@ -33,8 +34,8 @@ class UniversalResult(AttackResult):
     rates: share of the images whose class v changes, in [0, 1], after each pass
     """
 
-    perturbation: Tensor  # (1, *x.shape[1:])
-    rates: tuple[float, ...]  # share of images whose class v changes, after each pass
+    perturbation: Tensor
+    rates: tuple[float, ...]
 
 
 def universal(
@@ -94,7 +95,8 @@ def universal(
             rates.append(float((argmax(end) != before).mean()))
         norms = lengths(adversarial - x, p)
         success = argmax(end) != labels
-        diagnostic = observed(start, end, labels, _flat(net, x, labels))
+        largest = lambda part: lengths(sign_direction(net, x[part], labels[part]), np.inf)  # 0 without a gradient, or 1
+        diagnostic = observed(start, end, labels, in_batches(largest, len(before)) == 0)
     taken = np.full(len(before), len(rates))
     return UniversalResult(
         adversarial, success, norms, taken, diagnostic, lp.name(p), perturbation=v, rates=tuple(rates)
@@ -104,14 +106,3 @@ def universal(
 def _logits(net: Layer, x: Tensor) -> Tensor:
     """The logits of all images, a batch at a time."""
     return concatenate([net(x[i : i + BATCH]) for i in range(0, x.shape[0], BATCH)])
-
-
-def _flat(net: Layer, x: Tensor, labels: Integers) -> Flags:
-    """Whose gradient is exactly 0."""
-    starts = range(0, x.shape[0], BATCH)
-    return np.concatenate(
-        [
-            lengths(value_and_gradient(net, x[i : i + BATCH], rising(labels[i : i + BATCH])).gradient, np.inf) == 0
-            for i in starts
-        ]
-    )

@@ -16,8 +16,8 @@ from tinygrad2.nn.init import Rng
 from tinygrad2.ops import concatenate
 from tinygrad2.robust.attacks.base import accept
 from tinygrad2.robust.attacks.deepfool import deepfool
+from tinygrad2.robust.batches import Progress, in_batches
 from tinygrad2.robust.defenses.defense import Defense, Losses, Objective, evaluating
-from tinygrad2.robust.metrics.accuracy import Progress, in_batches
 
 Craft = Callable[[Layer, Tensor, np.ndarray], Tensor]  # craft(net, x, labels): adversarial images like x
 
@@ -35,13 +35,7 @@ class AdversarialTraining(Defense):
     """
 
     def __init__(
-        self,
-        craft: Craft,
-        objective: Objective | None = None,
-        *,
-        share: float = 1.0,
-        append: bool = True,
-        rng: Rng = 0,
+        self, craft: Craft, objective: Objective | None = None, *, share: float = 1.0, append: bool = True, rng: Rng = 0
     ) -> None:
         super().__init__(objective, rng)
         if not 0 < share <= 1:

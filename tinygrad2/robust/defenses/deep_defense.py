@@ -13,8 +13,7 @@ from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
 from tinygrad2.ops.functional import check_labels
 from tinygrad2.robust.attacks.base import accept, argmax, sizes
 from tinygrad2.robust.attacks.deepfool import walk
-from tinygrad2.robust.defenses.defense import Defense, Losses
-from tinygrad2.robust.defenses.total_loss import total_loss
+from tinygrad2.robust.defenses.defense import Defense, Losses, with_parts
 from tinygrad2.robust.types import Flags, Images, Labels
 
 
@@ -29,8 +28,8 @@ class DeepDefenseLoss(NamedTuple):
     total: Tensor
     cross_entropy: Tensor
     regularizer: Tensor
-    rho: np.ndarray  # (N,)
-    correct: Flags  # (N,)
+    rho: np.ndarray
+    correct: Flags
 
 
 def deep_defense(
@@ -51,7 +50,7 @@ def deep_defense(
     lam: weight of the regulariser; c, d: rates for images that are classified correctly or not
     mode, max_iter, overshoot: see `walk`
 
-    A correctly classified sample leaves its class; a misclassified one walks to its true class: its ρ is pushed down.
+    A correctly classified sample leaves its class. A misclassified one walks to its true class, and ρ should shrink.
     ‖x‖ is a constant. Batch normalisation is meant to be frozen (net.eval()) while this loss is used.
     Source: Deep Defense (Yan et al. 2018), equations 3 and 6.
 
@@ -67,7 +66,7 @@ def deep_defense(
     rate = Tensor(np.where(correct, -c, d).astype(x.dtype)).to(x.device)
     regularizer = sum(exp(rho * rate)) * (lam / n)
     fit = cross_entropy(found.logits, labels)
-    return DeepDefenseLoss(fit + regularizer, fit, regularizer, rho.numpy(), correct)
+    return DeepDefenseLoss(fit + regularizer, fit, regularizer, rho.detach().numpy(), correct)
 
 
 class DeepDefense(Defense):
@@ -80,7 +79,6 @@ class DeepDefense(Defense):
     training = False  # batch normalisation is frozen, and dropout off
 
     def __init__(self, layers: Collection[str] | None = None, **options: Any) -> None:
-        """layers: those that the regulariser's gradient reaches (figure 4), all if None; options of `deep_defense`."""
         super().__init__()
         self.layers = layers
         self.options = options
@@ -88,10 +86,4 @@ class DeepDefense(Defense):
     def losses(self, net: Layer, x: Tensor, labels: np.ndarray, index: np.ndarray) -> Losses:
         """The loss of a batch and its two parts. See `Defense.losses`."""
         found = deep_defense(net, x, labels, **self.options)
-        fit = found.cross_entropy
-        regularizer = found.regularizer
-        return {
-            "loss": total_loss(net, fit, regularizer, self.layers),
-            "cross_entropy": fit,
-            "regularizer": regularizer,
-        }
+        return with_parts(net, found.cross_entropy, found.regularizer, self.layers)

@@ -1,7 +1,7 @@
 """What a training loop asks of every defense: the losses of a batch, and what to do once the step is taken.
 
 A defense decides which images are trained on; its objective says what is minimised on them. So adversarial training
-with a penalty is the one with the other inside.
+with a penalty is `AdversarialTraining` with an objective that has the penalty.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer, Trace
 from tinygrad2.nn.init import Rng
 from tinygrad2.ops import cross_entropy
+from tinygrad2.robust.batches import Progress
 from tinygrad2.robust.defenses.total_loss import total_loss
-from tinygrad2.robust.metrics.accuracy import Progress
 from tinygrad2.robust.types import Labels
 
 Losses: TypeAlias = dict[str, Tensor]  # "loss" is minimised; its parts are logged
@@ -51,21 +51,13 @@ class Objective:
         if self.penalty is None:
             return {"loss": self.fit(net(x), labels)}
         trace = net.trace(x)
-        fit = self.fit(trace.output, labels)
-        regularizer = self.penalty(trace, labels) * self.lam
-        return {
-            "loss": total_loss(net, fit, regularizer, self.layers),
-            "cross_entropy": fit,
-            "regularizer": regularizer,
-        }
+        return with_parts(net, self.fit(trace.output, labels), self.penalty(trace, labels) * self.lam, self.layers)
 
     def fit(self, logits: Tensor, labels: Labels) -> Tensor:
         """The cross-entropy against the smoothed labels. logits: (N, K)."""
         s = self.label_smoothing
-        k = logits.shape[1]
-        s *= (
-            k / (k - 1) if self.smoothing_over == "others" else 1
-        )  # 1 - s + s/K is then 1 minus the s that was asked for
+        if self.smoothing_over == "others":
+            s *= logits.shape[1] / (logits.shape[1] - 1)  # 1 - s + s/K is then 1 minus the s that was asked for
         return cross_entropy(logits, labels, label_smoothing=s, reduction=self.reduction)
 
 
@@ -99,6 +91,12 @@ class Defense:
         """Continue from what `arrays` gave: arrays of any shapes."""
         if arrays:
             raise ValueError(f"{type(self).__name__} keeps no arrays, got {', '.join(arrays)}")
+
+
+def with_parts(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[str] | None) -> Losses:
+    """What is minimised, and the two parts that are logged. layers: see `total_loss`."""
+    loss = total_loss(net, fit, regularizer, layers)
+    return {"loss": loss, "cross_entropy": fit, "regularizer": regularizer}
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
+from tinygrad2.robust.batches import Progress
 from tinygrad2.robust.defenses.defense import Defense, Losses, Objective
-from tinygrad2.robust.metrics.accuracy import Progress
 
 
 class SmoothGradient(Defense):
@@ -26,12 +26,7 @@ class SmoothGradient(Defense):
     """
 
     def __init__(
-        self,
-        objective: Objective | None = None,
-        *,
-        rate: float = 0.2,
-        noise: float = 0.0,
-        rng: Rng = 0,
+        self, objective: Objective | None = None, *, rate: float = 0.2, noise: float = 0.0, rng: Rng = 0
     ) -> None:
         super().__init__(objective, rng)
         self.rate = rate

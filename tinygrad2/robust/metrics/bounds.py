@@ -3,7 +3,7 @@
     d* = min_{k≠k*} |z_k* - z_k| / ‖J_k* - J_k‖₂  ≥  min_{k≠k*} |z_k* - z_k| / (√2 ‖J‖_F)        (equations 16 and 17)
 
 The inequality always holds. The true distance is d* where the net is affine as far as the boundary; elsewhere neither
-side bounds it: a curved boundary can be nearer. So the bound explains a penalty, and certifies nothing.
+side bounds it: a curved boundary can be nearer. So the bound is a reason for the penalty, but it guarantees nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tinygrad2.ops import abs, sum
 from tinygrad2.ops.reduce import root
 from tinygrad2.robust.attacks.base import accept, argmax
 from tinygrad2.robust.attacks.deepfool import differences, others
-from tinygrad2.robust.metrics.accuracy import Progress, in_batches
+from tinygrad2.robust.batches import Progress, in_batches
 from tinygrad2.robust.penalties.jacobian import NORMS
 from tinygrad2.robust.penalties.reduction import pick
 
@@ -34,9 +34,9 @@ class MarginBound:
     linearized: (N,), d* of equation 16; inf where no boundary moves nearer
     """
 
-    margin: np.ndarray  # min_{k≠k*} |z_k* - z_k|
-    frobenius: np.ndarray  # ‖J‖_F
-    linearized: np.ndarray  # d* of equation 16; inf where no boundary moves nearer
+    margin: np.ndarray
+    frobenius: np.ndarray
+    linearized: np.ndarray
 
     @property
     def bound(self) -> np.ndarray:

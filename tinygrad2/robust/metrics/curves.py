@@ -11,7 +11,8 @@ from tinygrad2.nn import Layer
 from tinygrad2.robust.attacks.base import AttackResult
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
-from tinygrad2.robust.metrics.accuracy import Progress, check_paired, in_batches
+from tinygrad2.robust.batches import Progress, in_batches
+from tinygrad2.robust.metrics.accuracy import check_paired
 from tinygrad2.robust.types import Box
 
 

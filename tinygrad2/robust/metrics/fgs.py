@@ -9,7 +9,8 @@ import numpy as np
 from tinygrad2.nn import Layer
 from tinygrad2.robust.attacks.base import accept, check_epsilon
 from tinygrad2.robust.attacks.fgsm import sign_direction
-from tinygrad2.robust.metrics.accuracy import Progress, accuracy, check_paired, in_batches
+from tinygrad2.robust.batches import Progress, in_batches
+from tinygrad2.robust.metrics.accuracy import accuracy, check_paired
 from tinygrad2.robust.metrics.rho import rho
 from tinygrad2.robust.types import Box
 
@@ -86,7 +87,7 @@ class Robustness(NamedTuple):
 
     accuracy: float
     rho2: float
-    fgs: dict[float, float]  # share of ε_ref → accuracy
+    fgs: dict[float, float]
 
 
 def table_row(

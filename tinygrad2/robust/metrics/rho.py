@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad2.nn import Layer
 from tinygrad2.robust.attacks.base import accept, sizes
 from tinygrad2.robust.attacks.deepfool import deepfool
-from tinygrad2.robust.metrics.accuracy import Progress, in_batches
+from tinygrad2.robust.batches import Progress, in_batches
 
 
 def rho(

@@ -70,7 +70,7 @@ def logit_margin(trace: Trace, labels: Labels, *, squared: bool = True, reductio
     """
     t = check_labels(labels, *classes(trace))
     one_hot = np.eye(trace.output.shape[1], dtype=trace.output.dtype)
-    rival = np.where(one_hot[t] > 0, -np.inf, trace.output.numpy()).argmax(1)
+    rival = np.where(one_hot[t] > 0, -np.inf, trace.output.detach().numpy()).argmax(1)
     squares = trace.reverse().squared_norms(one_hot[rival] - one_hot[t])
     return pick(REDUCTIONS, reduction, "reduction")(squares if squared else root(squares))
 

@@ -1,0 +1,213 @@
+"""Words of other frameworks, and what to write here instead: an error that meets one of them says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Methods and attributes of tensors.
+ATTRIBUTES = {
+    "view": "write t.reshape(...)",
+    "view_as": "write t.reshape(other.shape)",
+    "reshape_as": "write t.reshape(other.shape)",
+    "resize": "write t.reshape(...)",
+    "permute": "write t.transpose(0, 2, 1), with all axes in their new order",
+    "t": "write t.T",
+    "mT": "write t.swapaxes(-1, -2)",
+    "H": "write t.T",
+    "movedim": "write t.transpose(...), with all axes in their new order",
+    "unsqueeze": "write t[:, None], with None where the new axis goes",
+    "squeeze": "write t.reshape(...), or an index such as t[:, 0]",
+    "expand_dims": "write t[:, None], with None where the new axis goes",
+    "flatten": "write t.reshape(-1), or t.reshape(n, -1) to keep the samples apart",
+    "ravel": "write t.reshape(-1)",
+    "expand": "write t.broadcast_to(shape)",
+    "expand_as": "write t.broadcast_to(other.shape)",
+    "repeat": "write tg.concatenate([t, t], axis)",
+    "tile": "write tg.concatenate([t, t], axis)",
+    "contiguous": "leave it out: every shape works as it is",
+    "clone": "leave it out: nobody can change a Tensor",
+    "copy": "leave it out: nobody can change a Tensor",
+    "requires_grad_": "write tg.Tensor(values, requires_grad=True)",
+    "retain_grad": "write tg.autograd.grad(loss, t), which gives the gradient of any tensor",
+    "zero_grad": "write t.grad = None, or net.zero_grad()",
+    "zero_": "write t.grad = None for a gradient, or tg.zeros_like(t)",
+    "grad_fn": "print the tensor: it says what it comes from",
+    "is_leaf": "a tensor made with requires_grad=True is a leaf, the result of an operation is none",
+    "detach_": "write t = t.detach()",
+    "cuda": 'write t.to("cuda")',
+    "cpu": 'write t.to("cpu"), or t.numpy() for the array',
+    "gpu": 'write t.to("cuda")',
+    "is_cuda": 'write t.device == "cuda"',
+    "float": "write t.astype(np.float32)",
+    "double": "write t.astype(np.float64)",
+    "half": "float32 and float64 are the types here: t.astype(np.float32)",
+    "int": "write t.astype(np.int32)",
+    "long": "write t.astype(np.int64)",
+    "bool": "write t != 0",
+    "type": "write t.astype(dtype)",
+    "tolist": "write t.numpy().tolist()",
+    "dim": "write t.ndim",
+    "numel": "write t.size",
+    "nelement": "write t.size",
+    "add_": "write t + other: nobody can change a Tensor",
+    "sub_": "write t - other: nobody can change a Tensor",
+    "mul_": "write t * other: nobody can change a Tensor",
+    "div_": "write t / other: nobody can change a Tensor",
+    "copy_": "write t.data = values, for a leaf",
+    "fill_": "write tg.full_like(t, value)",
+    "masked_fill": "write tg.where(mask, value, t)",
+    "mm": "write a @ b",
+    "bmm": "write a @ b",
+    "matmul": "write a @ b",
+    "dot": "write a @ b",
+    "mul": "write a * b",
+    "add": "write a + b",
+    "sub": "write a - b",
+    "div": "write a / b",
+    "pow": "write a ** b",
+    "neg": "write -t",
+    "square": "write t * t",
+    "relu": "write tg.relu(t)",
+    "sigmoid": "write tg.sigmoid(t)",
+    "softmax": "write tg.softmax(t, axis)",
+    "log_softmax": "write tg.log_softmax(t, axis)",
+    "logsumexp": "write tg.logsumexp(t, axis)",
+    "norm": "write tg.norm(t, axis)",
+    "gather": "write tg.gather(t, indices, axis)",
+    "scatter_add": "write tg.scatter_add(t, indices, size, axis)",
+    "clamp": "write t.clip(lo, hi)",
+    "amax": "write t.max(axis)",
+    "amin": "write t.min(axis)",
+    "at": "nobody can change a Tensor: write tg.where(mask, value, t)",
+    "block_until_ready": "leave it out: every result is there when its function returns",
+}
+
+# Names of arguments.
+KEYWORDS = {
+    "dim": "it is called axis here",
+    "dims": "it is called axis here (axes, one by one, for transpose)",
+    "keepdim": "it is called keepdims here",
+    "keep_dims": "it is called keepdims here",
+    "retain_graph": "leave it out: the graph stays, and can be used as often as you like",
+    "gradient": "it is called grad here",
+    "inputs": "write tg.autograd.grad(loss, inputs) for chosen tensors",
+    "unbiased": "multiply the variance by n / (n - 1)",
+    "correction": "multiply the variance by n / (n - correction)",
+    "ddof": "multiply the variance by n / (n - ddof)",
+    "inplace": "leave it out: nobody can change a Tensor",
+    "out": "leave it out: every operation returns a new tensor",
+    "min": "the bounds are called lo and hi here: clip(x, lo, hi)",
+    "max": "the bounds are called lo and hi here: clip(x, lo, hi)",
+    "a_min": "the bounds are called lo and hi here: clip(x, lo, hi)",
+    "a_max": "the bounds are called lo and hi here: clip(x, lo, hi)",
+    "ord": "it is called p here",
+    "indexing": "write the axis",
+    "input": "give the tensor first, without a name",
+    "other": "give the tensors without names",
+    "training": "dropout(x, p, rng) always drops; nn.Dropout follows net.train() and net.eval()",
+    "argnum": "it is called argnums here",
+    "target": "give the labels second, without a name",
+    "size_average": 'write reduction="mean"',
+}
+
+# Names in the module itself.
+FUNCTIONS = {
+    "tensor": "write tg.Tensor(values)",
+    "array": "write tg.Tensor(values)",
+    "asarray": "write tg.Tensor(values)",
+    "as_tensor": "write tg.Tensor(values)",
+    "from_numpy": "write tg.Tensor(array)",
+    "Variable": "write tg.Tensor(values, requires_grad=True)",
+    "Parameter": "write tg.Tensor(values, requires_grad=True)",
+    "float32": "write np.float32",
+    "float64": "write np.float64",
+    "randn": "write tg.Tensor(rng.standard_normal(shape)), with rng = np.random.default_rng(seed)",
+    "rand": "write tg.Tensor(rng.random(shape)), with rng = np.random.default_rng(seed)",
+    "random": "write tg.Tensor(rng.random(shape)), with rng = np.random.default_rng(seed)",
+    "cat": "write tg.concatenate(tensors, axis)",
+    "concat": "write tg.concatenate(tensors, axis)",
+    "mm": "write a @ b",
+    "bmm": "write a @ b",
+    "dot": "write a @ b",
+    "mul": "write a * b",
+    "pow": "write tg.power(a, b)",
+    "clamp": "write tg.clip(x, lo, hi)",
+    "permute": "write tg.transpose(x, axes)",
+    "unsqueeze": "write x[:, None], with None where the new axis goes",
+    "flatten": "write x.reshape(-1)",
+    "einsum": "write products and sums, or a @ b",
+    "jit": "leave it out: nothing is compiled",
+    "vmap": "write the function for a leading axis: operations take any number of them",
+    "enable_grad": "end the no_grad block",
+    "set_grad_enabled": "write with tg.no_grad(): ...",
+    "inference_mode": "write with tg.no_grad(): ...",
+    "backward": "write loss.backward()",
+    "gradient": "write tg.grad(f)",
+    "GradientTape": "write tg.grad(f), or loss.backward()",
+    "optim": "write tg.nn.SGD, tg.nn.Adam, ...",
+    "functional": "its functions are under tg. itself: tg.softmax, tg.conv2d, ...",
+    "save": "write tg.nn.save(path, net.state_dict())",
+    "load": "write net.load_state_dict(tg.nn.load(path))",
+    "device": 'write t.to("cpu") or t.to("cuda")',
+    "cuda": 'write t.to("cuda")',
+    "absolute": "write tg.abs(x)",
+}
+
+# Names in tg.nn.
+LAYERS = {
+    "Module": "write nn.Layer, with an apply(x) that gives the output and its reverse layer",
+    "ModuleList": "keep the layers in a plain list: self.blocks = [...]",
+    "ModuleDict": "keep the layers in a plain dict: self.heads = {...}",
+    "ParameterList": "keep the parameters in a plain list: self.weights = [...]",
+    "Parameter": "write tg.Tensor(values, requires_grad=True)",
+    "Dense": "write nn.Linear(in_features, out_features)",
+    "Conv2D": "write nn.Conv2d(in_channels, out_channels, kernel_size)",
+    "MaxPooling2D": "write nn.MaxPool2d(kernel_size)",
+    "AdaptiveAvgPool2d": "write nn.GlobalAvgPool()",
+    "CrossEntropyLoss": "write tg.cross_entropy(logits, labels)",
+    "NLLLoss": "write tg.cross_entropy(logits, labels), of the logits themselves",
+    "MSELoss": "write ((x - y) ** 2).mean()",
+    "functional": "its functions are under tg. itself: tg.softmax, tg.conv2d, ...",
+    "F": "its functions are under tg. itself: tg.softmax, tg.conv2d, ...",
+    "utils": "see the names in tg.nn.__all__",
+    "LogSoftmax": "write tg.log_softmax(logits), or tg.cross_entropy(logits, labels)",
+}
+
+
+def hint(table: Mapping[str, str], name: str) -> str:
+    """What to write instead of a name, as the end of a sentence; nothing where the table does not know it."""
+    return f": {table[name]}" if name in table else ""
+
+
+def unknown(module: str, table: Mapping[str, str], name: str) -> AttributeError:
+    """The error for a name that a module does not have."""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint(table, name)}", name=name)
+
+
+def answering(f: Callable[P, T]) -> Callable[P, T]:
+    """f; where it is called with an argument's name of another framework, the error says what it is called here."""
+
+    @wraps(f)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return f(*args, **kwargs)
+        except TypeError as error:
+            habit = next((name for name in kwargs if f"unexpected keyword argument {name!r}" in str(error)), None)
+            if habit not in KEYWORDS:
+                raise
+            raise TypeError(f"{f.__name__}() takes no argument {habit!r}: {KEYWORDS[habit]}") from None
+
+    return call
+
+
+def answers(namespace: dict[str, Any], names: list[str]) -> None:
+    """Let every function among the names of a module answer in this way."""
+    for name in names:
+        f = namespace[name]
+        if type(f) is type(answers):
+            namespace[name] = answering(f)
