@@ -64,7 +64,9 @@ def judge(got: Array, truth: Product, rounding: Array | float = 0.0) -> Judged:
         nothing = size <= np.maximum(np.maximum(truth.noise, rounding), 64 * EPS * truth.terms)
         zero = nothing & (np.abs(got) <= floor) & (allowed <= ZERO * beside)
         certain = (allowed <= SMALL * size) | ((error == 0) & (allowed == 0))
-        wrong = ~(error <= np.maximum(allowed, truth.doubt)) & ~zero  # a nan is wrong
+        lost_in_noise = size <= 4 * truth.noise  # nothing but rounding is known of it
+        doubt = np.maximum(truth.doubt, np.where(lost_in_noise, 512 * EPS * truth.natural, 0))
+        wrong = ~(error <= np.maximum(allowed, doubt)) & ~zero  # a nan is wrong
         unsure = ~wrong & ~zero & ~(certain & (error <= allowed))
     return Judged(wrong, unsure, error, allowed)
 

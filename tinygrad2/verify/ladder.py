@@ -80,7 +80,7 @@ def linear(p: Point) -> Finding | None:
     for k, (whole, first, second) in enumerate(zip(p.claim(g=2 * a - b), p.claim(g=a), p.claim(g=b), strict=True)):
         parts = 2.0 * first - second
         size = np.abs(first).max(initial=0) + np.abs(second).max(initial=0)
-        doubt = 64 * EPS * float(p.product.natural.max(initial=0.0))
+        doubt = 512 * EPS * float(p.product.natural.max(initial=0.0))
         if p.rounding is not None:
             doubt = max(doubt, 4 * float(p.rounding[k].max(initial=0.0)))
         if np.any(np.abs(whole - parts) > LINEAR_RTOL * size + doubt):
