@@ -129,11 +129,16 @@ def test_a_network_is_right_in_both_orders(dtype) -> None:
     assert gradgradcheck(net, x)
 
 
+def untraced(x):
+    """A function that no tape can follow: it takes the numbers out of their array."""
+    return np.array([float(v) ** 2 for v in np.asarray(x, np.float64).ravel()])
+
+
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: gradcheck(np.tanh, X), TypeError, "vjp="),
-        (lambda: gradgradcheck(np.tanh, X), TypeError, "double_vjp="),
+        (lambda: gradcheck(untraced, X), TypeError, "vjp="),
+        (lambda: gradgradcheck(untraced, X), TypeError, "double_vjp="),
         (lambda: gradcheck(lambda x: x.argmax(), X), TypeError, "real numbers"),
         (lambda: gradcheck(np.tanh, X, vjp=lambda g, x: g[0]), ValueError, r"\(2, 3\)"),
     ],

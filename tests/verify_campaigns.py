@@ -19,18 +19,25 @@ from typing import Any
 
 import numpy as np
 from device_cases import PRIMITIVES
+from random_rules import random_rule, wrong_in_one_entry
 from verify_mistakes import MISTAKES
 
 from tinygrad2 import ops
 from tinygrad2.autodiff import REGISTRY, Primitive, Tensor, VariadicPrimitive, zero
-from tinygrad2.verify import exercise, exercises, gradcheck, verify_primitive
-from tinygrad2.verify.differences import Uncertified
+from tinygrad2.verify import check_vjp, exercise, exercises, gradcheck, verify_primitive
 from tinygrad2.verify.ladder import STEPS, climb
 from tinygrad2.verify.point import Point, Tally
 from tinygrad2.verify.run import draw_point
 
-SUITE = {"right": 300, "mistakes": len(MISTAKES), "kinks": 4, "files": 40}
-SOAK = {"right": 10_000, "mistakes": len(MISTAKES), "kinks": 1000, "files": 10_000}
+SUITE = {"right": 300, "random": 400, "one entry": 300, "mistakes": len(MISTAKES), "kinks": 4, "files": 40}
+SOAK = {
+    "right": 10_000,
+    "random": 1_000_000,
+    "one entry": 100_000,
+    "mistakes": len(MISTAKES),
+    "kinks": 1000,
+    "files": 10_000,
+}
 
 
 def right(count: int) -> dict[str, Any]:
@@ -47,6 +54,43 @@ def right(count: int) -> dict[str, Any]:
         if finding or single:
             alarms.append(f"{problem.name} at {point.case}: {finding or single}")
     return {"configurations": count, "alarms": alarms, "skipped": tally.skipped, "moved": len(tally.notes)}
+
+
+WHOLE = 20  # every so many random rules go up the whole ladder; the others are checked at their one point
+
+
+def random_right(count: int) -> dict[str, Any]:
+    """Right rules of random functions of all scales, in float64 and float32: none may be called wrong."""
+    accused, unsure = [], []
+    for i in range(count):
+        f, rule, x, _ = random_rule(np.random.default_rng([17, i]))
+        x = x.astype(np.float32) if i % 2 else x
+        report = check_vjp(f, rule, x) if i % WHOLE == 0 else gradcheck(f, x, vjp=rule)
+        if report.verdict == "wrong":
+            accused.append(f"{i}: {report}")
+        elif report.verdict == "uncertified":
+            unsure.append(f"{i}: {report.reason}")
+    return {"rules": count, "accused": accused, "uncertified": len(unsure), "reasons": unsure[:20]}
+
+
+def one_entry(count: int) -> dict[str, Any]:
+    """Rules that are wrong in one entry, by 1e-4 of that entry: none may be called right."""
+    certified, verdicts = [], {"wrong": 0, "uncertified": 0, "zero": 0}
+    for i in range(count):
+        rng = np.random.default_rng([18, i])
+        f, rule, x, natural = random_rule(rng)
+        k = int(rng.integers(x.size))
+        x = x.astype(np.float32) if i % 2 else x
+        report = gradcheck(f, x, vjp=wrong_in_one_entry(rule, k))
+        if report.verdict != "right":
+            verdicts[report.verdict] += 1
+            continue
+        exact = rule(np.ones(np.shape(f(x * 1.0))), x.astype(np.float64))
+        if abs(exact[k]) > 1e-13 * natural:  # a wrong part of nothing is nothing
+            certified.append(f"{i}: entry {k}: {exact}: {report}")
+        else:
+            verdicts["zero"] += 1
+    return {"rules": count, "certified": certified, **verdicts}
 
 
 def _single(p: Point) -> str | None:
@@ -116,10 +160,9 @@ def kinks(count: int, units: int = 100_000) -> dict[str, Any]:
         return ops.linear(hidden * ops.tanh(hidden), Tensor(v)) + ops.linear(hidden, Tensor(v))
 
     for _ in range(count):
-        try:
-            failures += not gradcheck(_real_only(net), rng.standard_normal((1, 8))).ok
-        except Uncertified:
-            skipped += 1
+        verdict = gradcheck(_real_only(net), rng.standard_normal((1, 8))).verdict
+        failures += verdict == "wrong"
+        skipped += verdict == "uncertified"
     return {"points": count, "units": units, "spurious failures": failures, "skipped": skipped}
 
 
@@ -339,6 +382,8 @@ def files(count: int) -> dict[str, Any]:
 
 CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
     "right": right,
+    "random": random_right,
+    "one entry": one_entry,
     "mistakes": mistakes,
     "kinks": kinks,
     "files": files,

@@ -15,17 +15,126 @@ import numpy as np
 from tinygrad2.kernels import Array
 
 HOLOMORPHIC = set(
-    "add subtract multiply divide negative positive power float_power exp exp2 log log2 log10 log1p expm1 sqrt square "
-    "reciprocal sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh matmul".split()
+    [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "negative",
+        "positive",
+        "power",
+        "float_power",
+        "exp",
+        "exp2",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "expm1",
+        "sqrt",
+        "square",
+        "reciprocal",
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+        "matmul",
+    ]
 )
-BRANCHING = set("less less_equal greater greater_equal equal not_equal maximum minimum fmax fmin".split())
-HARMLESS = set("isfinite isnan isinf logical_and logical_or logical_not".split())
+BRANCHING = set(
+    [
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "equal",
+        "not_equal",
+        "maximum",
+        "minimum",
+        "fmax",
+        "fmin",
+        "clip",
+    ]
+)
+HARMLESS = set(["isfinite", "isnan", "isinf", "logical_and", "logical_or", "logical_not"])
 MOVING = set(
-    "sum mean prod cumsum cumprod dot einsum tensordot inner outer where concatenate stack vstack hstack column_stack "
-    "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to broadcast_arrays repeat tile roll flip "
-    "flipud fliplr rot90 pad take take_along_axis diag diagonal trace tril triu kron cross zeros_like ones_like "
-    "empty_like full_like copy split array_split atleast_1d atleast_2d atleast_3d shape ndim size max min amax amin "
-    "diff average inv solve det matrix_power".split()
+    [
+        "sum",
+        "mean",
+        "prod",
+        "cumsum",
+        "cumprod",
+        "dot",
+        "einsum",
+        "tensordot",
+        "inner",
+        "outer",
+        "where",
+        "concatenate",
+        "stack",
+        "vstack",
+        "hstack",
+        "column_stack",
+        "reshape",
+        "ravel",
+        "transpose",
+        "swapaxes",
+        "moveaxis",
+        "expand_dims",
+        "squeeze",
+        "broadcast_to",
+        "broadcast_arrays",
+        "repeat",
+        "tile",
+        "roll",
+        "flip",
+        "flipud",
+        "fliplr",
+        "rot90",
+        "pad",
+        "take",
+        "take_along_axis",
+        "diag",
+        "diagonal",
+        "trace",
+        "tril",
+        "triu",
+        "kron",
+        "cross",
+        "zeros_like",
+        "ones_like",
+        "empty_like",
+        "full_like",
+        "copy",
+        "split",
+        "array_split",
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "shape",
+        "ndim",
+        "size",
+        "max",
+        "min",
+        "amax",
+        "amin",
+        "diff",
+        "average",
+        "copyto",
+        "clip",
+        "inv",
+        "solve",
+        "det",
+        "matrix_power",
+    ]
 )
 
 
@@ -70,14 +179,14 @@ class Carried(np.ndarray[Any, Any]):
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
 
-    @property
-    def real(self) -> Array:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def real(self) -> Array:
         """Noted: the real part alone."""
         self.noted.add("real")
         return _plain(self).real
 
-    @property
-    def imag(self) -> Array:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def imag(self) -> Array:
         """Noted: the imaginary part alone."""
         self.noted.add("imag")
         return _plain(self).imag
@@ -99,10 +208,28 @@ def _noting(name: str) -> Callable[..., Any]:
     return run
 
 
-for _name in (
-    "conj conjugate round argmax argmin argsort sort partition argpartition clip searchsorted tolist item tobytes view "
-    "nonzero var std __complex__ __float__ __int__"
-).split():
+for _name in [
+    "conj",
+    "conjugate",
+    "round",
+    "argmax",
+    "argmin",
+    "argsort",
+    "sort",
+    "partition",
+    "argpartition",
+    "searchsorted",
+    "tolist",
+    "item",
+    "tobytes",
+    "view",
+    "nonzero",
+    "var",
+    "std",
+    "__complex__",
+    "__float__",
+    "__int__",
+]:
     setattr(Carried, _name, _noting(_name))
 
 
@@ -120,8 +247,8 @@ def _plain(a: Any) -> Any:
 def _tie(operands: list[Any], method: str, kwargs: dict[str, Any]) -> bool:
     """True if two numbers that are compared are equal, so that f changes its branch at this very point."""
     if method == "__call__":
-        a, b = (np.real(o) for o in operands[:2])
-        return bool(np.any(a == b))
+        first, *others = (np.real(o) for o in operands)
+        return any(bool(np.any(first == other)) for other in others)
     if method != "reduce":
         return True
     axis = kwargs.get("axis", 0)

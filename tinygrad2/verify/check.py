@@ -145,7 +145,7 @@ def _space(
     if axes is not None:
         return Space(axes, params or {}, sizes or {}, draws or {}, *([valid] if valid else []))
     arrays = [as_array(x, i) for i, x in enumerate(inputs)]
-    return Examples([a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays], params or {})
+    return Examples(arrays, params or {})
 
 
 def as_array(x: Tensor | ArrayLike, i: int) -> Array:

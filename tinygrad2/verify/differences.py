@@ -25,7 +25,7 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 class Uncertified(ArithmeticError):
-    """The truth cannot be measured here; the message says why: a kink, the edge of the domain, random numbers, rounding.
+    """The truth cannot be measured here, and the message says why: a kink, an edge, random numbers, rounding.
 
     `raise_for_error` of a report that is neither right nor wrong raises it.
 
@@ -135,7 +135,7 @@ class _Line:
         self.y = y
         self.sides = sides
         self.rounding = rounding
-        self.first = 2.0 ** np.round(np.log2(FIRST * unit))
+        self.first = float(2.0 ** np.round(np.log2(FIRST * unit)))
         moved = np.abs(x[v != 0]).max(initial=0.0) / (np.abs(v).max(initial=0.0) or 1.0)
         self.exactness = 4 * EPS * moved  # x + h is rounded too
         self.kinked = False

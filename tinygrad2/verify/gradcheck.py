@@ -144,7 +144,7 @@ def gradgradcheck(
     first = _checked(f, inputs, vjp, seed, what)
     if not first.ok:
         return first
-    with still(f, vjp, double_vjp) as (steady, rule, _):
+    with still(f, vjp, double_vjp) as (steady, _, _):
         point = Measured(steady, inputs)
         point.tensors |= vjp is None  # its tape has just been checked
         rng = np.random.default_rng(seed)
@@ -199,7 +199,8 @@ def _by_tape(point: Measured, g: Sequence[Array], x: Array) -> Array:
     if tape is None:
         raise TypeError(
             "gradcheck: f is written in NumPy, or turns its input into an array, so there is no tape to check; give "
-            "the claimed derivative as vjp=lambda g, *inputs: ... (gradgradcheck: and double_vjp=), or write f with operators and tinygrad2's functions"
+            "the claimed derivative as vjp=lambda g, *inputs: ... (gradgradcheck: and double_vjp=), or write f with "
+            "operators and tinygrad2's functions"
         )
     return tape
 
@@ -262,7 +263,7 @@ def _rounding(point: Measured, g: Array, got: Array, claim: Claim) -> Array:
     """How far rounding moves the claim: it is made again a few units of the last place beside x and g."""
     again = [claim(split(beside(g, seed + 3), point.out_shapes), beside(point.x, seed)) for seed in (1, 2, 3)]
     moved = [np.abs(a - got) for a in again]
-    return np.nan_to_num(4 * np.max(moved, 0) + 4 * EPS * np.abs(got))
+    return np.nan_to_num(16 * np.max(moved, 0) + 4 * EPS * np.abs(got))
 
 
 def _report(what: str, got: Array, truth: Product, judged: Judged, where: Sequence[str]) -> GradReport:
@@ -277,7 +278,8 @@ def _report(what: str, got: Array, truth: Product, judged: Judged, where: Sequen
     if len(wrong) > len(lines):
         lines.append(f"... {len(wrong)} of {len(got)} entries are wrong")
     reason = lost(truth, judged) if judged.unsure.any() and not len(wrong) else None
-    beside_entry = np.maximum(np.abs(expected), np.maximum(truth.terms, 1e-300))
+    beside_entry = np.maximum(np.abs(expected), np.maximum(truth.terms, 64 * EPS * truth.natural))
+    beside_entry = np.maximum(beside_entry, 1e-300)
     largest = [float((e / beside_entry).max(initial=0.0)) for e in (judged.error, judged.allowed)]
     return GradReport(what, not len(wrong) and reason is None, lines, truth.scheme, largest[0], largest[1], reason)
 

@@ -6,7 +6,8 @@ and if that error is small beside the entry. Otherwise nobody can tell, and it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from tinygrad2.verify.differences import EPS
 
 RTOL = 1e-7  # of the entry itself: far above the rounding of a formula, far below any mistake
 SMALL = 3e-5  # an error is small beside an entry if it is no larger part of it
-ZERO = 3e-8  # of the slopes beside it: an entry that is measured as no larger is zero, if it is claimed to be zero
+ZERO = 3e-8  # of what it is made of: where rounding is no more than this, an entry that is lost in it is zero
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Product:
 
     def part(self, where: slice) -> Product:
         """The entries of one input."""
-        arrays = [a[where] for a in vars(self).values() if isinstance(a, np.ndarray)]
-        return Product(*arrays, self.scheme)
+        arrays: dict[str, Any] = {name: a[where] for name, a in vars(self).items() if isinstance(a, np.ndarray)}
+        return replace(self, **arrays)
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,20 @@ class Judged:
 
 
 def judge(got: Array, truth: Product, rounding: Array | float = 0.0) -> Judged:
-    """Compare a claim with the truth, entry by entry. got, rounding: (n,); rounding of the claim itself, as measured."""
+    """Compare a claim with the truth, entry by entry. got: (n,). rounding: of the claim itself, (n,)."""
     with np.errstate(all="ignore"):
         size = np.abs(truth.value)
         error = np.abs(got - truth.value)
         allowed = 4 * truth.budget + rounding + RTOL * size + 64 * EPS * truth.terms
-        beside = np.where(truth.largest <= truth.noise, truth.natural, truth.largest)
-        nothing = (size <= np.maximum(truth.noise, 64 * EPS * truth.terms)) & (
-            np.abs(got) <= np.maximum(rounding, 64 * EPS * np.maximum(beside, truth.largest))
-        )
-        certain = (allowed <= SMALL * size) | (nothing & (allowed <= ZERO * beside)) | ((error == 0) & (allowed == 0))
-        wrong = ~(error <= np.maximum(allowed, truth.doubt))  # a nan is wrong
-        unsure = ~wrong & ~(certain & (error <= allowed))
+        beside = np.maximum(truth.largest, truth.natural)
+        floor = np.maximum(rounding, 64 * EPS * beside)
+        nothing = size <= np.maximum(np.maximum(truth.noise, rounding), 64 * EPS * truth.terms)
+        zero = nothing & (np.abs(got) <= floor) & (allowed <= ZERO * beside)
+        certain = (allowed <= SMALL * size) | ((error == 0) & (allowed == 0))
+        lost_in_noise = size <= 4 * truth.noise  # nothing but rounding is known of it
+        doubt = np.maximum(truth.doubt, np.where(lost_in_noise, 512 * EPS * truth.natural, 0))
+        wrong = ~(error <= np.maximum(allowed, doubt)) & ~zero  # a nan is wrong
+        unsure = ~wrong & ~zero & ~(certain & (error <= allowed))
     return Judged(wrong, unsure, error, allowed)
 
 

@@ -6,7 +6,7 @@ parameters, because a rule that is right for stride 1 may be wrong for stride 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,14 +39,14 @@ def shape(p: Point) -> Finding | None:
     return None
 
 
-def dtype(p: Point) -> Finding | None:
+def dtype(p: Point, wanted: Sequence[type] = (np.float64, np.float32)) -> Finding | None:
     """float64 in, float64 out; with float32 the rule gives float32 where f does."""
-    for wanted in (np.float64, np.float32):
-        if not p.keeps(wanted):
+    for kind in wanted:
+        if not p.keeps(kind):
             continue
-        for k, a in enumerate(p.claim(dtype=wanted)):
-            if a.dtype != wanted:
-                sentence = f"for {np.dtype(wanted)} inputs, {p.problem.result(k)} comes out as {a.dtype}"
+        for k, a in enumerate(p.claim(dtype=kind)):
+            if a.dtype != kind:
+                sentence = f"for {np.dtype(kind)} inputs, {p.problem.result(k)} comes out as {a.dtype}"
                 return Finding(sentence, "dtype")
     return None
 
@@ -80,11 +80,9 @@ def linear(p: Point) -> Finding | None:
     for k, (whole, first, second) in enumerate(zip(p.claim(g=2 * a - b), p.claim(g=a), p.claim(g=b), strict=True)):
         parts = 2.0 * first - second
         size = np.abs(first).max(initial=0) + np.abs(second).max(initial=0)
-        doubt = (
-            64 * EPS * float(p.product.natural.max(initial=0.0))
-            if p.rounding is None
-            else 16 * p.rounding[k].max(initial=0)
-        )
+        doubt = 512 * EPS * float(p.product.natural.max(initial=0.0))
+        if p.rounding is not None:
+            doubt = max(doubt, 4 * float(p.rounding[k].max(initial=0.0)))
         if np.any(np.abs(whole - parts) > LINEAR_RTOL * size + doubt):
             c = p.problem.cotangent
             return Finding(

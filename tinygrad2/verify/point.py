@@ -194,7 +194,7 @@ class Point:
         return self._claimed
 
     def close(self, got: Array | None, expected: Array) -> bool:
-        """True if two results agree: in shape, and within the error of the measurement. For repairs, not for verdicts."""
+        """True if two results agree: in shape, and within the error of the measurement. Repairs are judged by it."""
         if got is None or got.shape != expected.shape:
             return False
         size = np.abs(expected) + 1e-2 * np.abs(expected).max(initial=0.0)
@@ -243,7 +243,7 @@ class Point:
                 moved.append([np.abs(b - a) for a, b in zip(claims, again, strict=True)])
         assert claims is not None
         tops = [np.max(parts, 0) for parts in zip(*moved, strict=True)]
-        return [np.nan_to_num(4 * top + 4 * EPS * np.abs(a)) for a, top in zip(claims, tops, strict=True)]
+        return [np.nan_to_num(16 * top + 4 * EPS * np.abs(a)) for a, top in zip(claims, tops, strict=True)]
 
     def wrong(self) -> list[int]:
         """The numbers of the claimed inputs whose cotangent is wrong; all where the rule breaks."""

@@ -96,7 +96,7 @@ def partial(problem: Problem, wrt: Wrt) -> Problem:
     if wrt is None:
         return problem
     wanted = [wrt] if isinstance(wrt, str | int) else list(wrt)
-    places = [list(problem.names).index(w) if w in problem.names else w for w in wanted]
+    places = [problem.names.index(w) if isinstance(w, str) and w in problem.names else w for w in wanted]
     known = ", ".join(problem.names[i] for i in problem.wrt)
     for place, w in zip(places, wanted, strict=True):
         if place not in problem.wrt:

@@ -54,11 +54,11 @@ def _climbed(problem: Problem, seed: int, order: int, exercise: str | None, tall
     steps = [*STEPS, AGAIN, DTYPE, *([SECOND] if order == 2 else [])]
     passed, finding = _everywhere(problem, points, rng, tally)
     if finding is None:
-        passed, finding = _then(passed, points[0], DTYPE, dtype(points[0]))
-    elif remark := _remark(points[0]):
-        tally.notes[f"besides, {remark}"] = None
+        passed, finding = _then(passed, DTYPE, dtype(points[0], problem.space.dtypes))
+    if finding is None or finding.mistake != DTYPE:
+        tally.notes |= _remark(points[0])
     if finding is None and order == 2:
-        passed, finding = _then(passed, points[0], SECOND, _second_order(problem, points[0]))
+        passed, finding = _then(passed, SECOND, _second_order(problem, points[0]))
     report = Report(problem.name, finding is None, passed, steps=len(steps))
     if finding is not None:
         report.failed = steps[len(passed)]
@@ -74,17 +74,18 @@ def _climbed(problem: Problem, seed: int, order: int, exercise: str | None, tall
     return report
 
 
-def _then(passed: list[str], p: Point, name: str, finding: Finding | None) -> tuple[list[str], Finding | None]:
+def _then(passed: list[str], name: str, finding: Finding | None) -> tuple[list[str], Finding | None]:
+    """The steps passed with one more step, or without it where it found something."""
     return (passed if finding else [*passed, name]), finding
 
 
-def _remark(p: Point) -> str | None:
-    """What the step of the dtype has to say beside another mistake."""
+def _remark(p: Point) -> dict[str, None]:
+    """What there is to say about the dtype beside the verdict."""
     try:
         finding = dtype(p)
     except Broken:
-        return None
-    return finding.sentence if finding else None
+        return {}
+    return {f"besides, {finding.sentence}": None} if finding else {}
 
 
 def draw_point(problem: Problem, rng: np.random.Generator, tally: Tally, number: int = NEAR + 1) -> Point:
@@ -125,7 +126,7 @@ def _everywhere(
     number = 0
     while len(points) < POINTS:
         p = draw_point(problem, rng, tally, number)
-        number += 1
+        number = NEAR if len(unsure) >= POINTS // 2 else number + 1  # then rather near the given values
         passed, finding = climb(p, STEPS)
         if finding:
             first = not points

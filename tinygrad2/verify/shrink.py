@@ -67,7 +67,7 @@ def simplest(point: Point) -> Point:
 
 def _same_size(a: Array) -> bool:
     """True if zeros and ones are of the size of the entries."""
-    return 0.1 < np.abs(a).max(initial=0.0) < 10.0
+    return 0.1 < float(np.abs(a).max(initial=0.0)) < 10.0
 
 
 def _simpler(a: Array) -> Iterator[str]:

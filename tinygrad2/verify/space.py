@@ -151,6 +151,11 @@ class Space:
         """The regions that values are drawn from, in turn, until f takes them."""
         return list(REGIONS)
 
+    @property
+    def dtypes(self) -> list[type]:
+        """The dtypes that a rule has to keep."""
+        return [np.float64, np.float32]
+
     def inputs(self, case: Case, region: str = "between -2 and 2") -> list[Array]:
         """The arrays of a case."""
         rng = np.random.default_rng(case.seed)
@@ -203,6 +208,11 @@ class Examples:
         """The regions that values are drawn from, in turn, until f takes them."""
         return [*REGIONS, "near"]
 
+    @property
+    def dtypes(self) -> list[type]:
+        """The dtypes that a rule has to keep: float64, and float32 where it is given."""
+        return [np.float64, np.float32] if any(a.dtype == np.float32 for a in self.arrays) else [np.float64]
+
     def inputs(self, case: Case, region: str = "between -2 and 2") -> list[Array]:
         """Arrays of the examples' shapes: the given ones, near them, or drawn from a region, of the given size."""
         rng = np.random.default_rng(case.seed)
@@ -210,8 +220,9 @@ class Examples:
 
     def _values(self, a: Array, region: str, rng: np.random.Generator) -> Array:
         size = largest(a)
+        a = a.astype(np.float64)
         if region == "given":
-            return a.copy()
+            return a
         if region == "near":
             return a + 0.05 * grid(rng, a.shape, {}) * np.where(a == 0, size, np.abs(a))
         return size * REGIONS[region](rng, a.shape, {})

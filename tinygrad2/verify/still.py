@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ def still(*functions: Any) -> Iterator[tuple[Any, ...]]:
     own = {id(g): g for layer in layers for g in _generators(layer)}
     arrays = [(t, t.array) for t in tensors.values()]
     states = [(g, g.bit_generator.state) for g in generators.values()]
-    common = np.random.get_state()
+    common = np.random.get_state()  # noqa: NPY002  (what f may draw from)
 
     def reset() -> None:
         for t, exact in copies:
@@ -63,7 +63,7 @@ def still(*functions: Any) -> Iterator[tuple[Any, ...]]:
             t.array = array
         for g, state in states:
             g.bit_generator.state = state
-        np.random.set_state(common)
+        np.random.set_state(common)  # noqa: NPY002
 
 
 def _exact(a: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Two sources must agree. The complex step is exact to rounding, but blind where f drops the imaginary part: it counts
 where carried.py proves that nothing was dropped, or where the certified differences of differences.py agree with it,
-entry by entry. Where f can be traced, its tape is a third source. Without the complex step, the differences stand alone.
+entry by entry. Where f can be traced, its tape is a third source. Without the complex step, differences stand alone.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Measured:
         self.y = joined(outputs).astype(np.float64)
         if not np.array_equal(self(self.x), self.y, equal_nan=True):
             raise Unsteady("f gives two values for one input: it draws random numbers, or keeps a state")
-        self._complex: Estimate | None | bool = False  # not yet tried
+        self._complex: Estimate | bool | None = False  # not yet tried
         self._jacobian: Estimate | None = None
 
     def call(self, x: Array, requires_grad: bool = False) -> Any:
@@ -145,11 +145,11 @@ class Measured:
     def rounding(self) -> Array:
         """Of every output how far rounding moves it: f a few units of the last place beside the point. (m,)"""
         moved = [np.abs(self(x) - self.y) for x in self._beside()]
-        return 2 * np.nan_to_num(np.max(moved, 0)) if self.y.size else self.y
+        return 4 * np.nan_to_num(np.max(moved, 0)) if self.y.size else self.y
 
     def _beside(self) -> list[Array]:
-        """Three points that differ from this one in the last places."""
-        return [beside(self.x, seed) for seed in (1, 2, 3)]
+        """Points that differ from this one in the last places."""
+        return [beside(self.x, seed) for seed in range(1, 11)]
 
     # --- the complex step
 
@@ -174,7 +174,8 @@ class Measured:
             if not np.isfinite(ahead).all() or not self._same(ahead.real):
                 return None
             value = self.columns(self.x)
-            again = [self.columns(x) for x in self._beside()[: 2 if self.x.size <= GROUPED else 1]]
+            several = 3 if self.x.size <= GROUPED else 1
+            again = [self.columns(x, s * STEP) for x, s in zip(self._beside()[:several], (0.7, 1.1, 1.9), strict=False)]
         except Exception:  # whatever a function does on numbers that it was not written for: then it is not
             return None
         if not np.isfinite(value).all():
@@ -182,11 +183,11 @@ class Measured:
         noise = 32 * np.nan_to_num(np.max([np.abs(a - value) for a in again], 0))
         return Estimate(value, 16 * EPS * np.abs(value) + noise, noise, "complex step")
 
-    def columns(self, x: Array) -> Array:
+    def columns(self, x: Array, step: float = STEP) -> Array:
         """The Jacobian at x by complex steps alone, which may drop what f drops. Result: (m, n)."""
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            steps = [self(x + 1j * STEP * e).imag / STEP for e in np.eye(x.size)]
+            steps = [self(x + 1j * step * e).imag / step for e in np.eye(x.size)]
         return np.stack(steps, 1) if steps else np.zeros((self.y.size, 0))
 
     @cached_property
@@ -256,7 +257,8 @@ class Measured:
     def _confirmed(self, exact: Estimate) -> Estimate | None:
         """The complex steps, where differences along random sums of columns agree; None where one does not.
 
-        Every column is in two sums, with others each time. It is as certain as the less certain of the two.
+        Every column is in two sums, with others each time, and as certain as the less certain of the two. A slope that
+        is exactly zero stays so: what was dropped from it would show in the sums.
         """
         n = self.x.size
         doubt = np.zeros(exact.value.shape)
@@ -268,8 +270,7 @@ class Measured:
                 seen = richardson(self.watched, self.x, v, 1.0, self.rounding, 1.0)
                 if not np.all(np.abs(exact.value @ v - seen.value) <= 4 * seen.budget + exact.budget @ np.abs(v)):
                     return None
-                still = (exact.value[:, group] == 0) & (seen.value == 0)[:, None]
-                error = np.where(still, 0, seen.budget[:, None] / np.abs(v[group]))
+                error = np.where(exact.value[:, group] == 0, 0, seen.budget[:, None] / np.abs(v[group]))
                 doubt[:, group] = np.maximum(doubt[:, group], error)
         return Estimate(exact.value, exact.budget + doubt, exact.noise, CONFIRMED)
 

@@ -41,7 +41,7 @@ def pairs(s: Search) -> Iterator[Change]:
 def _two(x: Array, y: Array, s: Search) -> tuple[float, float] | None:
     xx, xy, yy = float(x @ x), float(x @ y), float(y @ y)
     determinant = xx * yy - xy * xy
-    if determinant <= 1e-10 * xx * yy:
+    if not 1e-10 * xx * yy < determinant < np.inf:  # a nan too
         return None
     c = (yy * float(x @ s.error) - xy * float(y @ s.error)) / determinant
     d = (xx * float(y @ s.error) - xy * float(x @ s.error)) / determinant
