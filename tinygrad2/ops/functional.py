@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, stateful
 from tinygrad2.kernels import Geometry
 from tinygrad2.kernels.arrays import device_of, to_device, to_numpy
-from tinygrad2.ops import families
+from tinygrad2.ops import families, targets
 from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, softplus, sqrt, subtract, where
 from tinygrad2.ops.reduce import logsumexp, mean, sum, var
 from tinygrad2.ops.shape import _index_add, gather, index, reshape
@@ -252,14 +252,18 @@ def check_labels(labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
     return y.astype(np.int64)
 
 
+# fmt: off
 def cross_entropy(
-    logits: Tensor, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean", saturating: bool = False
+    logits: Tensor, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean", saturating: bool = False,
+    *, weight: Any = None, ignore_index: int = -100,
 ) -> Tensor:
     """-log softmax(logits)[label], per sample, then reduced. logits: (N, K); labels: N integers in [0, K).
 
+    labels may be probabilities (N, K) instead, floats q: then it is -Σ_c q_c log softmax(logits)_c.
     label_smoothing: s in [0, 1): targets (1-s)·onehot + s/K, as in PyTorch. reduction: "mean", "sum" or "none": (N,).
-    The softplus of `log_odds_against`: its gradient at the true class, -Σ_{j≠t} p_j, is precise in float32, where
-    p_t - 1 rounds to 0 for a confident net. `saturating=True` gives that usual form, to reproduce published figures.
+    weight: (K,), one factor for each class; "mean" of labels is then the weighted mean. ignore_index: a sample with
+    this label takes no part. The gradient at the true class is precise in float32, where p_t - 1 rounds to 0 for a
+    confident net. `saturating=True` gives that usual form, to reproduce published figures; it takes plain labels only.
 
     >>> tg.cross_entropy(tg.zeros((5, 2)), [0, 1, 0, 1, 0])
     Tensor(0.69314718, float64)
@@ -270,11 +274,37 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(REDUCTIONS)}")
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
+    given = targets.as_array(labels)
+    soft = given.dtype.kind == "f" and given.ndim == 2
+    if soft or weight is not None or (given == ignore_index).any():
+        if saturating:
+            raise ValueError("cross_entropy: saturating=True takes labels only, without weight and ignore_index")
+        if soft:
+            target = labels if isinstance(labels, Tensor) else Tensor(given.astype(logits.dtype)).to(logits.device)
+            return REDUCTIONS[reduction](targets.distribution_loss(logits, target, weight, label_smoothing))
+        return _weighted_cross_entropy(logits, given, label_smoothing, reduction, weight, given != ignore_index)
     z_t = gather(logits, check_labels(labels, *logits.shape)[:, None], 1)
     loss = logsumexp(subtract(logits, z_t), 1) if saturating else softplus(log_odds_against(logits, labels))
     if label_smoothing:
         loss = add(loss, multiply(sum(subtract(z_t, logits), 1), label_smoothing / logits.shape[1]))
     return REDUCTIONS[reduction](loss)
+
+
+def _weighted_cross_entropy(
+    logits: Tensor, labels: np.ndarray[Any, Any], label_smoothing: float, reduction: str, weight: Any, kept: Any,
+) -> Tensor:
+    """cross_entropy of labels with weights, or of which some take no part. labels, kept: (N,)."""
+    if not kept.any():
+        raise ValueError("cross_entropy: every label is ignore_index, so there is no loss")
+    y = check_labels(np.where(kept, labels, 0), *logits.shape)
+    true = targets.one_hot(y, kept, logits)
+    counted = Tensor(to_device(kept[:, None].astype(logits.dtype), logits.device))
+    loss = targets.distribution_loss(logits, true, weight, label_smoothing, counted)
+    if reduction != "mean":
+        return REDUCTIONS[reduction](loss)
+    share = sum(true if weight is None else multiply(true, targets.class_weights(weight, logits)))
+    return divide(sum(loss), share)
+# fmt: on
 
 
 def log_odds_against(logits: Tensor, labels: Any) -> Tensor:

@@ -135,7 +135,7 @@ def _verified(net: Layer, x: Tensor, seed: int) -> NetworkReport:
     kept = dict(_dtypes_kept(copy.deepcopy(net), x))
     exact = _in_float64(net)
     rows = []
-    for name, layer, seen in _inputs(exact, Tensor(to_numpy(x.array).astype(np.float64))):
+    for name, layer, seen in _inputs(exact, Tensor(to_numpy(x.array).astype(np.float64 if x.dtype.kind == "f" else x.dtype))):
         row = LayerReport(name, layer.brief(), dtype=kept.get(name, True))
         check = _LayerCheck(layer, seen, np.random.default_rng(seed))
         row.margin = check.margin()
@@ -269,12 +269,15 @@ class _LayerCheck:
 
 
 def _inputs(net: Layer, x: Tensor) -> Iterator[tuple[str, Layer, Tensor]]:
-    """Every layer with the input that it gets, in the order in which they run; a layer that runs twice counts once."""
+    """Every layer with the input that it gets, in the order in which they run; a layer that runs twice counts once.
+
+    A layer of integers, such as an embedding, has no derivative by them: it is left out.
+    """
     names = {id(layer): name for name, layer in reversed([*net.named_layers()])}  # the first name of a shared layer
     seen: dict[int, tuple[str, Layer, Tensor]] = {}
     with _listening(net, lambda layer, given: seen.setdefault(id(layer), (names[id(layer)], layer, given.detach()))):
         net(x)
-    return iter(list(seen.values()))
+    return iter([row for row in seen.values() if row[2].dtype.kind == "f"])
 
 
 @contextmanager
