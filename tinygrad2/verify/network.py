@@ -135,7 +135,8 @@ def _verified(net: Layer, x: Tensor, seed: int) -> NetworkReport:
     kept = dict(_dtypes_kept(copy.deepcopy(net), x))
     exact = _in_float64(net)
     rows = []
-    for name, layer, seen in _inputs(exact, Tensor(to_numpy(x.array).astype(np.float64 if x.dtype.kind == "f" else x.dtype))):
+    wide = np.float64 if x.dtype.kind == "f" else x.dtype
+    for name, layer, seen in _inputs(exact, Tensor(to_numpy(x.array).astype(wide))):
         row = LayerReport(name, layer.brief(), dtype=kept.get(name, True))
         check = _LayerCheck(layer, seen, np.random.default_rng(seed))
         row.margin = check.margin()
