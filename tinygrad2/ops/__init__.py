@@ -16,18 +16,21 @@ from tinygrad2.ops.elementwise import (
 )
 from tinygrad2.ops.families import matmul
 from tinygrad2.ops.functional import (
-    avg_pool2d, batch_norm, conv2d, conv_transpose2d, cross_entropy, dropout, linear, local_response_norm,
+    avg_pool2d, batch_norm, conv2d, conv_transpose2d, dropout, linear, local_response_norm,
     max_pool2d,
 )
 from tinygrad2.ops.logic import (
     bitwise_and, bitwise_or, bitwise_xor, ceil, floor, floor_divide, invert, isfinite, isinf, isnan, logical_and,
     logical_or, logical_xor, rint, round, signbit, trunc,
 )
+from tinygrad2.ops.losses import cross_entropy
 from tinygrad2.ops.methods import install
-from tinygrad2.ops.reduce import argmax, log_softmax, logsumexp, max, mean, min, norm, ratio, softmax, sum, var
+from tinygrad2.ops.norms import norm
+from tinygrad2.ops.reduce import argmax, max, mean, min, ratio, sum, var
 from tinygrad2.ops.shape import (
     broadcast_to, concatenate, gather, index, pad, reshape, scatter_add, stack, swapaxes, transpose,
 )
+from tinygrad2.ops.softmax import log_softmax, logsumexp, softmax
 
 install()
 

@@ -10,13 +10,14 @@ runs, `install` puts these functions on Tensor itself, so that `x + y` takes no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from types import NoneType
+from types import FunctionType, NoneType
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor, TensorLike, algebra
+from tinygrad2.autodiff.habits import answering
 from tinygrad2.ops import elementwise, logic, numpy_protocol, reduce
 from tinygrad2.ops import shape as shapes
 from tinygrad2.ops.analytic import remainder
@@ -272,8 +273,9 @@ class TensorMethods:
 def install() -> None:
     """Put the methods on Tensor, and give the engine the operations that it needs."""
     for name, f in vars(TensorMethods).items():
+        named = isinstance(f, FunctionType) and not name.startswith("__") and f.__code__.co_argcount > 1
         if callable(f) or isinstance(f, property):
-            setattr(Tensor, name, f)
+            setattr(Tensor, name, answering(f) if named else f)
     algebra.add = add
     algebra.unbroadcast = shapes.unbroadcast
     algebra.stack = shapes.stack
