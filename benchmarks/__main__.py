@@ -95,7 +95,8 @@ def begin(options: argparse.Namespace) -> Report:
         return report
     kept: Report = json.loads(options.output.read_text())
     for key in ("cpu", "packages", "threads", "variables"):
-        then, now = kept["environment"][key], report["environment"][key]
+        then = kept["environment"][key]
+        now = report["environment"][key]
         if then != now:
             raise SystemExit(f"--resume: {options.output} has {key} {then}, here it is {now}; run without --resume")
     return kept

@@ -36,7 +36,9 @@ class Autograd(Losses):
     constant = staticmethod(value)
 
     def __init__(self, net: Any, x: Array, labels: Array) -> None:
-        self.net, self.x, self.labels = net, x, labels
+        self.net = net
+        self.x = x
+        self.labels = labels
         self.p = net.state_dict()
         self.found: Any = None
 

@@ -63,7 +63,8 @@ class Losses:
 
     def logit_margin(self, p: Any, x: Any, labels: Any) -> Any:
         z, back = self.vjp(lambda x: self.logits(p, x), x)
-        true, fixed = self.one_hot(labels, z), self.constant(z)
+        true = self.one_hot(labels, z)
+        fixed = self.constant(z)
         g = back(self.one_hot((fixed - 1e30 * true).argmax(1), z) - true)
         return self.errors(z, labels).mean() + (g * g).sum() * (1 / len(x))
 
@@ -79,7 +80,9 @@ class Losses:
 
     def deep_defense(self, p: Any, x: Any, labels: Any, max_iter: int = 5, overshoot: float = 0.02) -> Any:
         """The walk keeps all samples to the end, for a compiler wants fixed shapes; those that arrived stay put."""
-        point, r, active = x, x * 0, labels >= 0
+        point = x
+        r = x * 0
+        active = labels >= 0
         logits = self.logits(p, x)
         first = source = self.constant(logits).argmax(1)
         for _ in range(max_iter):
@@ -102,7 +105,8 @@ class Losses:
         """The class with the nearest linearised boundary (N,)."""
         z, back = self.vjp(lambda x: self.logits(p, x), point)
         j = self.constant(self.rows(back, self.all_classes(z)))
-        at, z = self.one_hot(source, z), self.constant(z)
+        at = self.one_hot(source, z)
+        z = self.constant(z)
         own = (j * at.T[:, :, None, None, None]).sum(0)
         length = ((j - own) ** 2).sum((2, 3, 4)).T ** 0.5
         return (abs(z - (z * at).sum(1)[:, None]) / (length + at) + 1e30 * at).argmin(1)

@@ -26,7 +26,9 @@ class Jax(Losses):
     constant = staticmethod(jax.lax.stop_gradient)
 
     def __init__(self, net: Any, x: Array, labels: Array) -> None:
-        self.net, self.x, self.labels = net, jnp.asarray(x), jnp.asarray(labels)
+        self.net = net
+        self.x = jnp.asarray(x)
+        self.labels = jnp.asarray(labels)
         self.p = {name: jnp.asarray(values) for name, values in net.state_dict().items()}
         self.found: Any = None
 

@@ -18,7 +18,8 @@ def forward(net: Any, p: Mapping[str, Any], x: Any, xp: Any, convolve: Convolve)
             geo = Geometry.of(x.shape[2:], layer.weight.shape[2:], layer.stride, layer.padding)
             x = convolve(x, p[f"{name}.weight"], geo) + p[f"{name}.bias"][:, None, None]
         elif kind == "MaxPool2d":
-            (n, c, h, w), k = x.shape, layer.kernel_size
+            n, c, h, w = x.shape
+            k = layer.kernel_size
             x = x.reshape(n, c, h // k, k, w // k, k).max((3, 5))
         elif kind == "Linear":
             x = x @ p[f"{name}.weight"].T + p[f"{name}.bias"]

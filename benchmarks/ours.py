@@ -27,7 +27,9 @@ class Tinygrad2:
     """One network with its batch."""
 
     def __init__(self, net: nn.Sequential, x: Array, labels: Array) -> None:
-        self.net, self.x, self.labels = net, x, labels
+        self.net = net
+        self.x = x
+        self.labels = labels
 
     def steps(self) -> dict[str, Callable[[], float]]:
         """Every loss with its gradient by all parameters; the value is returned."""

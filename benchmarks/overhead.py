@@ -77,7 +77,8 @@ def chain(x: Any, b: Any) -> Any:
 def _numpy() -> Chain:
     import numpy as np
 
-    x, b = np.ones((4, 4), np.float32), np.ones((4, 4), np.float32)
+    x = np.ones((4, 4), np.float32)
+    b = np.ones((4, 4), np.float32)
     return lambda: chain(x, b), lambda y: None
 
 

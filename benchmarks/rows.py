@@ -94,7 +94,8 @@ def _difference(ours: float, our_gradient: Any, value: float, gradient: Any) -> 
     """In words, and empty where value and gradient agree; nan agrees with nothing."""
     import numpy as np
 
-    close, off = CLOSE[0], 0.0
+    close = CLOSE[0]
+    off = 0.0
     if gradient is None:
         close = ATTACK_CLOSE
     else:

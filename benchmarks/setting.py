@@ -146,7 +146,8 @@ def problem(name: str, batch: int, images: int, steps: int = 60, **options: Any)
     from tinygrad2.ops import cross_entropy
 
     digits = data.centre(data.digits(upsample=options.get("size", 28)))
-    net, rng = build(name, options), np.random.default_rng(0)
+    net = build(name, options)
+    rng = np.random.default_rng(0)
     classes = options.get("classes", CLASSES)
     optimizer = nn.Adam(net.parameters(), lr=5e-4)
     for _ in range(steps):

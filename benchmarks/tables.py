@@ -21,7 +21,8 @@ def line(name: str, step: str, row: dict[str, dict[str, Any]]) -> str:
     """One row of the table: ratios above 1 are in this project's favour."""
     cells = [f"{name} | {step}"]
     for unit, values in ((1e-3, row["seconds"]), (1e6, row["bytes"])):
-        peer, times = best_peer(values), ratio(values)
+        peer = best_peer(values)
+        times = ratio(values)
         ours = values.get("tinygrad2")
         cells.append("–" if ours is None else f"{ours / unit:.1f}")
         cells.append(f"{values[peer] / unit:.1f} ({peer})" if peer else "–")
@@ -31,16 +32,17 @@ def line(name: str, step: str, row: dict[str, dict[str, Any]]) -> str:
 
 def markdown(report: dict[str, Any]) -> str:
     """The whole report: setting, the table of best peers, every side's times, growth, overhead."""
-    about = report["environment"]
-    versions = ", ".join(f"{name} {number}" for name, number in about["packages"].items() if number)
+    setting = report["environment"]
+    versions = ", ".join(f"{name} {number}" for name, number in setting["packages"].items() if number)
     absent = ", ".join(f"{name} ({why})" for name, why in report["missing"].items()) or "none"
-    variables = ", ".join(f"{name}={value}" for name, value in about["variables"].items()) or "none"
+    variables = ", ".join(f"{name}={value}" for name, value in setting["variables"].items()) or "none"
     lines = [
         "# Benchmark results",
         "",
-        f"{about['date']}, {about['cpu']}, {about['threads']} threads a side, Python {about['python']}, {versions}.",
+        f"{setting['date']}, {setting['cpu']}, {setting['threads']} threads a side, Python {setting['python']}, "
+        f"{versions}.",
         f"Variables that change speed: {variables}.",
-        f"Load {about['load']} before, {report.get('load_after')} after. Missing peers: {absent}.",
+        f"Load {setting['load']} before, {report.get('load_after')} after. Missing peers: {absent}.",
         f"Batches: {', '.join(f'{model} {n}' for model, n in report['batch'].items())}; "
         f"DeepFool attacks {report['attacked']} images.",
         "",

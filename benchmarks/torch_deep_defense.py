@@ -27,7 +27,8 @@ def walk(
     z = logits = net(point)
     source = logits.detach().argmax(1)
     wrong = source != labels
-    at, start = torch.arange(len(x)), x
+    at = torch.arange(len(x))
+    start = x
     r = torch.zeros_like(x)
     delta = torch.zeros_like(x)
     for i in range(max_iter):
@@ -40,7 +41,10 @@ def walk(
             now = net(start + (1 + overshoot) * r).argmax(1)
         stop = torch.where(wrong[at], now == labels[at], now != source) | (i + 1 == max_iter)
         delta = delta.index_add(0, at[stop], (1 + overshoot) * r[stop])
-        at, start, r, source = at[~stop], start[~stop], r[~stop], source[~stop]
+        at = at[~stop]
+        start = start[~stop]
+        r = r[~stop]
+        source = source[~stop]
         if not len(at):
             break
         point = start + r if record else (start + r).requires_grad_()
@@ -52,7 +56,8 @@ def walk(
 def nearest(z: Tensor, point: Tensor, source: Tensor) -> Tensor:
     """The class with the nearest linearised boundary, from one unrecorded backward pass for each class."""
     rows = [torch.autograd.grad(z[:, k].sum(), point, retain_graph=True)[0].flatten(1) for k in range(z.shape[1])]
-    jacobian, n = torch.stack(rows, 1), torch.arange(len(source))
+    jacobian = torch.stack(rows, 1)
+    n = torch.arange(len(source))
     length = (jacobian - jacobian[n, source][:, None]).norm(dim=2)
     distance = (z.detach() - z.detach()[n, source][:, None]).abs() / length
     distance[n, source] = torch.inf

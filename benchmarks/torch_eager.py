@@ -28,9 +28,11 @@ def twin(net: Any, size: Any) -> nn.Sequential:
             (top, bottom), (left, right) = geo.padding
             if (top, left) != (bottom, right):
                 raise ValueError(f"{name}: PyTorch pads both sides alike, [{geo}] does not")
-            layers[name], size = nn.Conv2d(i, o, tuple(kernel), layer.stride, (top, left)), geo.output
+            layers[name] = nn.Conv2d(i, o, tuple(kernel), layer.stride, (top, left))
+            size = geo.output
         elif kind == "MaxPool2d":
-            layers[name], size = nn.MaxPool2d(layer.kernel_size), tuple(n // layer.kernel_size for n in size)
+            layers[name] = nn.MaxPool2d(layer.kernel_size)
+            size = tuple(n // layer.kernel_size for n in size)
         elif kind == "Linear":
             layers[name] = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
         elif kind == "BatchNorm2d":
@@ -46,7 +48,9 @@ class Torch:
     """PyTorch, eager: one recorded backward pass for each class whose row of the Jacobian is wanted."""
 
     def __init__(self, net: Any, x: Array, labels: Array) -> None:
-        self.net, self.x, self.labels = twin(net, x.shape[2:]), torch.tensor(x), torch.tensor(labels)
+        self.net = twin(net, x.shape[2:])
+        self.x = torch.tensor(x)
+        self.labels = torch.tensor(labels)
 
     def steps(self) -> dict[str, Callable[[], float]]:
         """Every loss with its gradient by all parameters; the value is returned."""
@@ -135,7 +139,8 @@ class Foolbox(Torch):
         import foolbox
 
         model = foolbox.PyTorchModel(self.net.eval(), bounds=(-1000, 1000))
-        attack, norms = foolbox.attacks.L2DeepFoolAttack(steps=50, candidates=10, overshoot=0.02), []
+        attack = foolbox.attacks.L2DeepFoolAttack(steps=50, candidates=10, overshoot=0.02)
+        norms = []
         for batch in torch.tensor(x).split(100):
             moved, _, _ = attack(model, batch, self.net(batch).argmax(1), epsilons=None)
             norms.append((moved - batch).flatten(1).norm(dim=1))

@@ -25,7 +25,9 @@ class Functional(Losses):
     constant = staticmethod(torch.Tensor.detach)
 
     def __init__(self, net: Any, x: Array, labels: Array) -> None:
-        self.net, self.x, self.labels = twin(net, x.shape[2:]), torch.tensor(x), torch.tensor(labels)
+        self.net = twin(net, x.shape[2:])
+        self.x = torch.tensor(x)
+        self.labels = torch.tensor(labels)
         self.p = {name: values.detach() for name, values in self.net.named_parameters()}
         self.found: Any = None
 

@@ -62,7 +62,8 @@ class Worker:
     """A side in another process. After too long a silence the process is ended and `ended` says why."""
 
     def __init__(self, name: str, problem: Problem) -> None:
-        self.name, self.ended = name, ""
+        self.name = name
+        self.ended = ""
         kept = dict(os.environ)
         os.environ.update(SIDES[name].variables)  # the libraries read them when they are loaded, there
         context = multiprocessing.get_context("spawn")
@@ -108,7 +109,8 @@ class Answers:
     def __init__(self, name: str, problem: Problem) -> None:
         kind = SIDES[name]
         self._side_of = getattr(import_module(f"benchmarks.{kind.module}"), kind.name)
-        self._name, self._problem = name, problem
+        self._name = name
+        self._problem = problem
         self._side = self._on(problem.batch)
         self._steps: dict[str, Callable[[], Any]] = self._side.steps()
         self._before = 0
@@ -138,7 +140,8 @@ class Answers:
         """The shortest time of those that fit in one turn, of at least one."""
         call = (lambda: self._side.deepfool(self._problem.x)) if step == "deepfool" else self._steps[step]
         gc.collect()
-        times, start = [], time.perf_counter()
+        times = []
+        start = time.perf_counter()
         while not times or time.perf_counter() - start < TURN:
             begin = time.perf_counter()
             call()

@@ -32,12 +32,12 @@ UFUNCS = names("""
     logical_or logical_xor maximum minimum multiply negative not_equal power reciprocal remainder rint sign signbit
     sin sinh sqrt square subtract tan tanh true_divide trunc
 """)
-REDUCTIONS = names("all amax amin any argmax argmin count_nonzero cumsum max mean min prod std sum var")
+REDUCTIONS = names("all amax amin any argmax argmin count_nonzero cumprod cumsum max mean min prod std sum var")
 CREATIONS = names("arange empty eye full identity linspace ones zeros")
 FUNCTIONS = names("""
-    argsort ascontiguousarray broadcast_to clip concatenate copy diagonal dot einsum empty_like expand_dims flip
-    full_like isclose matmul moveaxis nan_to_num ones_like outer pad ravel repeat reshape roll sort squeeze stack
-    swapaxes take take_along_axis tensordot tile trace transpose tril triu vdot zeros_like
+    argsort ascontiguousarray broadcast_to clip concatenate copy diagonal diff dot einsum empty_like expand_dims flip
+    full_like isclose matmul moveaxis nan_to_num ones_like outer pad ravel repeat reshape roll searchsorted sort squeeze
+    stack swapaxes take take_along_axis tensordot tile trace transpose tril triu vdot zeros_like
 """)
 CONSTANTS = names("bool_ complex128 dtype e float32 float64 inf int32 int64 intp nan newaxis pi uint8")
 METHODS = names(
@@ -103,7 +103,9 @@ def _device(value: Any) -> Any:
         array = object.__new__(ndarray)
         array._host = np.asarray(value)
         return array
-    return type(value)(_device(v) for v in value) if isinstance(value, tuple | list) else value
+    if isinstance(value, tuple | list):
+        return (tuple if isinstance(value, tuple) else list)(_device(v) for v in value)  # CuPy names no parts
+    return value
 
 
 def _compute(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -365,6 +367,9 @@ _stride_tricks = _module(
     "cupy.lib.stride_tricks",
     **{name: _function(name, module=np.lib.stride_tricks) for name in ("as_strided", "sliding_window_view")},
 )
+_linalg = _module(
+    "cupy.linalg", **{name: _function(name, module=np.linalg) for name in ("det", "inv", "slogdet", "solve")}
+)
 _lib = _module("cupy.lib", stride_tricks=_stride_tricks)
 _runtime = _module("cupy.cuda.runtime", getDeviceCount=lambda: 1)
 _cuda = _module("cupy.cuda", runtime=_runtime)
@@ -374,6 +379,7 @@ cupy = _module(
     __version__="14.2.0",
     cuda=_cuda,
     lib=_lib,
+    linalg=_linalg,
     **{name: ufunc(name) for name in UFUNCS},
     **{name: _function(name, _REDUCTION_KEYWORDS) for name in REDUCTIONS},
     **{name: _creation(name) for name in CREATIONS},
@@ -381,7 +387,7 @@ cupy = _module(
     **{name: getattr(np, name) for name in CONSTANTS},
     **SPECIALS,
 )
-MODULES = {m.__name__: m for m in (cupy, _cuda, _runtime, _lib, _stride_tricks)}
+MODULES = {m.__name__: m for m in (cupy, _cuda, _runtime, _lib, _linalg, _stride_tricks)}
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> ModuleType:

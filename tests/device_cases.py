@@ -9,10 +9,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_cases import CASES as ARRAY_CASES
+from array_cases import PLACES, ZEROS, regular
 from cupy_double import names
 
 import tinygrad2 as tg
@@ -57,7 +60,7 @@ ROWS = np.array([2, 0, 2, -1])
 PRIMITIVES: dict[str, Case] = {
     **dict.fromkeys(names("add subtract multiply divide maximum share equal not_equal"), PAIR),
     **dict.fromkeys(names("less less_equal greater greater_equal"), PAIR),
-    **dict.fromkeys(names("negative exp tanh sigmoid softplus positive sign relu abs identity"), ONE),
+    **dict.fromkeys(names("erf erfc negative exp tanh sigmoid softplus positive sign relu abs identity"), ONE),
     **dict.fromkeys(names("exp2 expm1 square sin cos tan sinh cosh arctan arcsinh"), ONE),
     **dict.fromkeys(names("floor ceil trunc rint isfinite isinf isnan signbit"), ONE),
     **dict.fromkeys(names("log sqrt log2 log10 log1p cbrt reciprocal"), Case((positive(2, 3),))),
@@ -90,6 +93,7 @@ PRIMITIVES: dict[str, Case] = {
     "max": Case((real(2, 3, 4),), ((0, 2),)),
     "ties": Case((np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]),), ((1,),)),
     "argmax": Case((real(2, 3),), (1,)),
+    "adaptive_argmax": Case((X,), ([(0, 2), (2, 4), (4, 6)], [(0, 3), (2, 5)])),
     **dict.fromkeys(names("logsumexp softmax log_softmax"), Case((real(2, 3),), (1,))),
     **dict.fromkeys(names("centered unmixed"), Case((real(2, 3), real(2, 3)), (1,))),
     "norm": Case((real(2, 3, 2),), ((0, 2), 3.0)),
@@ -114,12 +118,50 @@ PRIMITIVES: dict[str, Case] = {
     "pool_scatter": Case((real(3, 2, 4, *POOL.output), AT), ((6, 5),)),
     "avg_pool2d": Case((X,), (POOL,)),
     "avg_unpool2d": Case((real(2, 4, *POOL.output),), (POOL,)),
+    **dict.fromkeys(("tril", "triu"), Case((real(2, 3, 4),), (1,))),
+    "cumsum": Case((real(2, 3),), (1,)),
+    "prod": Case((ZEROS,)),
+    "recurrence": Case((real(4, 2), real(4, 2))),
+    "argmin": Case((real(2, 3),), (1,)),
+    "argsort": Case((real(2, 3),), (1, True)),
+    **dict.fromkeys(("inv", "det", "logdet", "signdet"), Case((regular(2, 3, 3),))),
+    "solve": Case((regular(2, 3, 3), real(2, 3, 2))),
 }
 
 LABELS = np.array([2, 0, 1, 2])
 
 # The public functions that are not primitives themselves. Labels and indices stay NumPy arrays, as a user gives them.
+TOKENS = np.array([[2, 0, 2], [1, 1, 0]])
+TARGET = _rng.uniform(0.1, 0.9, (2, 3))
+CAUSAL = np.tri(5, dtype=bool)
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
+    "adaptive_avg_pool2d": (lambda x: ops.adaptive_avg_pool2d(x, (4, 3)), Case((X,))),
+    "adaptive_max_pool2d": (lambda x: ops.adaptive_max_pool2d(x, (4, 3)), Case((X,))),
+    "binary_cross_entropy": (lambda p, t: ops.binary_cross_entropy(p, t), Case((TARGET, TARGET.T.reshape(2, 3)))),
+    "binary_cross_entropy_with_logits": (
+        lambda z, t, w: ops.binary_cross_entropy_with_logits(z, t, "none", w),
+        Case((real(2, 3), TARGET, positive(3))),
+    ),
+    "conv1d": (
+        lambda x, w, b: ops.conv1d(x, w, b, stride=2, padding=(1, 2), groups=2),
+        Case((real(2, 4, 7), real(6, 2, 3), real(6))),
+    ),
+    "elu": (lambda x: ops.elu(x, 0.7), ONE),
+    "embedding": (lambda w: ops.embedding(TOKENS, w), Case((real(3, 4),))),
+    "gelu": (lambda x: ops.gelu(x) + ops.gelu(x, "tanh"), ONE),
+    "group_norm": (lambda x, w, b: ops.group_norm(x, 2, w, b), Case((X, real(4), real(4)))),
+    "huber_loss": (lambda x, t: ops.huber_loss(x, t, "none", 0.7), PAIR),
+    "kl_div": (lambda x, t: ops.kl_div(x, t) + ops.kl_div(x, t, "sum", True), Case((real(2, 3), TARGET))),
+    "l1_loss": (lambda x, t: ops.l1_loss(x, t, "sum"), PAIR),
+    "layer_norm": (lambda x, w, b: ops.layer_norm(x, (3, 4), w, b), Case((real(2, 3, 4), real(3, 4), real(3, 4)))),
+    "mse_loss": (lambda x, t: ops.mse_loss(x, t), PAIR),
+    "rms_norm": (lambda x, w: ops.rms_norm(x, 4, w), Case((real(2, 3, 4), real(4)))),
+    "scaled_dot_product_attention": (
+        lambda q, k, v: ops.scaled_dot_product_attention(q, k, v, CAUSAL),
+        Case((real(2, 5, 3), real(2, 5, 3), real(2, 5, 4))),
+    ),
+    "silu": (lambda x: ops.silu(x), ONE),
+    "softplus": (lambda x: ops.softplus(x, 2.0), ONE),
     "arange": (lambda x: x + ops.arange(3, dtype=x.dtype, device=x.device), ONE),
     "argmax": (lambda x: ops.argmax(x, 1), ONE),
     "astype": (lambda x: ops.astype(x, np.float64), ONE),
@@ -162,7 +204,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "norm": (lambda x: ops.norm(x), ONE),
     "ones": (lambda x: x + ops.ones((2, 3), x.dtype, device=x.device), ONE),
     "ones_like": (lambda x: x + ops.ones_like(x), ONE),
-    "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), 0.5), ONE),
+    "pad": (lambda x: ops.pad(x, ((1, 0), (2, 1)), constant_values=0.5), ONE),
     "power": (lambda x, p: ops.power(x, p), Case((positive(2, 3), real(2, 3)))),
     "prelu": (lambda x, a: ops.prelu(x, a), Case((X, real(4)))),
     "radians": (ops.radians, ONE),
@@ -178,6 +220,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Case]] = {
     "zeros": (lambda x: x + ops.zeros((2, 3), x.dtype, device=x.device), ONE),
     "zeros_like": (lambda x: x + ops.zeros_like(x), ONE),
 }
+
+# The functions on whole arrays, some of them several times; the first row of each is among the functions.
+ARRAYS = {name: (partial(f, ops), Case(tuple(arrays))) for name, (f, arrays) in {**ARRAY_CASES, **PLACES}.items()}
+for _name, _row in ARRAYS.items():
+    FUNCTIONS.setdefault(_name.partition(",")[0], _row)
 
 IMAGES, VECTORS = (3, 4, 6, 6), (3, 5)
 

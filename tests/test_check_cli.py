@@ -13,6 +13,7 @@ import pytest
 import verify_campaigns as campaigns
 
 from tinygrad2.cli import main
+from tinygrad2.experiments import checking
 from tinygrad2.experiments.checking import Unusable, as_text, check_file
 from tinygrad2.verify import exercise
 
@@ -124,10 +125,59 @@ def test_missing_files_and_names_say_what_there_is(file, tmp_path) -> None:
         check_file(file(RIGHT), "tanh")
 
 
-def test_an_unknown_exercise_is_the_derivations_failure(file) -> None:
-    (outcome,) = check_file(file("@derivation(of='conv2d.dW')\ndef f(g, x): return g"))
-    assert "did you mean" in outcome.text
-    assert "'conv2d.dw'" in outcome.text
+def test_an_unknown_exercise_is_an_error_of_the_file_with_the_nearest_name(file, capsys) -> None:
+    assert main(["check", file(RIGHT + "@derivation(of='conv2d.dW')\ndef f(g, x): return g")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "did you mean" in err
+    assert "'conv2d.dw'" in err
+    assert "line 5" in err
+
+
+def test_a_bare_derivation_is_told_what_is_missing(file, capsys) -> None:
+    for text in ("@derivation\ndef mine(g, x): return g", "@derivation()\ndef mine(g, x): return g"):
+        assert main(["check", file(text)]) == 2
+        err = capsys.readouterr().err
+        assert '@derivation(of="relu")' in err
+        assert "TypeError: @derivation must say what" in err
+    assert "line 3" in err
+
+
+def test_a_misspelt_option_is_an_error_of_the_file(file, capsys) -> None:
+    for given, nearest in (("of='relu', oder=2", "order"), ("of=np.tanh, axis='n d'", "axes")):
+        assert main(["check", file(f"@derivation({given})\ndef f(g, x): return g")]) == 2
+        assert f"did you mean {nearest!r}?" in capsys.readouterr().err
+
+
+def test_a_failure_is_titled_by_the_function_its_file_and_its_line(file, capsys) -> None:
+    assert main(["check", file(RIGHT + WRONG)]) == 1
+    assert "my_tanh (tanh), rules.py:5   WRONG at step" in capsys.readouterr().out
+    assert main(["check", file("@derivation(of='tanh')\ndef my_tanh(g, x): raise SystemExit")]) == 1
+    assert "my_tanh (tanh), rules.py:3   WRONG at step" in capsys.readouterr().out
+
+
+def test_a_derivation_that_does_not_end_is_titled_so_too(file, capsys) -> None:
+    forever = "@derivation(of='tanh')\ndef my_tanh(g, x):\n    while True: pass\n"
+    assert main(["check", file(forever), "--timeout", "1.5"]) == 1
+    assert "my_tanh (tanh), rules.py:3   WRONG: it did not end within 1.5 s" in capsys.readouterr().out
+
+
+def test_a_timeout_must_be_positive(file, capsys) -> None:
+    assert main(["check", file(RIGHT), "--timeout", "0"]) == 2
+    assert "--timeout must be a positive number of seconds, got 0" in capsys.readouterr().err
+
+
+def test_uncertified_counts_as_not_right_and_has_a_word_of_its_own(monkeypatch, file, capsys) -> None:
+    def unsure(path, index, options):
+        found = {"name": "f (tanh)", "of": "tanh", "where": "rules.py:3"}
+        report = {"ok": False, "verdict": "uncertified", "reason": "lost in rounding", "text": "f   UNCERTIFIED"}
+        return {"found": [found]} if index < 0 else {"found": [found], "report": report}
+
+    monkeypatch.setattr(checking, "_run", unsure)
+    assert main(["check", file("")]) == 1
+    out = capsys.readouterr().out
+    assert "f (tanh)  UNCERTIFIED  lost in rounding" in out
+    assert "0 of 1 right, 1 uncertified" in out
 
 
 def test_a_derivation_stays_a_function() -> None:
@@ -151,7 +201,9 @@ def test_pytest_collects_derivations(pytester, monkeypatch) -> None:
     plugin = () if installed else ("-p", "tinygrad2.pytest_plugin")  # the tests also run from a bare checkout
     result = pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", "rules.py")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*The factor (1 + y) is missing*"])
+    result.stdout.fnmatch_lines(
+        ["*derivation my_tanh (tanh)*", "my_tanh (tanh), rules.py:5   WRONG*", "*The factor (1 + y) is missing*"]
+    )
 
 
 def test_random_learner_files_end_with_a_verdict_or_a_reason() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from cupy_double import counting
 from device_cases import (
+    ARRAYS,
     FUNCTIONS,
     LAYERS,
     PRIMITIVES,
@@ -180,9 +181,9 @@ def test_every_primitive_gives_the_same_on_the_device(cupy: ModuleType, name: st
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("name", sorted({**FUNCTIONS, **ARRAYS}))
 def test_every_function_gives_the_same_on_the_device(cupy: ModuleType, name: str, dtype: str) -> None:
-    f, case = FUNCTIONS[name]
+    f, case = {**FUNCTIONS, **ARRAYS}[name]
     assert_same(orders(f, case, "cuda", dtype), orders(f, case, "cpu", dtype), cupy.ndarray, TOLERANCE[dtype])
 
 

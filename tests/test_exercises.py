@@ -197,3 +197,8 @@ def test_the_command_line_lists_exercises(capsys) -> None:
     assert "exercises" in out
     for name in exercises():
         assert f"  {name} " in out
+
+
+def test_the_function_exercises_hides_no_package() -> None:
+    assert callable(tg.verify.exercises)
+    assert tg.verify.book.exercise is exercise

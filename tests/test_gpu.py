@@ -11,6 +11,7 @@ import cupy_double
 import numpy as np
 import pytest
 from device_cases import (
+    ARRAYS,
     FUNCTIONS,
     LAYERS,
     PRIMITIVES,
@@ -47,6 +48,7 @@ def test_the_double_has_only_names_that_cupy_has() -> None:
     private = {"_host", "_key"}
     assert [name for name in vars(cupy_double.ndarray) if name not in private and not hasattr(cupy.ndarray, name)] == []
     assert [name for name in cupy_double.ABSENT if hasattr(cupy, name)] == []
+    assert [name for name in ("det", "inv", "slogdet", "solve") if not hasattr(cupy.linalg, name)] == []
     assert [name for name in ("as_strided", "sliding_window_view") if not hasattr(cupy.lib.stride_tricks, name)] == []
 
 
@@ -70,9 +72,9 @@ def test_every_primitive_gives_the_same_on_the_gpu(cupy: Any, name: str, dtype: 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("name", sorted({**FUNCTIONS, **ARRAYS}))
 def test_every_function_gives_the_same_on_the_gpu(cupy: Any, name: str, dtype: str) -> None:
-    f, case = FUNCTIONS[name]
+    f, case = {**FUNCTIONS, **ARRAYS}[name]
     assert_same(orders(f, case, "cuda", dtype), orders(f, case, "cpu", dtype), cupy.ndarray, TOLERANCE[dtype])
 
 

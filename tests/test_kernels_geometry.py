@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import geometries
 
-from tinygrad2.kernels import Geometry, check_conv, check_pool
+from tinygrad2.kernels import Geometry
+from tinygrad2.kernels.geometry import check_conv, check_pool
 
 
 @given(geometries())

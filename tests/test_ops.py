@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from array_cases import CASES as ARRAY_CASES
+from array_cases import PLACES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
@@ -85,6 +87,12 @@ def quotients(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
 
 def small_integers(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
     return [rng.integers(-4, 5, shape).astype(np.float32) for shape in shapes]
+
+
+def invertible(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    """Matrices far from singular first, and normal numbers behind them."""
+    first = rng.uniform(-0.4, 0.4, shapes[0]) + (2 - 4 * rng.integers(0, 2)) * np.eye(shapes[0][-1])
+    return [first, *normal(rng, shapes[1:])]
 
 
 Fill = Callable[[np.random.Generator, Sequence[Shape]], list[Array]]
@@ -278,12 +286,27 @@ def quadratic(a: Tensor, w: Tensor, lead: int) -> Tensor:
         return gram.squared_norms(a, w, lead)
 
 
+@st.composite
+def along_an_axis(draw: st.DrawFn) -> tuple[list[Shape], tuple[Any, ...]]:
+    shape = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple))
+    return [shape], (draw(st.integers(0, len(shape) - 1)),)
+
+
+@st.composite
+def squares(draw: st.DrawFn, sizes: Sequence[int] = (0, 1, 2, 3)) -> list[Shape]:
+    n = draw(st.sampled_from(sizes))
+    return [(*draw(st.lists(st.integers(0, 2), max_size=1)), n, n)]
+
+
+ROWS = st.lists(st.integers(0, 5), min_size=1, max_size=2).map(lambda shape: [tuple(shape)])
+MATRICES = st.lists(st.integers(0, 3), min_size=2, max_size=3).map(lambda shape: [tuple(shape)])
 POWERS = st.sampled_from([2, 3, -1, 0.5, 1, 0, 2.5, -0.5])
 
 SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     **{name: problems(PAIR, P[name]) for name in ("add", "subtract", "multiply")},
     "divide": problems(PAIR, P["divide"], positive),
     **{name: problems(ONE, P[name]) for name in ("negative", "exp", "tanh", "sigmoid", "softplus", "identity")},
+    **{name: problems(ONE, P[name]) for name in ("erf", "erfc")},
     **{name: problems(ONE, P[name]) for name in ("exp2", "expm1", "square", "sin", "cos", "sinh", "cosh", "arctan")},
     "arcsinh": problems(ONE, P["arcsinh"]),
     **{name: problems(ONE, P[name], positive) for name in ("log", "log2", "log10", "log1p", "sqrt", "cbrt")},
@@ -325,6 +348,13 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     "quadratic": problems(rows_and_weights(), quadratic),
     "root": problems(ONE, P["root"], positive),
     "sum_squares": problems(reductions(), P["sum_squares"]),
+    **{name: problems(st.tuples(MATRICES, st.tuples(st.integers(-3, 3))), P[name]) for name in ("tril", "triu")},
+    "cumsum": problems(along_an_axis(), P["cumsum"]),
+    "prod": problems(ROWS, P["prod"]),
+    "recurrence": problems(ROWS.map(lambda s: [s[0], s[0]]), P["recurrence"]),
+    **{name: problems(squares(), P[name], invertible) for name in ("inv", "logdet")},
+    "det": problems(squares((0, 2, 3)), P["det"], invertible),  # of (1, 1) the Hessian is 0: nothing to be relative to
+    "solve": problems(squares().map(lambda s: [s[0], (*s[0][:-1], 2)]), P["solve"], invertible),
 }
 
 POOL = Geometry.of((4, 4), 2, 2)
@@ -338,9 +368,12 @@ CONSTANT: dict[str, tuple[Any, ...]] = {
     "inside": (normal, 1, -0.5, 0.5),
     "ties": (normal, 1, (1,)),
     "argmax": (normal, 1, 1),
+    "argmin": (normal, 1, 1),
+    "argsort": (normal, 1, 1, False),
+    "adaptive_argmax": (lambda rng, shapes: normal(rng, [(2, 3, 4)]), 1, [(0, 2), (1, 3)], [(0, 4)]),
 }
 # Linear, but not functions of floating numbers alone: dtype or device change, masks are inverted, indices come out.
-ELSEWHERE = {"astype", "as_float", "to", "logical_not", "invert", "pool_argmax", "let_through"}
+ELSEWHERE = {"astype", "as_float", "to", "logical_not", "invert", "pool_argmax", "let_through", "signdet"}
 ELSEWHERE |= {"bitwise_and", "bitwise_or", "bitwise_xor"}
 
 
@@ -398,7 +431,8 @@ def test_argmax_positions_what_is_left_of_them_and_inverted_masks_are_constants(
 # Exact integers: no tolerance, in float32.
 JOINTLY_LINEAR = (
     "add", "subtract", "negative", "identity", "mask", "where", "reshape", "transpose", "broadcast_to", "sum_to",
-    "index", "index_add", "concatenate", "pool_gather", "pool_scatter", "avg_pool2d", "avg_unpool2d",
+    "index", "index_add", "concatenate", "tril", "triu", "cumsum", "pool_gather", "pool_scatter",
+    "avg_pool2d", "avg_unpool2d",
 )  # fmt: skip
 BILINEAR = (
     "multiply", "matmul", "linear", "linear_input", "linear_weight", "conv2d", "conv2d_input", "conv2d_weight",
@@ -582,7 +616,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
     "max_pool2d": (lambda x: tg.max_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, -np.inf).max((-1, -2)), (D,)),
     "avg_pool2d": (lambda x: tg.avg_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, 0.0).mean((-1, -2)), (X,)),
     "pad": (
-        lambda x: tg.pad(x, ((1, 0), (0, 2)), 0.5),
+        lambda x: tg.pad(x, ((1, 0), (0, 2)), constant_values=0.5),
         lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=0.5),
         (V,),
     ),
@@ -685,7 +719,7 @@ def test_a_leaf_of_integers_is_refused() -> None:
 
 
 def test_every_public_function_is_tested() -> None:
-    named = " ".join(FUNCTIONS) + " ".join(SMOOTH) + " ".join(CONSTANT)
+    named = " ".join([*FUNCTIONS, *SMOOTH, *CONSTANT, *ARRAY_CASES, *PLACES])
     elsewhere = {*ELSEWHERE, *CREATED, *(f"{name}_like" for name in LIKE)}
     assert [name for name in ops.__all__ if name not in elsewhere and name not in named] == []
 
@@ -750,12 +784,21 @@ def test_the_derivatives_of_x_to_the_zero_vanish_also_at_zero() -> None:
 NAN_THROUGH: dict[str, Callable[..., Tensor]] = {
     **{
         f.name: f
-        for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.softplus, ops.sign)
+        for f in (ops.relu, ops.abs, ops.exp, ops.log, ops.sqrt, ops.tanh, ops.sigmoid, ops.sign, ops.erf, ops.erfc)
     },
     "clip": lambda x: tg.clip(x, -1.0, 1.0),
     "maximum": lambda x: tg.maximum(x, 0.0),
     "minimum": lambda x: tg.minimum(x, 0.0),
     "leaky_relu": tg.leaky_relu,
+    "softplus": tg.softplus,
+    "gelu": tg.gelu,
+    "silu": tg.silu,
+    "elu": tg.elu,
+    "mse_loss": lambda x: tg.mse_loss(x, [0.0, 0.0]),
+    "huber_loss": lambda x: tg.huber_loss(x, [0.0, 0.0]),
+    "binary_cross_entropy": lambda x: tg.binary_cross_entropy(x, [0.0, 0.0]),
+    "layer_norm": lambda x: tg.layer_norm(x, 2),
+    "adaptive_max_pool2d": lambda x: tg.adaptive_max_pool2d(tg.reshape(x, (1, 1, 1, 2)), 1),
     "max": lambda x: tg.max(x, 0),
     "norm": tg.norm,
     "logsumexp": tg.logsumexp,

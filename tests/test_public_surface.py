@@ -100,6 +100,7 @@ def test_it_has_a_signature_with_annotations(name: str) -> None:
 STARRED = {
     "tg.Tensor.reshape",
     "tg.Tensor.transpose",
+    "tg.broadcast_arrays",
     "tg.custom_vjp.defvjp",
     "tg.autodiff.Primitive.defvjp",
     "tg.autodiff.VariadicPrimitive.defvjp",

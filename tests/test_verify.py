@@ -143,7 +143,7 @@ def test_the_smallest_case_of_a_flipped_kernel_is_a_kernel_of_two() -> None:
 
 def test_a_mistake_with_the_stride_is_shown_by_configuration() -> None:
     def unstrided(g, x, w, b, stride, padding):
-        from tinygrad2.verify.exercises.convolution import windows
+        from tinygrad2.verify.book.convolution import windows
 
         seen = windows(x, *w.shape[2:], 1, padding)[:, :, : g.shape[2], : g.shape[3]]
         return np.einsum("nchwij,nohw->ocij", seen, g)

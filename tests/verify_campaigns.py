@@ -325,8 +325,8 @@ def files(count: int) -> dict[str, Any]:
             elif out.is_file():
                 result = json.loads(out.read_text(encoding="utf-8"))
                 verdicts += 1
-                if not isinstance(result.get("names"), list) or (
-                    ("error" in result) == bool(result.get("report")) and result["names"]
+                if not isinstance(result.get("found"), list) or (
+                    ("error" in result) == bool(result.get("report")) and result["found"]
                 ):
                     fell.append(f"{result}: {text!r}")
     return {

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from verify_mistakes import Mistake, T, changed, doubled, kernel_flip, right
 
-from tinygrad2.verify.exercises import normalization as n
-from tinygrad2.verify.exercises.convolution import windows
-from tinygrad2.verify.exercises.elementwise import sigmoid
-from tinygrad2.verify.exercises.softmax import one_hot, softmax
+from tinygrad2.verify.book import normalization as n
+from tinygrad2.verify.book.convolution import windows
+from tinygrad2.verify.book.elementwise import sigmoid
+from tinygrad2.verify.book.softmax import one_hot, softmax
 
 # fmt: off
 HELD_OUT = [

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad2.verify.exercises import exercise
-from tinygrad2.verify.exercises import normalization as n
-from tinygrad2.verify.exercises.convolution import spread, windows
-from tinygrad2.verify.exercises.double_losses import deepfool_step_terms
-from tinygrad2.verify.exercises.elementwise import sigmoid
-from tinygrad2.verify.exercises.jacobians import layer_norm_jacobian
-from tinygrad2.verify.exercises.penalties import input_gradient
-from tinygrad2.verify.exercises.softmax import one_hot, softmax
-from tinygrad2.verify.exercises.statistics import l2_norm
+from tinygrad2.verify.book import exercise
+from tinygrad2.verify.book import normalization as n
+from tinygrad2.verify.book.convolution import spread, windows
+from tinygrad2.verify.book.double_losses import deepfool_step_terms
+from tinygrad2.verify.book.elementwise import sigmoid
+from tinygrad2.verify.book.jacobians import layer_norm_jacobian
+from tinygrad2.verify.book.penalties import input_gradient
+from tinygrad2.verify.book.softmax import one_hot, softmax
+from tinygrad2.verify.book.statistics import l2_norm
 
 
 class Mistake(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any
 
 from tinygrad2 import experiments as ex
 from tinygrad2 import robust
-from tinygrad2.experiments import checking
+from tinygrad2.experiments import checking, checking_class
 from tinygrad2.verify import verify_network
 
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
@@ -88,9 +88,12 @@ EXAMPLES = {
           tinygrad2 check my_rules.py                   every @tinygrad2.verify.derivation(of=...) in the file
           tinygrad2 check my_rules.py -k conv --seed 1  those with conv in their name, at other random points
           tinygrad2 check my_rules.py --json            the reports for a program
+          tinygrad2 check class/ --csv class.csv        for teachers: every file in the folder, a line per derivation,
+                                                        and which mistakes the class makes; Ctrl-C keeps what is done
 
-        Exit code 0: all right, 1: a derivation is wrong, 2: the file cannot be used. Each runs in a process of its own
-        for at most a minute; a crash or an endless loop is that derivation's failure. The file runs with your rights.
+        Exit code 0: all right, 1: a derivation is wrong or uncertified, 2: the file cannot be used (in a folder: 1).
+        Each derivation runs in a process of its own, for a minute or --timeout; a crash or an endless loop is that
+        derivation's failure. The file runs with your rights.
         """,
     "verify": """
         example:
@@ -181,7 +184,12 @@ def list_(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> int:
     """Check the derivations that a file declares: right or wrong, where, and what the mistake is."""
-    return checking.main(args.file, args.k, args.order, args.seed, args.json)
+    options = checking.Options(args.k, args.order, args.seed, args.timeout)
+    if args.csv or Path(args.file).is_dir():
+        if args.json:
+            raise ValueError("--json is for one file; for a folder give --csv OUT.csv")
+        return checking_class.main(args.file, options, args.csv)
+    return checking.main(args.file, options, args.json)
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -211,11 +219,15 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     made = {command.__name__.rstrip("_"): _command(commands, command) for command in COMMANDS}
 
-    made["check"].add_argument("file", metavar="FILE.py", help="a Python file; it is run")
+    made["check"].add_argument("file", metavar="FILE.py", help="a Python file, or a folder of them; they are run")
     made["check"].add_argument("-k", metavar="NAME", help="only derivations with this in their name")
     made["check"].add_argument("--order", type=int, choices=(1, 2), help="2: check double backwards")
     made["check"].add_argument("--seed", type=int, metavar="N", help="of the random points (default: 0)")
     made["check"].add_argument("--json", action="store_true", help="print the reports as JSON")
+    made["check"].add_argument("--csv", metavar="OUT.csv", help="write a table with a line per file and derivation")
+    made["check"].add_argument(
+        "--timeout", type=float, default=checking.LIMIT, metavar="SECONDS", help="for each derivation (default: 60)"
+    )
     made["verify"].add_argument("run", metavar="RUN", help="the folder of a finished run")
     made["verify"].add_argument("--n", type=int, default=2, metavar="N", help="on the first N test images (default: 2)")
 

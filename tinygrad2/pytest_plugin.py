@@ -20,18 +20,20 @@ class DerivationItem(pytest.Item):
         self.derivation = derivation
 
     def runtest(self) -> None:
-        """Check, and raise the report if it is wrong."""
+        """Check, and raise the report unless the rule is right."""
         self.derivation.check().raise_for_error()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The report alone; other errors as pytest shows them."""
-        if isinstance(excinfo.value, AssertionError):
+        """The report alone, which is titled by the rule, its file and its line; other errors as pytest shows them."""
+        from tinygrad2.verify import Uncertified, WrongDerivation
+
+        if isinstance(excinfo.value, WrongDerivation | Uncertified):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[PathLike[str], int, str]:
         """Where the derivation stands."""
-        return self.path, self.derivation.rule.__code__.co_firstlineno - 1, f"derivation {self.name}"
+        return self.path, (self.derivation.line or 1) - 1, f"derivation {self.derivation.label}"
 
 
 def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> DerivationItem | None:

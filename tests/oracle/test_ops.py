@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="oracle: PyTorch is not installed (pip install 'tinygrad2[oracle]')")
 
+from oracle.array_rows import ARRAYS, PLACES  # noqa: E402
 from oracle.peer import assert_close  # noqa: E402
 
 from tinygrad2 import ops  # noqa: E402
@@ -88,7 +89,11 @@ CASES: dict[str, Any] = {
         lambda x: torch.zeros(2, 4).double().scatter_add(1, t(ROWS), x) ** 2,
         (2, 3),
     ),
-    "pad": case(lambda x: ops.pad(x, ((1, 0), (2, 3)), 0.5) ** 2, lambda x: F.pad(x, (2, 3, 1, 0), value=0.5) ** 2, M),
+    "pad": case(
+        lambda x: ops.pad(x, ((1, 0), (2, 3)), constant_values=0.5) ** 2,
+        lambda x: F.pad(x, (2, 3, 1, 0), value=0.5) ** 2,
+        M,
+    ),
     "concatenate": case(
         lambda a, b: ops.concatenate([a, b], 1) ** 2, lambda a, b: torch.cat([a, b], 1) ** 2, M, (3, 2)
     ),
@@ -137,6 +142,104 @@ CASES: dict[str, Any] = {
         for saturating in (False, True)
     },
 }
+TARGET = np.random.default_rng(3).uniform(0.1, 0.9, M)
+PROBABILITIES = np.array([[0.2, 0.0, 0.5, 0.3], [0.25, 0.25, 0.25, 0.25], [0.0, 1.0, 0.0, 0.0]])
+SEQUENCE = (2, 5, 4)
+CASES |= {
+    "erf": case(ops.erf, torch.erf, M),
+    "erfc": case(ops.erfc, torch.erfc, M),
+    "gelu": case(ops.gelu, F.gelu, M),
+    "gelu tanh": case(lambda x: ops.gelu(x, "tanh"), lambda x: F.gelu(x, approximate="tanh"), M),
+    "silu": case(ops.silu, F.silu, M),
+    "elu": case(lambda x: ops.elu(x, 0.7), lambda x: F.elu(x, 0.7), M),
+    "softplus beta": case(lambda x: ops.softplus(x, 3.0), lambda x: F.softplus(x, 3.0, 1e3), M),
+    "conv1d": case(ops.conv1d, F.conv1d, (2, 3, 7), (4, 3, 2), (4,)),
+    "conv1d all": case(
+        lambda x, w: ops.conv1d(x, w, None, 2, 1, 2, 2),
+        lambda x, w: F.conv1d(x, w, None, 2, 1, 2, 2),
+        (2, 4, 9),
+        (6, 2, 3),
+    ),
+    "conv1d same": case(
+        lambda x, w: ops.conv1d(x, w, padding="same"), lambda x, w: F.conv1d(x, w, padding="same"), (2, 3, 6), (2, 3, 5)
+    ),
+    "max_pool2d ceil, dilated": case(
+        lambda x: ops.max_pool2d(x, 2, 2, 1, 2, True), lambda x: F.max_pool2d(x, 2, 2, 1, 2, True), (2, 3, 8, 7)
+    ),
+    "adaptive_avg_pool2d": case(
+        lambda x: ops.adaptive_avg_pool2d(x, (3, 2)) ** 2, lambda x: F.adaptive_avg_pool2d(x, (3, 2)) ** 2, (2, 3, 7, 5)
+    ),
+    "adaptive_avg_pool2d larger": case(
+        lambda x: ops.adaptive_avg_pool2d(x, 6) ** 2, lambda x: F.adaptive_avg_pool2d(x, 6) ** 2, (2, 3, 4, 5)
+    ),
+    "adaptive_max_pool2d": case(
+        lambda x: ops.adaptive_max_pool2d(x, (3, 2)) ** 2, lambda x: F.adaptive_max_pool2d(x, (3, 2)) ** 2, (2, 3, 7, 5)
+    ),
+    "layer_norm": case(
+        lambda x, w, b: ops.layer_norm(x, (3, 4), w, b), lambda x, w, b: F.layer_norm(x, (3, 4), w, b), (2, 3, 4), M, M
+    ),
+    "layer_norm plain": case(lambda x: ops.layer_norm(x, 4, eps=0.1), lambda x: F.layer_norm(x, (4,), eps=0.1), M),
+    "group_norm": case(
+        lambda x, w, b: ops.group_norm(x, 2, w, b), lambda x, w, b: F.group_norm(x, 2, w, b), (2, 4, 3, 2), (4,), (4,)
+    ),
+    "rms_norm": case(lambda x, w: ops.rms_norm(x, 4, w), lambda x, w: F.rms_norm(x, (4,), w), M, (4,)),
+    "rms_norm eps": case(lambda x: ops.rms_norm(x, M, eps=0.1), lambda x: F.rms_norm(x, M, eps=0.1), (2, *M)),
+    "batch_norm plain": case(
+        lambda x: ops.batch_norm(x), lambda x: F.batch_norm(x, None, None, training=True), (4, 3, 5)
+    ),
+    "embedding": case(lambda w: ops.embedding(ROWS, w) ** 2, lambda w: F.embedding(t(ROWS), w) ** 2, (3, 4)),
+    "scaled_dot_product_attention": case(
+        ops.scaled_dot_product_attention, F.scaled_dot_product_attention, SEQUENCE, (2, 3, 4), (2, 3, 2)
+    ),
+    "scaled_dot_product_attention causal": case(
+        lambda q, k, v: ops.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.7),
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.7),
+        *(SEQUENCE, SEQUENCE, SEQUENCE),
+    ),
+    "scaled_dot_product_attention bools": case(
+        lambda q, k, v: ops.scaled_dot_product_attention(q, k, v, np.eye(5, k=1, dtype=bool) | np.eye(5, dtype=bool)),
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, t(np.eye(5, k=1, dtype=bool) | np.eye(5, dtype=bool))),
+        *(SEQUENCE, SEQUENCE, SEQUENCE),
+    ),
+    "scaled_dot_product_attention floats": case(
+        lambda q, k, v, m: ops.scaled_dot_product_attention(q, k, v, m),
+        lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, m),
+        *(SEQUENCE, SEQUENCE, SEQUENCE, (5, 5)),
+    ),
+    **{
+        f"{name} {reduction}": case(
+            lambda x, y, f=f, r=reduction: getattr(ops, f)(x, y, reduction=r),
+            lambda x, y, f=f, r=reduction: getattr(F, f)(x, y, reduction=r),
+            *(M, M),
+        )
+        for name, f in (("mse_loss", "mse_loss"), ("l1_loss", "l1_loss"), ("huber_loss", "huber_loss"))
+        for reduction in ("mean", "sum", "none")
+    },
+    "huber_loss delta": case(
+        lambda x, y: ops.huber_loss(x, y, "none", 0.3), lambda x, y: F.huber_loss(x, y, "none", 0.3), M, M
+    ),
+    "binary_cross_entropy": case(
+        lambda x: ops.binary_cross_entropy(ops.sigmoid(x), TARGET),
+        lambda x: F.binary_cross_entropy(torch.sigmoid(x), t(TARGET)),
+        M,
+    ),
+    "binary_cross_entropy_with_logits": case(
+        lambda x: ops.binary_cross_entropy_with_logits(x, TARGET, "none", WEIGHTS[0]),
+        lambda x: F.binary_cross_entropy_with_logits(x, t(TARGET), reduction="none", pos_weight=t(WEIGHTS[0])),
+        M,
+    ),
+    **{
+        f"kl_div {reduction}": case(
+            lambda x, r=reduction: ops.kl_div(x, PROBABILITIES, r),
+            lambda x, r=reduction: F.kl_div(x, t(PROBABILITIES), reduction=r),
+            M,
+        )
+        for reduction in ("mean", "sum", "none", "batchmean")
+    },
+    "kl_div log_target": case(
+        lambda x, y: ops.kl_div(x, y, "sum", True), lambda x, y: F.kl_div(x, y, reduction="sum", log_target=True), M, M
+    ),
+}
 GEOMETRIES = {  # x, w, then what both libraries call stride, padding, dilation, groups
     "stride": ((2, 3, 8, 7), (4, 3, 3, 3), {"stride": (2, 3)}),
     "padding": ((2, 3, 5, 4), (4, 3, 3, 3), {"padding": (2, 1)}),
@@ -158,12 +261,17 @@ for name, x, w, options in (
     ("", (2, 4, 3, 3), (4, 2, 3, 3), {}),
     (" stride", (2, 4, 3, 4), (4, 2, 3, 3), {"stride": 2, "padding": 1}),
     (" groups", (2, 4, 3, 4), (4, 3, 2, 3), {"stride": (1, 2), "groups": 2}),
+    (" output_padding", (2, 4, 3, 4), (4, 2, 3, 3), {"stride": (2, 3), "padding": 1, "output_padding": (1, 2)}),
+    (" dilation", (2, 4, 3, 4), (4, 2, 3, 2), {"stride": 2, "dilation": (2, 3), "output_padding": 1, "groups": 2}),
 ):
     CASES[f"conv_transpose2d{name}"] = case(
         lambda x, w, b, o=options: ops.conv_transpose2d(x, w, b, **o),
         lambda x, w, b, o=options: F.conv_transpose2d(x, w, b, **o),
         *(x, w, (w[1] * options.get("groups", 1),)),
     )
+
+for name, (ours, theirs, shapes) in ARRAYS.items():
+    CASES[name] = case(lambda *xs, f=ours: f(*xs) ** 2, lambda *ts, f=theirs: f(*ts) ** 2, *shapes)
 
 # Piecewise constant (their only derivative is the declared zero, tested with the ops) or random.
 NO_DERIVATIVE = {
@@ -176,7 +284,7 @@ CREATED = {  # of no tensor: there is nothing to differentiate by
 
 
 def test_every_op_has_a_case() -> None:
-    assert {name.split()[0] for name in CASES} | NO_DERIVATIVE | RANDOM | CREATED == set(ops.__all__)
+    assert {name.split()[0] for name in CASES} | NO_DERIVATIVE | PLACES | RANDOM | CREATED == set(ops.__all__)
 
 
 def zero_if_none(gradients: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:

@@ -29,7 +29,7 @@ LONGEST = 4096  # bytes of one image
 def cifar10() -> Dataset:
     """The subset of CIFAR-10, 25,000 training and 5,000 test images (N, 3, 32, 32), pixels in [0, 255].
 
-    The classes take turns, so that the first n images of either half have each class alike.
+    The classes take turns, so that each class is equally frequent among the first n images of either half.
     Raises FileNotFoundError, ValueError for a damaged file, and ModuleNotFoundError without Pillow.
     """
     reader = _reader()

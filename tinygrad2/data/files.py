@@ -1,4 +1,4 @@
-"""Where the files of data sets are, and archives, read into memory only: no member can land anywhere on disk.
+"""Where the files of data sets are, and archives, which are read into memory: no member is written to disk.
 
 An archive must have the known SHA-256, and then hold exactly the expected members, none longer than expected.
 """

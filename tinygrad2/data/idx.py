@@ -1,6 +1,6 @@
 """The idx format of MNIST: magic number, one big-endian size an axis, then unsigned bytes; plain or gzipped.
 
-The caller knows the shape, so reading is bounded by it: a file that unpacks to more is refused, whatever it claims.
+The caller knows the shape, so reading is bounded by it: a file that unpacks to more is refused.
 """
 
 from __future__ import annotations

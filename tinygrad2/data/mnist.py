@@ -56,7 +56,7 @@ FILES = {
 def mnist() -> Dataset:
     """MNIST, 60,000 training and 10,000 test images (N, 1, 28, 28), pixels in [0, 255].
 
-    Raises FileNotFoundError where the files are neither in the folder nor to be had, ValueError for a damaged one.
+    Raises FileNotFoundError where a file is missing and cannot be downloaded, ValueError for a damaged one.
     """
     arrays = [read_idx(_find(name), file.shape, file.content) for name, file in FILES.items()]
     x_train, y_train, x_test, y_test = (

@@ -36,8 +36,10 @@ LEAST_ENERGY = 1e-6  # added to the energy of each filter, so that the logarithm
 def speech() -> Dataset:
     """Spoken digits, 2,700 training and 300 test recordings (N, 1, 98, 40): frames of 10 ms by 40 MFCC; no box.
 
-    Each recording is cut, or filled up with silence, to one second. Digits and speakers take turns, so that the first
-    n of either half have each alike. Raises FileNotFoundError, and ValueError for a damaged file.
+    Each recording is cut, or filled up with silence, to one second. Digits and speakers take turns, so that
+    each is equally frequent among the first n of either half.
+
+    Raises FileNotFoundError, and ValueError for a damaged file.
     """
     path = find("speech", FILE, "github.com/Jakobovski/free-spoken-digit-dataset, with its recordings/ and LICENSE.txt")
     names = [f"recordings/{d}_{who}_{i}.wav" for i, who, d in product(range(TAKES), SPEAKERS, range(10))]

@@ -14,8 +14,8 @@ from .dataset import Dataset, centre
 
 __all__ = ["normalize_contrast", "whiten", "zca"]
 
-LEAST_CONTRAST = 40.0  # of pixels 0-255: a flatter image is not blown up to the mean contrast
-LEAST_DEVIATION = 10.0  # a direction in which the images vary less is not blown up either
+LEAST_CONTRAST = 40.0  # of pixels 0-255: the contrast of a flatter image is not raised to the mean
+LEAST_DEVIATION = 10.0  # a direction in which the images vary less is not scaled up either
 
 
 def whiten(dataset: Dataset) -> Dataset:

@@ -50,7 +50,7 @@ class AttackReport:
             norms = a["norms"][fooled]
             spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"
             lines += [f"  {self.plan.norm} norm of what fooled them: {spread}"]
-        return "\n".join([*lines, f"accuracy left: {100 * still:.2f} %", *_told(self.diagnostic, self.crafted_on)])
+        return "\n".join([*lines, f"accuracy left: {100 * still:.2f} %", *_in_words(self.diagnostic, self.crafted_on)])
 
 
 def merged(notes: Sequence[Diagnostic | None], sizes: Sequence[int], right: Sequence[int]) -> Diagnostic | None:
@@ -75,8 +75,8 @@ def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
     return float(np.average(values, weights=weights)) if any(weights) else 0.0
 
 
-def _told(d: Diagnostic | None, crafted_on: str | None) -> list[str]:
-    """The diagnostic in words."""
+def _in_words(d: Diagnostic | None, crafted_on: str | None) -> list[str]:
+    """The lines of the report that tell the diagnostic."""
     if d is None:
         return []
     whose = f" of {crafted_on}" if crafted_on else ""

@@ -168,7 +168,7 @@ def _diagnostic(note: dict[str, Any] | None) -> Diagnostic | None:
 
 
 def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
-    """What must be the same for an attack to be gone on with, as JSON gives it back."""
+    """What must be the same when a stopped attack goes on, as it is read back from JSON."""
     record = {
         **asdict(plan),
         "network": _digest(*net.state_dict().values()),
@@ -185,7 +185,7 @@ def _digest(*arrays: np.ndarray) -> str:
 
 @contextmanager
 def _opened(path: Path, record: Mapping[str, Any], resume: bool) -> Iterator[Path]:
-    """This process alone works in the folder; one that was made for an attack of which nothing came is removed."""
+    """This process alone works in the folder. A new folder is removed again if the attack saved nothing in it."""
     _check(path, record, resume)
     new = not path.exists()
     try:

@@ -1,7 +1,7 @@
 """One process for one derivation: run the learner's file, check what is wanted, write the report as JSON, end.
 
-`python -m tinygrad2.experiments.checking_child FILE OUT INDEX OPTIONS`; INDEX -1 only lists the names. Nothing here
-can hurt the process that started it: that process watches the clock.
+`python -m tinygrad2.experiments.checking_child FILE OUT INDEX OPTIONS`; INDEX -1 only lists the derivations. The
+process that started this one also keeps the time limit, so a crash or an endless loop ends this process alone.
 """
 
 from __future__ import annotations
@@ -26,17 +26,22 @@ def main(arguments: list[str]) -> None:
 
 
 def check(path: str, index: int, options: dict[str, int]) -> dict[str, Any]:
-    """The names of the derivations in the file, and the report on number `index`; or the error that ended the file."""
+    """The derivations in the file, and the report on number `index`; or the error that ended the file."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     found: list[Derivation] = []
-    report = None
+    result: dict[str, Any] = {"report": None}
     try:
         found = derivations(runpy.run_path(path, run_name="checked_by_tinygrad2"))
         if 0 <= index < len(found):
-            report = found[index].check(**options).as_dict()
+            result = {"report": found[index].check(**options).as_dict()}
     except (Exception, SystemExit) as error:  # the file breaks, or the declaration is wrong: an unknown exercise, ...
-        return {"names": [d.label for d in found], "error": f"{type(error).__name__}: {error}{_line(error, path)}"}
-    return {"names": [d.label for d in found], "report": report}
+        result = {"error": f"{type(error).__name__}: {error}{_line(error, path)}"}
+    return {"found": [listed(d) for d in found], **result}
+
+
+def listed(d: Derivation) -> dict[str, Any]:
+    """What is known of a derivation before it is checked."""
+    return {"name": d.label, "where": d.where, "of": d.of if isinstance(d.of, str) else d.name}
 
 
 def write(out: str, content: dict[str, Any]) -> None:

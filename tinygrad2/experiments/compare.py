@@ -175,8 +175,8 @@ def _titles(results: Sequence[Result]) -> list[str]:
     """One title for each group: the defense, and the settings in which groups with the same defense differ."""
     titles = []
     for result in results:
-        alike = [other for other in results if other.title == result.title]
-        keys = dict.fromkeys(key for other in alike for key in other.settings if key not in INCIDENTAL)
-        told = [k for k in keys if any(o.settings.get(k) != result.settings.get(k) for o in alike)]
-        titles.append(" ".join([result.title, *(f"{k}={result.settings.get(k)}" for k in told)]))
+        same = [other for other in results if other.title == result.title]
+        keys = dict.fromkeys(key for other in same for key in other.settings if key not in INCIDENTAL)
+        differing = [k for k in keys if any(o.settings.get(k) != result.settings.get(k) for o in same)]
+        titles.append(" ".join([result.title, *(f"{k}={result.settings.get(k)}" for k in differing)]))
     return titles

@@ -22,7 +22,7 @@ from tinygrad2.nn.models import MODELS
 from tinygrad2.robust import DEFENSES, PENALTIES, metrics
 from tinygrad2.robust.attacks.deepfool import MODES
 from tinygrad2.robust.attacks.registry import ATTACKS
-from tinygrad2.verify.exercises import BOOK
+from tinygrad2.verify.book import BOOK
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 

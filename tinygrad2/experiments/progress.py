@@ -16,7 +16,7 @@ PLAIN_SECONDS = 10.0  # between two plain lines
 class Track(Generic[T]):
     """Iterate over something of known length and tell how far it is. `note` is shown beside the count.
 
-    The first `done` items were worked through earlier (a resumed run) and are not in the iterable.
+    The first `done` items were done earlier, before a run was resumed, and are not in the iterable.
     """
 
     def __init__(self, items: Iterable[T], total: int, what: str, done: int = 0) -> None:

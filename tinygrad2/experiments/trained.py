@@ -82,14 +82,14 @@ def from_weights(
 def source_network(path: str | os.PathLike[str], victim: TrainedNetworks, which: str) -> Layer:
     """The network of another run, to craft images on that the victim is tested with.
 
-    Raises ValueError unless both were trained on images prepared alike.
+    Raises ValueError unless both were trained on images that were prepared in the same way.
     """
     source = from_run(path)
     ours = victim.dataset
     theirs = source.dataset
-    alike = ours.name == theirs.name and ours.box == theirs.box and ours.x_test.shape[1:] == theirs.x_test.shape[1:]
+    same = ours.name == theirs.name and ours.box == theirs.box and ours.x_test.shape[1:] == theirs.x_test.shape[1:]
     means = [np.zeros(()) if d.mean is None else d.mean for d in (ours, theirs)]
-    if not alike or not np.array_equal(means[0], means[1]):
+    if not same or not np.array_equal(means[0], means[1]):
         raise ValueError(
             f"{path}: its images are prepared in another way ({theirs}; here {ours}); an image crafted there means "
             "something else here. Train both with the same [data]"

@@ -135,9 +135,9 @@ class _Training:
         """One step of the optimizer. Result: a note for the progress line."""
         run = self.config.run
         images = self.dataset
-        seed = [run.seed, self._epochs_before() + self.state.epoch, self.state.step]  # of nothing else, as the order
-        bent = data.augment(images, self.config.data.augment, images.x_train[batch], seed)
-        x = Tensor(bent).to(run.device)
+        seed = [run.seed, self._epochs_before() + self.state.epoch, self.state.step]  # as for the order of the images
+        augmented = data.augment(images, self.config.data.augment, images.x_train[batch], seed)
+        x = Tensor(augmented).to(run.device)
         labels = images.y_train[batch]
         self.optimizer.zero_grad()
         losses = phase.defense.losses(self.net, x, labels, batch)

@@ -16,10 +16,11 @@ from tinygrad2.kernels.arrays import (
     xp,
 )
 from tinygrad2.kernels.conv import conv2d, conv2d_input, conv2d_weight
-from tinygrad2.kernels.geometry import Geometry, check_conv, check_pool
+from tinygrad2.kernels.geometry import Geometry
 from tinygrad2.kernels.linear import masked, product
 from tinygrad2.kernels.pattern import Mask, Pattern, Positions, pattern_of
 from tinygrad2.kernels.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
+from tinygrad2.kernels.summation import sum_over
 
 __all__ = [
     "Array",
@@ -29,8 +30,6 @@ __all__ = [
     "Positions",
     "avg_pool2d",
     "avg_unpool2d",
-    "check_conv",
-    "check_pool",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
@@ -43,6 +42,7 @@ __all__ = [
     "pool_gather",
     "pool_scatter",
     "product",
+    "sum_over",
     "to_device",
     "to_numpy",
     "why_no_gpu",

@@ -1,7 +1,7 @@
 """The shape of a sliding window: one frozen record shared by convolution, its two adjoints, and pooling.
 
 Output pixel `o` of an axis looks at the input pixels `o*stride - before + k*dilation` for k = 0 ... kernel-1. Input
-*and* output size are kept: with a stride several input sizes give one output size, so the adjoints must be told.
+*and* output size are kept: with a stride several input sizes give one output size, and the adjoints need to know which.
 A geometry is validated when it is made, and made once for the same arguments.
 """
 
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
+
+from tinygrad2.kernels.once import once
 
 Pair: TypeAlias = tuple[int, int]
 Shape: TypeAlias = tuple[int, ...]
@@ -92,6 +94,37 @@ class Geometry:
                 _known.clear()
             _known[arguments] = known
         return known
+
+    @staticmethod
+    def transposed(
+        output: int | Sequence[int],
+        kernel: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | str | Sequence[int] | Sequence[Sequence[int]] = 0,
+        output_padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+    ) -> Geometry:
+        """The geometry with this `output` and the smallest input that gives it, larger by `output_padding`.
+
+        padding: as in `of`; 'same' makes the input `stride` times as large. ValueError names what does not fit.
+        """
+        n = _pair("output", output)
+        k = _pair("kernel", kernel)
+        s = _pair("stride", stride)
+        d = _pair("dilation", dilation)
+        extra = _pair("output_padding", output_padding)
+        span = (d[0] * (k[0] - 1) + 1, d[1] * (k[1] - 1) + 1)
+        enlarged = (n[0] * s[0], n[1] * s[1])
+        p = _padding(padding, enlarged, span, s)
+        if padding == "same":
+            if any(extra):
+                raise ValueError(f"output_padding must be 0 with padding 'same', got {extra}")
+            return Geometry.of(enlarged, k, s, p, d, groups)
+        if min(extra) < 0 or extra[0] >= s[0] or extra[1] >= s[1]:
+            raise ValueError(f"output_padding must be at least 0 and less than the stride {s}, got {extra}")
+        rows, columns = ((n[i] - 1) * s[i] + span[i] - sum(p[i]) + extra[i] for i in (0, 1))
+        return Geometry.of((rows, columns), k, s, p, d, groups)
 
     def __post_init__(self) -> None:
         """No record that points outside its image can exist: compiled kernels trust it without looking again."""
@@ -196,8 +229,9 @@ def check_conv(geo: Geometry, *, x: Shape | None = None, w: Shape | None = None,
         raise ValueError(f"convolution: x of shape {x} and g of shape {g} must share their leading axes")
 
 
+@once
 def check_pool(geo: Geometry, size: Pair, shape: Shape, name: str) -> None:
-    """ValueError unless an array of `shape` can be pooled with `geo`; `size` is what its last two axes must be."""
+    """ValueError unless an array of `shape` can be pooled; `size` is what its last two axes must be."""
     if len(shape) < 3 or tuple(shape[-2:]) != size:
         raise ValueError(f"pooling: {name} has shape {shape}, expected (..., C, {size[0]}, {size[1]}) for [{geo}]")
     if geo.groups != 1:

@@ -17,14 +17,8 @@ from tinygrad2.kernels.once import once
 
 
 @once
-def _check(geo: Geometry, size: Pair, shape: Shape, name: str) -> None:
-    """Errors unless an array of `shape` can be pooled; looked at once for the same arguments."""
-    check_pool(geo, size, shape, name)
-
-
-@once
 def _check_max(geo: Geometry, shape: Shape) -> None:
-    """The same for max pooling. ValueError if some window sees only padding: it has no maximum."""
+    """ValueError unless x can be max-pooled: a window that sees only padding has no maximum."""
     check_pool(geo, geo.input, shape, "x")
     for axis, name in enumerate(("row", "column")):
         for o in range(geo.output[axis]):
@@ -92,14 +86,14 @@ def pool_scatter(g: Array, idx: Array, size: Pair) -> Array:
 
 def avg_pool2d(x: Array, geo: Geometry) -> Array:
     """x: (..., C, H, W) -> (..., C, OH, OW): the mean of kh*kw entries, padding counted as zeros."""
-    _check(geo, geo.input, x.shape, "x")
+    check_pool(geo, geo.input, x.shape, "x")
     _check_divisible(x)
     return implementation(type(x), x.dtype).avg_pool2d(images(x), geo).reshape(*x.shape[:-2], *geo.output)
 
 
 def avg_unpool2d(g: Array, geo: Geometry) -> Array:
     """g: (..., C, OH, OW) -> (..., C, H, W): the adjoint of `avg_pool2d`."""
-    _check(geo, geo.output, g.shape, "g")
+    check_pool(geo, geo.output, g.shape, "g")
     _check_divisible(g)
     return implementation(type(g), g.dtype).avg_unpool2d(images(g), geo).reshape(*g.shape[:-2], *geo.input)
 

@@ -4,30 +4,16 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from tinygrad2.autodiff import habits as _habits
 from tinygrad2.nn import init, models, reverse, schedules
+from tinygrad2.nn.activations import LeakyReLU, PReLU, ReLU, Sigmoid, Softmax, Tanh
 from tinygrad2.nn.containers import Residual, Sequential
+from tinygrad2.nn.convolution import Conv2d
 from tinygrad2.nn.init import manual_seed
 from tinygrad2.nn.io import atomic_write, load, save
 from tinygrad2.nn.layer import Layer
-from tinygrad2.nn.layers import (
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    LeakyReLU,
-    Linear,
-    LocalResponseNorm,
-    MaxPool2d,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
+from tinygrad2.nn.layers import Dropout, Flatten, Identity, Linear
+from tinygrad2.nn.normalization import BatchNorm1d, BatchNorm2d, LocalResponseNorm
 from tinygrad2.nn.optim import OPTIMIZERS, SGD, WAME, Adam, Optimizer, RMSprop
+from tinygrad2.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from tinygrad2.nn.reverse import ReverseLayer
 from tinygrad2.nn.rng import rng_state, set_rng_state
 from tinygrad2.nn.summary import Summary

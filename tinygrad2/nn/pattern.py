@@ -14,8 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
+from tinygrad2.nn.activations import ReLU
+from tinygrad2.nn.convolution import Conv2d
 from tinygrad2.nn.layer import Layer, located
-from tinygrad2.nn.layers import Conv2d, MaxPool2d, ReLU
+from tinygrad2.nn.pooling import MaxPool2d
 from tinygrad2.nn.reverse import Place, ReverseConv2d, ReverseConv2dAt, ReverseMask, ReverseMaxPool2d, Step
 from tinygrad2.ops import families, mask, positive
 from tinygrad2.ops.functional import add_channels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,39 +48,85 @@ def conv2d(
     return add_channels(families.conv2d(x, w, geo), bias)
 
 
+def conv1d(
+    x: Tensor, w: Tensor, bias: Tensor | None = None,
+    stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1,
+) -> Tensor:
+    """Cross-correlation along one axis. x: (..., C, L); w: (O, C/groups, k); bias: (O,). Result: (..., O, OL).
+
+    padding: a number, (before, after), "valid", or "same" (⌈L/stride⌉).
+
+    >>> tg.conv1d(tg.ones((5, 1, 8)), tg.ones((4, 1, 3))).shape
+    (5, 4, 6)
+    """
+    geo = row_geometry(x.shape[-1], w.shape[-1], stride, padding, dilation, groups)
+    return add_channels(without_rows(families.conv2d(with_rows(x), with_rows(w), geo)), bias, 1)
+
+
 def conv_transpose2d(
     x: Tensor, w: Tensor, bias: Tensor | None = None,
-    stride: Size = 1, padding: Any = 0, groups: int = 1,
+    stride: Size = 1, padding: Any = 0, output_padding: Size = 0, groups: int = 1, dilation: Size = 1,
 ) -> Tensor:
     """The adjoint of conv2d, as a layer. x: (..., O, OH, OW); w: (O, C/groups, kh, kw); bias: (C,).
 
-    Result: (..., C, H, W), the smallest image that conv2d would bring to x's size.
+    Result: (..., C, H, W), the smallest image that conv2d would bring to x's size, and output_padding more rows and
+    columns, fewer than the stride. padding: as conv2d takes it; with "same" the image is stride times as large as x.
 
     >>> tg.conv_transpose2d(tg.ones((5, 4, 6, 6)), tg.ones((4, 1, 3, 3))).shape
     (5, 1, 8, 8)
     """
-    s = (stride, stride) if isinstance(stride, int) else stride
-    p = (padding, padding) if isinstance(padding, int) else padding
-    size = tuple((n - 1) * s[i] - 2 * p[i] + w.shape[2 + i] for i, n in enumerate(x.shape[-2:]))
-    return add_channels(families.conv2d_input(x, w, Geometry.of(size, w.shape[-2:], s, p, 1, groups)), bias)
+    geo = Geometry.transposed(x.shape[-2:], w.shape[-2:], stride, padding, output_padding, dilation, groups)
+    return add_channels(families.conv2d_input(x, w, geo), bias)
 # fmt: on
 
 
-def add_channels(y: Tensor, bias: Tensor | None) -> Tensor:
-    """y + bias, one number per channel. y: (..., C, H, W); bias: (C,) or None."""
-    return y if bias is None else add(y, reshape(bias, (-1, 1, 1)))
+def row_geometry(length: int, kernel: int, stride: int, padding: Any, dilation: int, groups: int) -> Geometry:
+    """The geometry of a window along one axis, as that of an image with one row."""
+    if isinstance(padding, str):
+        return Geometry.of((1, length), (1, kernel), (1, stride), padding, (1, dilation), groups)
+    ends = (padding, padding) if not isinstance(padding, Sequence) else tuple(padding) * (2 // len(padding))
+    return Geometry.of((1, length), (1, kernel), (1, stride), ((0, 0), ends), (1, dilation), groups)
 
 
-def max_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Tensor:
+def with_rows(x: Tensor) -> Tensor:
+    """x, (..., C, L), as images of one row: (..., C, 1, L)."""
+    return reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+
+
+def without_rows(x: Tensor) -> Tensor:
+    """Images of one row, (..., C, 1, L), as (..., C, L)."""
+    return reshape(x, (*x.shape[:-2], x.shape[-1]))
+
+
+def border(size: int, padding: tuple[int, int], mode: str) -> np.ndarray[Any, Any]:
+    """Which of `size` entries stands at each place of the padded axis. mode: "reflect", "replicate" or "circular"."""
+    names: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    if mode not in names:
+        raise ValueError(f"padding_mode {mode!r} is unknown: expected 'zeros', {', '.join(map(repr, names))}")
+    return np.pad(np.arange(size), padding, names[mode])
+
+
+def add_channels(y: Tensor, bias: Tensor | None, axes: int = 2) -> Tensor:
+    """y + bias, one number per channel. y: (..., C, H, W), or (..., C, L) with axes=1; bias: (C,) or None."""
+    return y if bias is None else add(y, reshape(bias, (-1, *(1,) * axes)))
+
+
+# fmt: off
+def max_pool2d(
+    x: Tensor, kernel_size: Size, stride: Size | None = None,
+    padding: Any = 0, dilation: Size = 1, ceil_mode: bool = False,
+) -> Tensor:
     """The maximum of each window. x: (..., C, H, W). Result: (..., C, OH, OW).
 
-    The default stride is the kernel size. At a tie the first in row-major order gets the whole cotangent.
+    The default stride is the kernel size. ceil_mode: the last windows may stand out, so that they cover the remainder.
+    At a tie the first in row-major order gets the whole cotangent.
 
-    >>> tg.max_pool2d(tg.ones((5, 1, 8, 8)), 2).shape
-    (5, 1, 4, 4)
+    >>> tg.max_pool2d(tg.ones((5, 1, 8, 8)), 3, ceil_mode=True).shape
+    (5, 1, 3, 3)
     """
-    geo = pool_geometry(x, kernel_size, stride, padding)
+    geo = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
     return families.pool_gather(x, families.pool_argmax(x, geo), geo.input)
+# fmt: on
 
 
 def avg_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Tensor:
@@ -92,9 +138,15 @@ def avg_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding
     return families.avg_pool(x, pool_geometry(x, kernel_size, stride, padding))
 
 
-def pool_geometry(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Geometry:
+# fmt: off
+def pool_geometry(
+    x: Tensor, kernel_size: Size, stride: Size | None = None,
+    padding: Any = 0, dilation: Size = 1, ceil_mode: bool = False,
+) -> Geometry:
     """The geometry of a pooling window over the last two axes of x; the default stride is the kernel size."""
-    return Geometry.of(x.shape[-2:], kernel_size, kernel_size if stride is None else stride, padding)
+    stride = kernel_size if stride is None else stride
+    return Geometry.of(x.shape[-2:], kernel_size, stride, padding, dilation, ceil=ceil_mode)
+# fmt: on
 
 
 def standardize(x: Tensor, axis: Any, eps: float) -> tuple[Tensor, Tensor]:
@@ -105,7 +157,7 @@ def standardize(x: Tensor, axis: Any, eps: float) -> tuple[Tensor, Tensor]:
 
 # fmt: off
 def batch_norm(
-    x: Tensor, weight: Tensor, bias: Tensor,
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None,
     running_mean: Tensor | None = None, running_var: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:
     """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,). Result: x's shape.
@@ -125,7 +177,8 @@ def batch_norm(
     else:
         inverse_std = power(add(running_var, eps), -0.5)
         normal = multiply(subtract(x, reshape(running_mean, shape)), reshape(inverse_std, shape))
-    return add(multiply(normal, reshape(weight, shape)), reshape(bias, shape))
+    y = normal if weight is None else multiply(normal, reshape(weight, shape))
+    return y if bias is None else add(y, reshape(bias, shape))
 # fmt: on
 
 

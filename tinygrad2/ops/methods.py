@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor, TensorLike, algebra
 from tinygrad2.autodiff.habits import answering
-from tinygrad2.ops import elementwise, logic, numpy_protocol, reduce
+from tinygrad2.ops import arrange, cumulative, elementwise, logic, matrix, norms, numpy_protocol, reduce, sorting
 from tinygrad2.ops import shape as shapes
 from tinygrad2.ops.analytic import remainder
 from tinygrad2.ops.elementwise import (
@@ -224,9 +224,25 @@ class TensorMethods:
         """The mean over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
         return reduce.mean(self, axis, keepdims)
 
-    def var(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The variance over the axes, divided by their size. Any shape, e.g. (N, K): axis 1 gives (N,)."""
-        return reduce.var(self, axis, keepdims)
+    def prod(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The product over the axes. Any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims."""
+        return cumulative.prod(self, axis, keepdims)
+
+    def cumsum(self: Tensor, axis: int | None = None) -> Tensor:
+        """The sum of all entries up to each one along the axis. Any shape; (self.size,) without an axis."""
+        return cumulative.cumsum(self, axis)
+
+    def cumprod(self: Tensor, axis: int | None = None) -> Tensor:
+        """The product of all entries up to each one along the axis. Any shape; (self.size,) without an axis."""
+        return cumulative.cumprod(self, axis)
+
+    def var(self: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+        """The variance over the axes, divided by their size less ddof. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.var(self, axis, keepdims, ddof)
+
+    def std(self: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+        """The standard deviation, the root of the variance. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return norms.std(self, axis, keepdims, ddof)
 
     def max(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest entry over the axes. Any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent."""
@@ -236,9 +252,25 @@ class TensorMethods:
         """The smallest entry over the axes. Any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent."""
         return reduce.min(self, axis, keepdims)
 
-    def argmax(self: Tensor, axis: int | None = None) -> Tensor:
+    def argmax(self: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """The position of the first maximum, as integers. Any shape, e.g. (N, K): axis 1 gives (N,)."""
-        return reduce.argmax(self, axis)
+        return reduce.argmax(self, axis, keepdims)
+
+    def argmin(self: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """The position of the first minimum, as integers. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.argmin(self, axis, keepdims)
+
+    def argsort(self: Tensor, axis: int | None = -1) -> Tensor:
+        """The positions of the entries along the axis in rising order, as integers. Any shape."""
+        return sorting.argsort(self, axis)
+
+    def any(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether any entry over the axes is True, or not 0, as bools. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.any(self, axis, keepdims)
+
+    def all(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether all entries over the axes are True, or not 0, as bools. Any shape, e.g. (N, K): axis 1 gives (N,)."""
+        return reduce.all(self, axis, keepdims)
 
     def reshape(self: Tensor, *shape: int | Sequence[int]) -> Tensor:
         """The same entries in another shape; one size may be -1. Any shape."""
@@ -253,11 +285,48 @@ class TensorMethods:
         """The axes in reverse order. Any shape, e.g. (N, K) gives (K, N)."""
         return shapes.transpose(self)
 
+    @property
+    def mT(self: Tensor) -> Tensor:
+        """The last two axes exchanged: each matrix of a stack transposed. Shape (..., M, N) gives (..., N, M)."""
+        return shapes.swapaxes(self, -1, -2)
+
     def swapaxes(self: Tensor, a: int, b: int) -> Tensor:
         """Two axes exchanged. Any shape."""
         return shapes.swapaxes(self, a, b)
 
-    def broadcast_to(self: Tensor, shape: Sequence[int]) -> Tensor:
+    def squeeze(self: Tensor, axis: Axis = None) -> Tensor:
+        """Without axes of size 1: all of them, or those named. Any shape."""
+        return shapes.squeeze(self, axis)
+
+    def ravel(self: Tensor) -> Tensor:
+        """All entries in one axis, in row-major order. Any shape."""
+        return shapes.ravel(self)
+
+    def flatten(self: Tensor) -> Tensor:
+        """The same as `ravel`: no Tensor can be written to, so a copy would make no difference. Any shape."""
+        return shapes.ravel(self)
+
+    def repeat(self: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+        """Each entry several times in a row along the axis. Any shape."""
+        return arrange.repeat(self, repeats, axis)
+
+    def take(self: Tensor, indices: TensorLike, axis: int | None = None) -> Tensor:
+        """The slices at the indices along the axis. Any shape; None takes from all entries in row-major order."""
+        return shapes.take(self, indices, axis)
+
+    def dot(self: Tensor, other: TensorLike) -> Tensor:
+        """The sum over self's last axis and other's second last or only one. Shapes (..., K) and (..., K, M), (K,)."""
+        return matrix.dot(self, other)
+
+    def diagonal(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """The entries with equal positions along two axes, as a last axis. Shape (M, N), or more axes."""
+        return matrix.diagonal(self, offset, axis1, axis2)
+
+    def trace(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """The sum of a diagonal. Shape (M, N), or more axes, which stay."""
+        return matrix.trace(self, offset, axis1, axis2)
+
+    def broadcast_to(self: Tensor, shape: int | Sequence[int]) -> Tensor:
         """Repeated to the shape, by NumPy's broadcasting rule. Any shape that broadcasts to it."""
         return shapes.broadcast_to(self, shape)
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from tinygrad2.autodiff import Primitive, Tensor
 from tinygrad2.kernels.arrays import Array
-from tinygrad2.ops.elementwise import abs, multiply
-from tinygrad2.ops.reduce import _axes, _finish, max, ratio, sum
+from tinygrad2.ops.elementwise import abs, multiply, subtract
+from tinygrad2.ops.reduce import _axes, _finish, _freedom, floating, max, mean, ratio, sum
 from tinygrad2.ops.shape import Axis
 
 
@@ -68,3 +68,16 @@ def norm(x: Tensor, axis: Axis = None, keepdims: bool = False, p: float = 2.0) -
     if p == math.inf:
         return max(abs(x), axes, keepdims) if x.size else sum(abs(x), axes, keepdims)
     return _finish(_norm(x, axes, float(p)), axes, keepdims)
+
+
+def std(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The standard deviation over the axes, the root of the variance. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    Where all entries are equal it is 0, and so are its derivatives, by the same convention as for `norm`.
+
+    >>> tg.std(tg.Tensor([1.0, 3.0]))
+    Tensor(1., float64)
+    """
+    rest = _freedom(x, axis, ddof, "the standard deviation")
+    deviation = subtract(floating(x), mean(x, axis, keepdims=True))
+    return multiply(norm(deviation, axis, keepdims), rest**-0.5)

@@ -1,31 +1,32 @@
-"""Sums and their relatives. `axis`: an int, several, or None for all; `keepdims` as in NumPy."""
+"""Sums and their relatives. `axis`: an int, or None for all; `keepdims` as in NumPy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad2.autodiff import Primitive, Tensor, zero
+from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
+from tinygrad2.kernels import sum_over
 from tinygrad2.kernels.arrays import Array
-from tinygrad2.ops.elementwise import Binary, Unary, mask, multiply, negative, subtract
-from tinygrad2.ops.shape import Axis, _sum_to, position, reshape
+from tinygrad2.ops.elementwise import Binary, Unary, divide, mask, multiply, negative, subtract
+from tinygrad2.ops.shape import Axis, _sum_to, as_tensor, broadcast_to, positions, ravel, reshape
 
 
-def _axes(x: Tensor, axis: Axis, what: str = "") -> tuple[int, ...]:
+def _axes(x: Tensor, axis: Axis, what: str = "", who: str = "a reduction") -> tuple[int, ...]:
     """The axes counted from the first one. `what`: names a quantity that does not exist over an empty axis."""
     shape = x.array.shape
-    ndim = len(shape)
-    given = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
-    axes = []
-    for a in given:
-        axes.append(position(a, ndim))
-        if what and shape[axes[-1]] == 0:
-            raise ValueError(f"{what} over an empty axis does not exist; the tensor has shape {shape}")
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"axis {axis}: an axis is named twice")
-    return tuple(axes)
+    axes = positions(axis, len(shape), what or who)
+    if what:
+        for a in axes:
+            if shape[a] == 0:
+                raise ValueError(f"{what} over an empty axis does not exist; the tensor has shape {shape}")
+    return axes
+
+
+def floating(x: Tensor) -> Tensor:
+    """x, in float64 where it holds integers or bools: as NumPy takes means of them. x: any shape."""
+    return x if x.array.dtype.kind in "fc" else Tensor(x.array.astype(np.float64))
 
 
 def _reduced(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -44,33 +45,64 @@ def _finish(y: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
 def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims.
 
+    The sum of bools counts them. In float32 also the sum over a million rows is right to float32's own rounding.
+
     >>> tg.sum(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     Tensor([3., 7.], float64)
     """
-    axes = _axes(x, axis)
+    axes = _axes(x, axis, who="sum")
     return _finish(_sum_to(x, _reduced(x, axes), x.array.shape), axes, keepdims)
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims.
 
-    Raises ValueError over an axis without entries.
+    The mean of integers is float64. Raises ValueError over an axis without entries.
 
     >>> tg.mean(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     Tensor([1.5, 3.5], float64)
     """
     axes = _axes(x, axis, "the mean")
-    return multiply(sum(x, axis, keepdims), 1.0 / math.prod(x.shape[a] for a in axes))
+    return multiply(sum(floating(x), axis, keepdims), 1.0 / math.prod(x.shape[a] for a in axes))
 
 
-def var(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The variance over the axes, divided by their size (not size - 1). x: any shape, e.g. (N, K): axis 1 gives (N,).
+def average(x: Tensor, axis: Axis = None, weights: TensorLike | None = None, keepdims: bool = False) -> Tensor:
+    """The weighted mean over the axes. x: any shape. weights: x's shape, or (K,) for one axis of size K; None: equal.
+
+    >>> tg.average(tg.Tensor([1.0, 4.0]), weights=[2.0, 1.0])
+    Tensor(2., float64)
+    """
+    if weights is None:
+        return mean(x, axis, keepdims)
+    x = floating(x)
+    w = floating(as_tensor(weights))
+    axes = _axes(x, axis, "the average")
+    if w.shape != x.shape:
+        if len(axes) != 1 or w.shape != (x.shape[axes[0]],):
+            raise ValueError(f"average: expected weights of shape {x.shape}, or a vector for one axis; got {w.shape}")
+        w = broadcast_to(reshape(w, (-1, *(1,) * (x.ndim - 1 - axes[0]))), x.shape)
+    return divide(sum(multiply(x, w), axis, keepdims), sum(w, axis, keepdims))
+
+
+def _freedom(x: Tensor, axis: Axis, ddof: int, what: str) -> int:
+    """The number of entries over the axes, less ddof; ValueError where nothing is left."""
+    n = math.prod([x.shape[a] for a in _axes(x, axis, what)])
+    if n <= ddof:
+        raise ValueError(f"{what} with ddof={ddof} needs more than {ddof} entries; the tensor has shape {x.shape}")
+    return n - ddof
+
+
+def var(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The variance over the axes: the sum of squared deviations, divided by their size less ddof.
+
+    x: any shape, e.g. (N, K): axis 1 gives (N,). ddof: 0 for the data's own variance, 1 for the unbiased estimate.
 
     >>> tg.var(tg.Tensor([1.0, 3.0]))
     Tensor(1., float64)
     """
-    deviation = subtract(x, mean(x, axis, keepdims=True))
-    return mean(multiply(deviation, deviation), axis, keepdims)
+    rest = _freedom(x, axis, ddof, "the variance")
+    deviation = subtract(floating(x), mean(x, axis, keepdims=True))
+    return multiply(sum(multiply(deviation, deviation), axis, keepdims), 1.0 / rest)
 
 
 # The maxima share the cotangent equally at a tie.
@@ -101,13 +133,47 @@ def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> tg.min(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
     Tensor([1., 3.], float64)
     """
+    if x.array.dtype.kind in "biu":
+        return Tensor(x.array.min(_axes(x, axis, "the minimum"), keepdims=keepdims))
     return negative(max(negative(x), axis, keepdims))
 
 
+def ptp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest less the smallest entry over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    >>> tg.ptp(tg.Tensor([1.0, 4.0, 3.0]))
+    Tensor(3., float64)
+    """
+    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
+
+
 _argmax = Primitive("argmax", lambda x, axis: x.argmax(axis)).defvjp(zero)
+_argmin = Primitive("argmin", lambda x, axis: x.argmin(axis)).defvjp(zero)
 
 
-def argmax(x: Tensor, axis: int | None = None) -> Tensor:
+def _position_of(which: Primitive, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
+    """The position along the axis, or of all entries in row-major order."""
+    what = f"the {which.name}"
+    if axis is not None:
+        (axis,) = _axes(x, axis, what)
+        return _finish(reshape(which(x, axis), _reduced(x, (axis,))), (axis,), keepdims)
+    axes = _axes(x, None, what)
+    at = which(ravel(x), 0)
+    return reshape(at, _reduced(x, axes)) if keepdims else at
+
+
+def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The position of the first minimum along the axis, as integers. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    axis: None counts through all entries in row-major order. The result is piecewise constant, so its derivative is 0.
+
+    >>> tg.argmin(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    Tensor([0, 1], int64)
+    """
+    return _position_of(_argmin, x, axis, keepdims)
+
+
+def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The position of the first maximum along the axis, as integers. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     axis: None counts through all entries in row-major order. The result is piecewise constant, so its derivative is 0.
@@ -115,7 +181,34 @@ def argmax(x: Tensor, axis: int | None = None) -> Tensor:
     >>> tg.argmax(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
     Tensor([1, 0], int64)
     """
-    return _argmax(x, axis)
+    return _position_of(_argmax, x, axis, keepdims)
+
+
+def any(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether any entry over the axes is True, or not 0, as bools. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    >>> tg.any(tg.Tensor([[1.0, -2.0], [4.0, 3.0]]) < 0.0, axis=1)
+    Tensor([ True, False], bool)
+    """
+    return Tensor(x.array.any(_axes(x, axis, who="any"), keepdims=keepdims))
+
+
+def all(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether all entries over the axes are True, or not 0, as bools. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    >>> tg.all(tg.Tensor([[1.0, -2.0], [4.0, 3.0]]) > 0.0, axis=1)
+    Tensor([False,  True], bool)
+    """
+    return Tensor(x.array.all(_axes(x, axis, who="all"), keepdims=keepdims))
+
+
+def count_nonzero(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many entries over the axes are not 0, as integers. x: any shape, e.g. (N, K): axis 1 gives (N,).
+
+    >>> tg.count_nonzero(tg.Tensor([[1.0, 0.0], [4.0, 3.0]]), axis=1)
+    Tensor([1, 2], int64)
+    """
+    return sum(Tensor(x.array != 0), axis, keepdims)
 
 
 # a/b, but 0 wherever b is 0: the convention ∇‖x‖ = 0 at x = 0, kept by all further derivatives.
@@ -141,7 +234,7 @@ root: Unary = Primitive("root", np.sqrt, """√x, whose derivative at 0 is 0. x:
     """).defvjp(
     lambda g, y, x: ratio(multiply(g, 0.5), y),
 )
-_sum_squares = Primitive("sum_squares", lambda x, axes: (x * x).sum(axes, keepdims=True)).defvjp(
+_sum_squares = Primitive("sum_squares", lambda x, axes: np.expand_dims(sum_over(x * x, axes), axes)).defvjp(
     lambda g, y, x, axes: multiply(multiply(g, 2.0), x),
 )
 # fmt: on

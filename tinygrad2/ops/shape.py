@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.autodiff import Primitive, Tensor, TensorLike, VariadicPrimitive
+from tinygrad2.kernels import sum_over
 from tinygrad2.kernels.arrays import Array, freeze, index_add, to_device, xp
 
 Axis = int | Sequence[int] | None
@@ -27,9 +28,8 @@ _transpose: Primitive = Primitive("transpose", lambda x, axes: x.transpose(axes)
 )
 
 # <broadcast(x), g> = <x, sum_to(g)>
-_broadcast_to: Primitive = Primitive("broadcast_to", lambda x, big, small: np.broadcast_to(x, big)).defvjp(
-    lambda g, y, x, big, small: _sum_to(g, small, big)
-)
+_broadcast_to: Primitive = Primitive("broadcast_to", lambda x, big, small: np.broadcast_to(x, big))
+_broadcast_to.defvjp(lambda g, y, x, big, small: _sum_to(g, small, big))
 _sum_to: Primitive = Primitive("sum_to", lambda x, small, big: _sum_array(x, small)).defvjp(
     lambda g, y, x, small, big: _broadcast_to(g, big, small)
 )
@@ -55,7 +55,7 @@ def _sum_array(x: Array, small: tuple[int, ...]) -> Array:
     for i, n in enumerate(small, lead):
         if n != x.shape[i]:
             axes.append(i)
-    return x.sum(tuple(axes)).reshape(small)
+    return sum_over(x, tuple(axes)).reshape(small)
 
 
 def unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -71,11 +71,29 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     return _sum_to(g, shape, big)
 
 
-def position(axis: int, ndim: int) -> int:
-    """The axis counted from the first one; ValueError where there is no such axis."""
-    if not -ndim <= operator.index(axis) < ndim:
-        raise ValueError(f"axis {axis} is out of range for a tensor with {ndim} axes")
-    return operator.index(axis) % ndim
+def as_tensor(x: TensorLike) -> Tensor:
+    """x itself, or a constant made of an array, a number or nested lists. x: any shape."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def position(axis: int, ndim: int, who: str = "a tensor") -> int:
+    """The axis counted from the first one; ValueError where there is no such axis. who: the operation that asks."""
+    try:
+        at = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"{who}: an axis must be an integer, got {axis!r}") from None
+    if not -ndim <= at < ndim:
+        raise ValueError(f"{who}: axis {at} is out of range for a tensor with {ndim} axes")
+    return at % ndim
+
+
+def positions(axis: Axis, ndim: int, who: str) -> tuple[int, ...]:
+    """The axes counted from the first one: all for None. ValueError for one that is not there or is named twice."""
+    given = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
+    axes = tuple([position(a, ndim, who) for a in given])
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{who}: axis {axis}: an axis is named twice")
+    return axes
 
 
 def reshape(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
@@ -101,7 +119,7 @@ def reshape(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
 
 def _sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Integers that were given one by one, or as one sequence."""
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], Sequence) else given
+    return tuple(given[0]) if len(given) == 1 and np.iterable(given[0]) else given
 
 
 def transpose(x: Tensor, *axes: int | Sequence[int]) -> Tensor:
@@ -111,7 +129,7 @@ def transpose(x: Tensor, *axes: int | Sequence[int]) -> Tensor:
     (3, 2, 4)
     """
     ndim = x.array.ndim
-    return _transpose(x, tuple([position(a, ndim) for a in _sizes(axes) or range(ndim)[::-1]]))
+    return _transpose(x, tuple([position(a, ndim, "transpose") for a in _sizes(axes) or range(ndim)[::-1]]))
 
 
 def swapaxes(x: Tensor, a: int, b: int) -> Tensor:
@@ -122,20 +140,119 @@ def swapaxes(x: Tensor, a: int, b: int) -> Tensor:
     """
     ndim = x.array.ndim
     order = list(range(ndim))
-    a = position(a, ndim)
-    b = position(b, ndim)
+    a = position(a, ndim, "swapaxes")
+    b = position(b, ndim, "swapaxes")
     order[a] = b
     order[b] = a
     return _transpose(x, tuple(order))
 
 
-def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
+def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """x with some axes moved to other places; the rest keep their order. x: any shape, e.g. (N, C, H, W).
+
+    >>> tg.moveaxis(tg.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    ndim = x.array.ndim
+    origins = positions(source, ndim, "moveaxis")
+    targets = positions(destination, ndim, "moveaxis")
+    if len(origins) != len(targets):
+        raise ValueError(f"moveaxis: {len(origins)} axes cannot go to {len(targets)} places")
+    order = [a for a in range(ndim) if a not in origins]
+    for to, origin in sorted(zip(targets, origins, strict=True)):
+        order.insert(to, origin)
+    return _transpose(x, tuple(order))
+
+
+def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
+    """x without axes of size 1: all of them, or those named. x: any shape, e.g. (N, 1) gives (N,).
+
+    Raises ValueError for an axis of another size.
+
+    >>> tg.squeeze(tg.zeros((1, 3, 1)), axis=0).shape
+    (3, 1)
+    """
+    shape = x.array.shape
+    axes = [i for i, n in enumerate(shape) if n == 1] if axis is None else positions(axis, len(shape), "squeeze")
+    for a in axes:
+        if shape[a] != 1:
+            raise ValueError(f"squeeze: axis {a} of shape {shape} has size {shape[a]}; only size 1 can be left out")
+    return _reshape(x, tuple([n for i, n in enumerate(shape) if i not in axes]), shape)
+
+
+def expand_dims(x: Tensor, axis: int | Sequence[int]) -> Tensor:
+    """x with a new axis of size 1 at each of the places, counted in the result. x: any shape, e.g. (N,) gives (N, 1).
+
+    >>> tg.expand_dims(tg.zeros(3), axis=-1).shape
+    (3, 1)
+    """
+    old = x.array.shape
+    axes = positions(axis, len(old) + (len(axis) if isinstance(axis, Sequence) else 1), "expand_dims")
+    new = list(old)
+    for a in sorted(axes):
+        new.insert(a, 1)
+    return _reshape(x, tuple(new), old)
+
+
+def ravel(x: Tensor) -> Tensor:
+    """All entries in one axis, in row-major order. x: any shape. Result: (x.size,).
+
+    >>> tg.ravel(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor([1., 2., 3., 4.], float64)
+    """
+    return _reshape(x, (x.array.size,), x.array.shape)
+
+
+def atleast_1d(x: TensorLike) -> Tensor:
+    """x, with an axis where it has none. x: any shape; () gives (1,).
+
+    >>> tg.atleast_1d(3.0)
+    Tensor([3.], float64)
+    """
+    x = as_tensor(x)
+    return x if x.ndim >= 1 else reshape(x, (1,))
+
+
+def atleast_2d(x: TensorLike) -> Tensor:
+    """x, with leading axes until it has two. x: any shape; (N,) gives (1, N).
+
+    >>> tg.atleast_2d(tg.Tensor([1.0, 2.0])).shape
+    (1, 2)
+    """
+    x = as_tensor(x)
+    return x if x.ndim >= 2 else reshape(x, (1, x.size))
+
+
+def atleast_3d(x: TensorLike) -> Tensor:
+    """x, with axes until it has three, as NumPy places them. x: any shape; (N,) gives (1, N, 1), (M, N) (M, N, 1).
+
+    >>> tg.atleast_3d(tg.zeros((2, 3))).shape
+    (2, 3, 1)
+    """
+    x = as_tensor(x)
+    return x if x.ndim >= 3 else reshape(atleast_2d(x), (*atleast_2d(x).shape, 1))
+
+
+def broadcast_to(x: Tensor, shape: int | Sequence[int]) -> Tensor:
     """x repeated to the shape, by NumPy's broadcasting rule. x: any shape that broadcasts to it.
 
     >>> tg.broadcast_to(tg.Tensor([1.0, 2.0]), (3, 2)).shape
     (3, 2)
     """
-    return _broadcast_to(x, tuple(shape), x.array.shape)
+    big = tuple(shape) if isinstance(shape, Sequence) else (operator.index(shape),)
+    return _broadcast_to(x, big, x.array.shape)
+
+
+def broadcast_arrays(*tensors: TensorLike) -> tuple[Tensor, ...]:
+    """All tensors repeated to the one shape that they broadcast to. tensors: any shapes that broadcast.
+
+    >>> a, b = tg.broadcast_arrays(tg.zeros((3, 1)), tg.zeros(4))
+    >>> a.shape, b.shape
+    ((3, 4), (3, 4))
+    """
+    xs = [as_tensor(x) for x in tensors]
+    shape = np.broadcast_shapes(*[x.shape for x in xs])
+    return tuple([x if x.shape == shape else broadcast_to(x, shape) for x in xs])
 
 
 def index(x: Tensor, key: Any) -> Tensor:
@@ -158,13 +275,44 @@ def _part(k: Any, x: Tensor) -> Any:
 
 
 def gather(x: Tensor, indices: Indices, axis: int = -1) -> Tensor:
-    """Entries of x along one axis, as numpy.take_along_axis. x: any shape; indices: integers, x's shape but for `axis`.
+    """Entries of x along one axis, as numpy.take_along_axis. x: any shape.
+
+    indices: integers, with as many axes as x; the other axes broadcast against those of x.
 
     >>> tg.gather(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), [[1], [0]], axis=1)
     Tensor([[2.],
             [3.]], float64)
     """
-    return _index(x, _along(x, indices, axis), x.array.shape)
+    axis = position(axis, x.ndim, "gather")
+    return _index(x, _along(x, indices, axis, "gather"), x.array.shape)
+
+
+def take_along_axis(x: Tensor, indices: Indices, axis: int | None = -1) -> Tensor:
+    """The same as `gather`, under NumPy's name. x: any shape. axis: None takes from all entries in row-major order.
+
+    indices: integers, with as many axes as x; the other axes broadcast against those of x.
+
+    >>> x = tg.Tensor([[3.0, 1.0], [2.0, 4.0]])
+    >>> tg.take_along_axis(x, tg.argsort(x, axis=1), axis=1)
+    Tensor([[1., 3.],
+            [2., 4.]], float64)
+    """
+    return gather(ravel(x), indices, 0) if axis is None else gather(x, indices, axis)
+
+
+def take(x: Tensor, indices: Indices, axis: int | None = None) -> Tensor:
+    """Slices of x at the indices along the axis; one that is taken twice gets the sum of both cotangents. x: any shape.
+
+    indices: integers of any shape, which takes the place of the axis. axis: None takes from all entries in row-major
+    order.
+
+    >>> tg.take(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), [1, 1, 0], axis=1)
+    Tensor([[2., 2., 1.],
+            [4., 4., 3.]], float64)
+    """
+    if axis is None:
+        return index(ravel(x), (_integers(x, indices, "take"),))
+    return index(x, (slice(None),) * position(axis, x.ndim, "take") + (_integers(x, indices, "take"),))
 
 
 def scatter_add(src: Tensor, indices: Indices, size: int, axis: int = -1) -> Tensor:
@@ -175,56 +323,65 @@ def scatter_add(src: Tensor, indices: Indices, size: int, axis: int = -1) -> Ten
     >>> tg.scatter_add(tg.Tensor([1.0, 2.0, 3.0]), [0, 2, 2], 4)
     Tensor([1., 0., 5., 0.], float64)
     """
-    axis = position(axis, src.ndim)
-    return _index_add(src, _along(src, indices, axis), (*src.shape[:axis], size, *src.shape[axis + 1 :]))
+    axis = position(axis, src.ndim, "scatter_add")
+    return _index_add(src, _along(src, indices, axis, "scatter_add"), (*src.shape[:axis], size, *src.shape[axis + 1 :]))
 
 
-def _along(x: Tensor, indices: Indices, axis: int) -> tuple[Any, ...]:
-    at = _part(indices if hasattr(indices, "dtype") else np.asarray(indices), x)
-    grid: list[Any] = list(xp(at).ogrid[tuple(slice(n) for n in at.shape)])
+def _integers(x: Tensor, indices: Indices, who: str) -> Array:
+    """The indices as a frozen array on x's device; TypeError where they are not integers."""
+    at = _part(indices if hasattr(indices, "dtype") else np.asarray(indices, None if np.size(indices) else np.intp), x)
+    if at.dtype.kind not in "iu":
+        raise TypeError(f"{who}: expected integers as indices, got {at.dtype}")
+    return at
+
+
+def _along(x: Tensor, indices: Indices, axis: int, who: str) -> tuple[Any, ...]:
+    """The key that takes, along the axis, the entry at each index, and along every other axis all positions."""
+    at = _integers(x, indices, who)
+    if at.ndim != x.ndim:
+        raise ValueError(f"{who}: expected indices with {x.ndim} axes, as x of shape {x.shape}; got shape {at.shape}")
+    grid: list[Any] = list(xp(at).ogrid[tuple(slice(n) for n in x.shape)])
     grid[axis] = at
     return tuple(grid)
 
 
-def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """x with `widths[i] = (before, after)` entries of `value` added along axis i. x: any shape, one pair for each axis.
-
-    >>> tg.pad(tg.Tensor([1.0, 2.0]), [(1, 2)])
-    Tensor([0., 1., 2., 0., 0.], float64)
-    """
-    if len(widths) != x.ndim:
-        raise ValueError(f"pad: expected (before, after) for each axis of shape {x.shape}, got {len(widths)} pairs")
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
-    inside = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))
-    padded = _index_add(x, inside, shape)
-    if not value:
-        return padded
-    border = xp(x.array).full(shape, value, x.dtype)
-    border[inside] = 0
-    return padded + Tensor(border)
+def several(tensors: Sequence[TensorLike], who: str) -> list[Tensor]:
+    """The tensors as a list of Tensors of any shapes; ValueError where there is none."""
+    if isinstance(tensors, Tensor | np.ndarray) and tensors.ndim == 0:
+        raise TypeError(f"{who}: expected a sequence of tensors, got one number")
+    xs = [as_tensor(x) for x in tensors]
+    if not xs:
+        raise ValueError(f"{who}: expected at least one tensor, got none")
+    return xs
 
 
-def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """The tensors joined along an axis that exists. tensors: shapes that differ only along it.
 
     >>> tg.concatenate([tg.Tensor([1.0]), tg.Tensor([2.0, 3.0])])
     Tensor([1., 2., 3.], float64)
     """
-    first = next((t for t in tensors if isinstance(t, Tensor)), None)
-    if first is None:
-        raise ValueError("concatenate: give at least one tensor")
-    axis = position(axis, first.ndim)
+    xs = several(tensors, "concatenate")
+    axis = position(axis, xs[0].ndim, "concatenate")
+    first = xs[0].shape
     edges = [0]
-    for t in tensors:
-        edges.append(edges[-1] + t.shape[axis])
-    return _concatenate(tensors, axis, tuple(edges))
+    for x in xs:
+        if x.ndim != len(first) or x.shape[:axis] + x.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+            raise ValueError(f"concatenate: shapes {first} and {x.shape} differ in more than axis {axis}")
+        edges.append(edges[-1] + x.shape[axis])
+    return _concatenate(xs, axis, tuple(edges))
 
 
-def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """The tensors joined along a new axis. tensors: K of one shape, any shape. Result: that shape, and K at `axis`.
 
     >>> tg.stack([tg.Tensor([1.0, 2.0]), tg.Tensor([3.0, 4.0])]).shape
     (2, 2)
     """
-    at = position(axis, tensors[0].ndim + 1)
-    return concatenate([reshape(t, (*t.shape[:at], 1, *t.shape[at:])) for t in tensors], at)
+    xs = several(tensors, "stack")
+    first = xs[0].shape
+    at = position(axis, len(first) + 1, "stack")
+    for x in xs:
+        if x.shape != first:
+            raise ValueError(f"stack: expected tensors of one shape, got {first} and {x.shape}")
+    return concatenate([_reshape(x, (*first[:at], 1, *first[at:]), first) for x in xs], at)

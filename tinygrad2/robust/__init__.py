@@ -1,6 +1,6 @@
 """Attacks, penalties, defenses and robustness metrics, written in terms of layers and primitives alone.
 
-Reading them is reading the papers' formulas. Each package lists its names; all of them are here. Their examples need:
+The code follows the formulas of the papers. Each package lists its names; all of them are here. Their examples need:
 
     import numpy as np
     import tinygrad2 as tg

@@ -14,6 +14,7 @@ from tinygrad2.verify.mistakes.nonlinear import of_nonlinear
 from tinygrad2.verify.mistakes.operands import of_operands, of_saved
 from tinygrad2.verify.mistakes.result import of_result, of_shape
 from tinygrad2.verify.mistakes.terms import named_terms, of_terms
+from tinygrad2.verify.naming import FURTHER, SIMPLE, name_by_edges
 from tinygrad2.verify.point import Point
 
 # What is precise comes before what fits many things; the exercise's own terms are tried in between.
@@ -36,4 +37,6 @@ def diagnose(points: Sequence[Point], k: int) -> Diagnosis | None:
             )
         if found:
             return found
-    return None
+        if search is None and (found := name_by_edges(points, k, SIMPLE)):
+            return found
+    return name_by_edges(points, k, FURTHER)

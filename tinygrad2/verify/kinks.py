@@ -6,7 +6,6 @@ the nearest entry is from the kink). Two points with equal sides lie in one smoo
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import REGISTRY
+from tinygrad2.autodiff import Tensor, watch
 from tinygrad2.kernels import Array, Geometry, reference, to_numpy
 
 Sight = tuple[Array, Array]  # masks or indices, distances to the kinks
@@ -64,6 +63,11 @@ def _first_of(rows: Array) -> Sight:
     return rows.argmax(1), gaps
 
 
+def _ranks(x: Array, axis: int, descending: bool) -> Sight:
+    """Which entry comes where along the axis; the gaps between neighbours in that order."""
+    return x.argsort(axis, kind="stable"), np.diff(np.sort(x, axis), axis=axis).ravel()
+
+
 def _window(x: Array, geo: Geometry) -> Sight:
     planes = x.reshape(-1, *x.shape[-2:])
     padded = np.full((len(planes), *geo.padded), -np.inf)
@@ -84,34 +88,31 @@ KINKS: dict[str, Callable[..., Sight]] = {
     ),
     **dict.fromkeys(("clip", "inside"), _box),
     **dict.fromkeys(("max", "ties", "argmax"), _top),
+    "argmin": lambda x, axis: _top(-x, axis),
+    "argsort": _ranks,
     "positive": _mask,
     "pool_argmax": _window,
     "norm": _zero,
     "ratio": lambda a, b: (b == 0, np.abs(b[b != 0])),
 }
 
-_patching = threading.RLock()
-
 
 @contextmanager
 def watching() -> Iterator[Sides]:
-    """Note on which side of its kinks every piecewise primitive is that runs inside the block."""
-    seen = Sides()
+    """Note on which side of its kinks every piecewise primitive is that this thread runs inside the block."""
+    sides = Sides()
 
-    def watched(fn: Callable[..., Any], look: Callable[..., Sight]) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            arrays = [to_numpy(a).real if hasattr(a, "dtype") and hasattr(a, "ndim") else a for a in args]
-            seen.see(look(*arrays))
-            return fn(*args)
+    def see(call: watch.Call) -> None:
+        look = KINKS.get(call.op.name)
+        if look is not None:
+            sides.see(look(*map(_real, call.args)))
 
-        return run
+    with watch.watching(see):
+        yield sides
 
-    with _patching:
-        plain = {name: REGISTRY[name].fn for name in KINKS if name in REGISTRY}
-        try:
-            for name, fn in plain.items():
-                REGISTRY[name].fn = watched(fn, KINKS[name])
-            yield seen
-        finally:
-            for name, fn in plain.items():
-                REGISTRY[name].fn = fn
+
+def _real(value: Any) -> Any:
+    """The real part of an array or a Tensor; other arguments (numbers, axes, a geometry) as they are."""
+    if isinstance(value, Tensor):
+        value = value.array
+    return to_numpy(value).real if hasattr(value, "ndim") else value

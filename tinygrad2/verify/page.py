@@ -30,14 +30,15 @@ PLANES = 6  # of an array with more than two axes
 def report(r: Report) -> str:
     """The page of one report of a derivation."""
     parts = [ladder(r.passed, r.failed, r.steps, MARKS[r.verdict])]
-    if r.verdict == "uncertified":
-        parts.append(paragraph(r.uncertified or ""))
+    if r.reason is not None:
+        parts.append(paragraph(f"Neither right nor wrong can be told: {r.reason}"))
     if r.finding:
         parts.append(paragraph(r.finding))
     if r.counterexample:
         parts.append(counterexample(r.counterexample))
     if r.verdict == "wrong" and r.failed != "signature":
         parts.append(diagnosis(r))
+    parts += [paragraph(f"Checked: {r.checked}", "soft")] if r.checked else []
     parts += [paragraph(f"Note: {note}", "soft") for note in r.notes]
     if r.reproduce and r.verdict == "wrong":
         parts.append(f"<h4>Next</h4><p>Reproduce: {code(r.reproduce)}</p><p>A hint: {code(r.hint or '')}</p>")

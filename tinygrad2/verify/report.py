@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygrad2.verify import page
 from tinygrad2.verify.counterexample import Counterexample
+from tinygrad2.verify.differences import Uncertified
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis
 
 
@@ -29,6 +30,7 @@ class Verdict:
     """
 
     ok: bool
+    reason: str | None = None  # why it is neither right nor wrong
 
     def __bool__(self) -> bool:
         return self.ok
@@ -38,8 +40,8 @@ class Verdict:
 
     @property
     def verdict(self) -> page.Word:
-        """The verdict in one word: "right", "wrong" or "uncertified"."""
-        return "right" if self.ok else "wrong"
+        """The verdict in one word: "right", "wrong", or "uncertified" where it cannot be told; `reason` says why."""
+        return "right" if self.ok else "wrong" if self.reason is None else "uncertified"
 
     def _repr_html_(self) -> str:
         """The same for notebooks, escaped: nothing in it can be markup."""
@@ -47,21 +49,21 @@ class Verdict:
         return page.card(self.verdict, title, page.preformatted(rest) if rest else "")
 
     def raise_for_error(self) -> None:
-        """Raise WrongDerivation, with the report as its message, unless all is right."""
+        """Raise WrongDerivation where something is wrong, Uncertified where that cannot be told, with the report."""
         if not self.ok:
-            raise WrongDerivation(str(self))
+            raise (WrongDerivation if self.reason is None else Uncertified)(str(self))
 
 
 @dataclass(repr=False)
 class Report(Verdict):
     """The result of a check. It is true in an `if` exactly when the derivation is right; print it to read it all.
 
+    verdict: "right", "wrong", or "uncertified" where the truth cannot be told; reason: why. checked: at which points.
     passed, failed: steps of the ladder. finding: what the failed step found, in words. diagnosis: what the mistake is,
     in words, or None. mistakes: its names for machines (sign, factor, transpose, ...). case: the smallest failing case,
     for `exercise.case(...)`; counterexample: its arrays, and what was returned; example: the lines that show it.
     failures_by_configuration: "stride=2" -> (right, all). ones_would_catch: whether a test with a cotangent of ones
     would have seen it. calls: of the rule. where: file and line of the rule, where it was declared in a file.
-    uncertified: why the truth could not be measured well enough to say right or wrong; None where it could.
 
     >>> from tinygrad2.verify import exercise
     >>> report = exercise("relu").check(lambda g, x: -g * (x > 0))
@@ -85,18 +87,14 @@ class Report(Verdict):
     repairs: list[tuple[int, Diagnosis]] = field(default_factory=list, repr=False)  # with the number of the result
     exercise: str | None = None
     where: str | None = None
-    uncertified: str | None = None
+    reason: str | None = None
+    checked: str = ""
     steps: int = 0
     calls: int = 0
     seconds: float = 0.0
 
     def __str__(self) -> str:
         return "\n".join(line[:400] for line in self._lines())
-
-    @property
-    def verdict(self) -> page.Word:
-        """The verdict in one word: "right", "wrong" or "uncertified"."""
-        return "uncertified" if self.uncertified and not self.ok else super().verdict
 
     @property
     def title(self) -> str:
@@ -129,9 +127,11 @@ class Report(Verdict):
     def _lines(self) -> list[str]:
         cost = f"{self.calls} calls, {self.seconds:.2f} s"
         if self.ok:
-            return [f"{self.title}   RIGHT: all {self.steps} steps passed", f"  {cost}", *self._notes()]
-        if self.verdict == "uncertified":
-            return [f"{self.title}   UNCERTIFIED: {self.uncertified}", f"  {cost}", *self._notes()]
+            head = f"{self.title}   RIGHT: all {self.steps} steps passed"
+            return [head, f"  {cost}", *self._checked(), *self._notes()]
+        if self.reason is not None:
+            head = f"{self.title}   UNCERTIFIED: neither right nor wrong can be told   {cost}"
+            return [head, f"  {self.reason}", *self._checked(), *self._notes()]
         step = f"step {len(self.passed) + 1} of {self.steps} ({self.failed})" if self.failed else "the check itself"
         lines = [f"{self.title}   WRONG at {step}   {cost}"]
         lines += [f"  passed: {', '.join(self.passed)}"] if self.passed else []
@@ -142,7 +142,10 @@ class Report(Verdict):
             lines.append(f"Would an all-ones cotangent have caught it?  {'yes' if self.ones_would_catch else 'no'}")
         if self.reproduce:
             lines.append(f"Reproduce: {self.reproduce}   Next: {self.hint}")
-        return lines + self._notes()
+        return lines + self._checked() + self._notes()
+
+    def _checked(self) -> list[str]:
+        return [f"  checked: {self.checked}"] if self.checked else []
 
     def _notes(self) -> list[str]:
         return [f"  note: {note}" for note in self.notes]

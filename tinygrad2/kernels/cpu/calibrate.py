@@ -1,8 +1,8 @@
-"""One answer per machine: which of two ways is taken, where they are equally right but do not round alike.
+"""One answer per machine: which of two ways is taken, where both are right but round differently.
 
-The answer is a measurement, and must not change from one run to the next, for the same seed gives the same bits. So it
-is kept in a file beside the machine code that Numba keeps, and the first process that writes it decides for all. Where
-no file can be kept nothing is measured, and the answer is no.
+The answer is a measurement. It must not change from one run to the next, because the same seed must give the same bits.
+So it is kept in a file beside the machine code that Numba keeps, and the first process that writes it decides for all.
+Where no file can be kept, nothing is measured, and the answer is no.
 """
 
 from __future__ import annotations

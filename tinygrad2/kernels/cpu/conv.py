@@ -51,15 +51,11 @@ class Sizes(NamedTuple):
     sw: int
     tall: int  # rows of a plane of the dealt image
     row: int  # numbers in such a row
+    area: int  # numbers in the dealt image
     ow: int  # output pixels in a row
     lanes: int  # places of the output pixels, and those between; a multiple of a vector
     vector: int  # numbers in a vector
     taps: int  # numbers in a filter
-
-    @property
-    def area(self) -> int:
-        """Of the dealt image, and after it what a tile may read or write beyond."""
-        return self.channels * self.sh * self.sw * self.tall * self.row + self.lanes
 
 
 class Layout(NamedTuple):
@@ -81,8 +77,10 @@ def layout(geo: Geometry, channels: int, outputs: int, vector: int) -> Layout:
     y, x = np.ogrid[:oh, :ow]
     lanes = -(-((oh - 1) * row + ow) // vector) * vector
     (top, _), (left, _) = geo.padding
+    area = channels * sh * sw * tall * row
+    taps = channels * kh * kw
     sizes = Sizes(
-        geo.groups, channels, outputs, *geo.input, top, left, sh, sw, tall, row, ow, lanes, vector, channels * kh * kw
+        geo.groups, channels, outputs, *geo.input, top, left, sh, sw, tall, row, area, ow, lanes, vector, taps
     )
     return Layout(sizes, flat(tap), flat(y * row + x))
 
@@ -183,7 +181,7 @@ def _forward(x, w, at, y, tap, lane, sizes, begin, end):  # type: ignore[no-unty
     vector = sizes.vector
     lanes = sizes.lanes
     rows = -(-sizes.outputs // ROWS) * ROWS
-    image = np.zeros(sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row + lanes, x.dtype)
+    image = np.zeros(sizes.area + lanes, x.dtype)  # a tile may read beyond the dealt image
     planes = np.empty(rows * lanes, x.dtype)
     filters = Matrix(w, np.minimum(np.arange(rows), sizes.outputs - 1) * sizes.taps, np.arange(sizes.taps))
     seen = Rows(image, tap)
@@ -208,12 +206,11 @@ def _backward(g, w, at, x, tap, lane, sizes, begin, end):  # type: ignore[no-unt
     """g: (M, O, Q), w: (G, R, O) -> x: (M, C, H, W), all flat: the adjoint of `_forward`."""
     vector = sizes.vector
     lanes = sizes.lanes
-    area = sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row
     rows = -(-sizes.taps // ROWS) * ROWS
-    image = np.empty(area + 2 * lanes, x.dtype)
+    image = np.empty(sizes.area + 2 * lanes, x.dtype)
     planes = np.zeros(sizes.outputs * lanes, x.dtype)
     outputs = np.arange(sizes.outputs)
-    to = np.full(rows, area + lanes)
+    to = np.full(rows, sizes.area + lanes)
     to[: sizes.taps] = tap  # rows after the last tap are added to what is never read
     filters = Matrix(w, np.minimum(np.arange(rows), sizes.taps - 1) * sizes.outputs, outputs)
     given = Rows(planes, outputs * lanes)
@@ -239,7 +236,7 @@ def _backward(g, w, at, x, tap, lane, sizes, begin, end):  # type: ignore[no-unt
 def _filters(x, g, at, w, tap, lane, sizes, together, begin, end):  # type: ignore[no-untyped-def]
     """x: (M, C, H, W), g: (M, O, Q) -> w: (G, R, columns), all flat, summed over images, `together` at a time."""
     vector = sizes.vector
-    area = sizes.channels * sizes.sh * sizes.sw * sizes.tall * sizes.row
+    area = sizes.area
     columns = -(-sizes.outputs // vector) * vector
     depth = together * lane.size
     images = np.zeros(together * area, x.dtype)
@@ -343,7 +340,7 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, pattern: Pattern | None
         return product(_matrix(g).T, _matrix(x)).reshape(g.shape[1], *x.shape[1:])
     shape = (g.shape[1], x.shape[1] // geo.groups, *geo.kernel)
     sizes, tap, lane = layout(geo, shape[1], shape[0] // geo.groups, VECTOR_BYTES // x.itemsize)
-    together = max(1, SUMMED_BYTES // (x.itemsize * (sizes.area + sizes.outputs * lane.size)))
+    together = max(1, SUMMED_BYTES // (x.itemsize * (sizes.area + sizes.lanes + sizes.outputs * lane.size)))
     columns = -(-sizes.outputs // sizes.vector) * sizes.vector
     x_ = flat(x)
     g_ = flat(g)

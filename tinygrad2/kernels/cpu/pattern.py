@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad2.kernels.arrays import NDArray
 from tinygrad2.kernels.cpu.jit import alone, flat, helper
 from tinygrad2.kernels.cpu.memory import LINE, empty
-from tinygrad2.kernels.cpu.pool import numbers
+from tinygrad2.kernels.cpu.pool import window
 from tinygrad2.kernels.cpu.threads import add_each, each
 from tinygrad2.kernels.cpu.tiles import (
     MANY,
@@ -39,7 +39,7 @@ from tinygrad2.kernels.pattern import Pattern
 LANES = 16  # channels that are exchanged with pixels at once
 TOGETHER = 20  # images that share a pattern and are worked on at once; their patches stay in the second-level cache
 
-# `geo` is the tuple made by `numbers`; `row` is the width of the padded image. All arrays are flat and take a first
+# `geo` is a `Window`; `row` is the width of the padded image. All arrays are flat and take a first
 # index, since making a view counts references, which costs more than a short loop. Indices are unsigned, as in
 # `pool.py`.
 
@@ -47,11 +47,12 @@ TOGETHER = 20  # images that share a pattern and are worked on at once; their pa
 @helper
 def _channels_last(x, s, image, t, channels, row, geo):  # type: ignore[no-untyped-def]
     """x: (C, H, W) from s -> the inside of image: (Hp, Wp, C) from t, whose border stays as it is."""
-    _, _, _, _, top, left, _, _, height, width, _, _ = geo
+    height = geo.height
+    width = geo.width
     for y in range(height):
         for c0 in range(0, channels, LANES):
             a = s + (c0 * height + y) * width
-            b = t + ((y + top) * row + left) * channels + c0
+            b = t + ((y + geo.top) * row + geo.left) * channels + c0
             for z in range(width):
                 for c in range(min(LANES, channels - c0)):
                     image[np.uintp(b + z * channels + c)] = x[np.uintp(a + c * height * width + z)]
@@ -60,10 +61,11 @@ def _channels_last(x, s, image, t, channels, row, geo):  # type: ignore[no-untyp
 @helper
 def _channels_first(image, s, x, t, channels, row, geo):  # type: ignore[no-untyped-def]
     """The inside of image: (Hp, Wp, C) from s -> x: (C, H, W) from t."""
-    _, _, _, _, top, left, _, _, height, width, _, _ = geo
+    height = geo.height
+    width = geo.width
     for y in range(height):
         for c0 in range(0, channels, LANES):
-            a = s + ((y + top) * row + left) * channels + c0
+            a = s + ((y + geo.top) * row + geo.left) * channels + c0
             b = t + (c0 * height + y) * width
             for z in range(width):
                 for c in range(min(LANES, channels - c0)):
@@ -73,11 +75,12 @@ def _channels_first(image, s, x, t, channels, row, geo):  # type: ignore[no-unty
 @helper
 def _take(image, s, patch, t, pixel, channels, row, geo):  # type: ignore[no-untyped-def]
     """The window of one output pixel of the image from s -> patch: (kh, kw, C) from t."""
-    kh, kw, sh, sw, _, _, dh, dw, _, _, _, ow = geo
-    runs, length = (1, kw * channels) if dw == 1 else (kw, channels)
-    for i in range(kh):
+    runs, length = (1, geo.kw * channels) if geo.dw == 1 else (geo.kw, channels)
+    top = pixel // geo.ow * geo.sh
+    left = pixel % geo.ow * geo.sw
+    for i in range(geo.kh):
         for j in range(runs):
-            a = s + ((pixel // ow * sh + i * dh) * row + pixel % ow * sw + j * dw) * channels
+            a = s + ((top + i * geo.dh) * row + left + j * geo.dw) * channels
             for k in range(length):
                 patch[np.uintp(t + k)] = image[np.uintp(a + k)]
             t += length
@@ -86,11 +89,12 @@ def _take(image, s, patch, t, pixel, channels, row, geo):  # type: ignore[no-unt
 @helper
 def _put(patch, s, image, t, pixel, channels, row, geo):  # type: ignore[no-untyped-def]
     """The adjoint of `_take`: add the patch from s to the window of one output pixel of the image from t."""
-    kh, kw, sh, sw, _, _, dh, dw, _, _, _, ow = geo
-    runs, length = (1, kw * channels) if dw == 1 else (kw, channels)
-    for i in range(kh):
+    runs, length = (1, geo.kw * channels) if geo.dw == 1 else (geo.kw, channels)
+    top = pixel // geo.ow * geo.sh
+    left = pixel % geo.ow * geo.sw
+    for i in range(geo.kh):
         for j in range(runs):
-            a = t + ((pixel // ow * sh + i * dh) * row + pixel % ow * sw + j * dw) * channels
+            a = t + ((top + i * geo.dh) * row + left + j * geo.dw) * channels
             for k in range(length):
                 image[np.uintp(a + k)] += patch[np.uintp(s + k)]
             s += length
@@ -124,14 +128,14 @@ def lined(a):  # type: ignore[no-untyped-def]
 @alone
 def _forward(x, w, at, y, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
     """x: (K, M, C, H, W), w: (G, O, pitch), at: (M, O*P) -> y: (K, M, O*P), flat; M counts the groups of all images."""
-    plane = sizes.channels * geo[8] * geo[9]
+    plane = sizes.channels * geo.height * geo.width
     count = sizes.outputs * sizes.passing
     together = min(sizes.lead, TOGETHER)
     high = 1 if together < SIDE else SIDE
     wide = MANY if together < SIDE else SIDE
     image = np.zeros(together * sizes.area, x.dtype)
     patch = lined(np.zeros((together + SIDE) * sizes.pitch + LINE, x.dtype))
-    first = np.empty(geo[10] * geo[11] + 1, np.int64)
+    first = np.empty(geo.oh * geo.ow + 1, np.int64)
     entries = np.empty(count, np.int64)
     filters = np.empty(MANY, np.intp)
     dots = np.empty(max(SIDE * SIDE, MANY), x.dtype)
@@ -170,12 +174,12 @@ def _forward(x, w, at, y, sizes, geo, begin, end):  # type: ignore[no-untyped-de
 def _backward(g, w, at, x, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
     """g: (K, M, O*P), w: (G, O, pitch), at: (M, O*P) -> x: (K, M, C, H, W), all flat: the adjoint of `_forward`."""
     vector = sizes.vector
-    plane = sizes.channels * geo[8] * geo[9]
+    plane = sizes.channels * geo.height * geo.width
     count = sizes.outputs * sizes.passing
     together = min(sizes.lead, TOGETHER)
     image = np.zeros(together * sizes.area, x.dtype)
     patch = lined(np.zeros((together + SHARED) * sizes.pitch + LINE, x.dtype))
-    first = np.empty(geo[10] * geo[11] + 1, np.int64)
+    first = np.empty(geo.oh * geo.ow + 1, np.int64)
     entries = np.empty(count, np.int64)
     filters = np.empty(count, np.intp)
     sources = np.zeros(together + SHARED, np.intp)
@@ -215,9 +219,9 @@ def _backward(g, w, at, x, sizes, geo, begin, end):  # type: ignore[no-untyped-d
 @alone
 def _filters(x, g, at, w, sizes, geo, begin, end):  # type: ignore[no-untyped-def]
     """x: (K, M, C, H, W), g: (K, M, O*P), at: (M, O*P) -> w: (G, O, pitch), summed over images."""
-    plane = sizes.channels * geo[8] * geo[9]
+    plane = sizes.channels * geo.height * geo.width
     count = sizes.outputs * sizes.passing
-    pixels = geo[10] * geo[11]
+    pixels = geo.oh * geo.ow
     image = np.zeros(sizes.area, x.dtype)
     patches = lined(np.zeros(pixels * sizes.pitch + LINE, x.dtype))
     first = np.empty(sizes.outputs + 1, np.int64)
@@ -313,7 +317,7 @@ def conv2d(x: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None) -> ND
     at = _positions(pattern)
     sizes = _sizes(len(x), w.shape[1], at.shape, geo, x.itemsize)
     y = empty((len(x), *at.shape[1:]), x.dtype)
-    arrays = flat(x), _windows(w, sizes), flat(at), y.reshape(y.size), sizes, numbers(geo)
+    arrays = flat(x), _windows(w, sizes), flat(at), y.reshape(y.size), sizes, window(geo)
     each(sizes.images, sizes.work, lambda begin, end: _forward(*arrays, begin, end))
     return y
 
@@ -323,7 +327,7 @@ def conv2d_input(g: NDArray, w: NDArray, geo: Geometry, pattern: Pattern | None)
     at = _positions(pattern)
     sizes = _sizes(len(g), w.shape[1], at.shape, geo, g.itemsize)
     x = empty((len(g), w.shape[1] * geo.groups, *geo.input), g.dtype)
-    arrays = flat(g), _windows(w, sizes), flat(at), x.reshape(x.size), sizes, numbers(geo)
+    arrays = flat(g), _windows(w, sizes), flat(at), x.reshape(x.size), sizes, window(geo)
     each(sizes.images, sizes.work, lambda begin, end: _backward(*arrays, begin, end))
     return x
 
@@ -338,7 +342,7 @@ def conv2d_weight(x: NDArray, g: NDArray, geo: Geometry, pattern: Pattern | None
 
     def work(begin: int, end: int) -> NDArray:
         w = np.empty_like(total)
-        _filters(*arrays, w, sizes, numbers(geo), begin, end)
+        _filters(*arrays, w, sizes, window(geo), begin, end)
         return w
 
     add_each(total, sizes.images, sizes.work, work)

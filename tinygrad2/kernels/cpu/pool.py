@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -15,11 +16,28 @@ from tinygrad2.kernels.geometry import Geometry
 from tinygrad2.kernels.once import once
 
 
-@once
-def numbers(geo: Geometry) -> tuple[int, ...]:
+class Window(NamedTuple):
     """A geometry as the kernels take it."""
+
+    kh: int
+    kw: int
+    sh: int
+    sw: int
+    top: int
+    left: int
+    dh: int
+    dw: int
+    height: int
+    width: int
+    oh: int
+    ow: int
+
+
+@once
+def window(geo: Geometry) -> Window:
+    """The geometry's numbers, in that order."""
     (top, _), (left, _) = geo.padding
-    return *geo.kernel, *geo.stride, top, left, *geo.dilation, *geo.input, *geo.output
+    return Window(*geo.kernel, *geo.stride, top, left, *geo.dilation, *geo.input, *geo.output)
 
 
 def _planes(a: NDArray) -> NDArray:
@@ -35,7 +53,7 @@ def _reach(offset, stride, size, count):  # type: ignore[no-untyped-def]
 
 
 # The loops index flat arrays with unsigned integers: Numba then drops the test for negative indices, and LLVM can
-# vectorise. `geo` is the tuple made by `numbers`.
+# vectorise. `geo` is a `Window`.
 
 
 @numba.njit(inline="always")
@@ -140,7 +158,7 @@ def _spread(g, x, geo):  # type: ignore[no-untyped-def]
 def pool_argmax(x: NDArray, geo: Geometry) -> NDArray:
     """x: (N, C, H, W) -> (N, C, OH, OW) int32 positions in H*W; the first maximum wins, a NaN is a maximum."""
     idx = empty((*x.shape[:2], *geo.output), np.int32)
-    _argmax(x.size, _planes(x), idx.reshape(-1, math.prod(geo.output)), numbers(geo))
+    _argmax(x.size, _planes(x), idx.reshape(-1, math.prod(geo.output)), window(geo))
     return idx
 
 
@@ -161,7 +179,7 @@ def pool_scatter(g: NDArray, idx: NDArray, size: int) -> NDArray:
 def avg_pool2d(x: NDArray, geo: Geometry) -> NDArray:
     """x: (N, C, H, W) -> (N, C, OH, OW): window means, padding counted as zeros."""
     y = np.empty((*x.shape[:2], *geo.output), x.dtype)
-    _sums(x.size, _planes(x), y.reshape(-1, math.prod(geo.output)), numbers(geo))
+    _sums(x.size, _planes(x), y.reshape(-1, math.prod(geo.output)), window(geo))
     y /= math.prod(geo.kernel)
     return y
 
@@ -169,5 +187,5 @@ def avg_pool2d(x: NDArray, geo: Geometry) -> NDArray:
 def avg_unpool2d(g: NDArray, geo: Geometry) -> NDArray:
     """g: (N, C, OH, OW) -> (N, C, H, W): the adjoint of `avg_pool2d`."""
     x = empty((*g.shape[:2], *geo.input), g.dtype)
-    _spread(x.size, _planes(g / math.prod(geo.kernel)), x.reshape(-1, math.prod(geo.input)), numbers(geo))
+    _spread(x.size, _planes(g / math.prod(geo.kernel)), x.reshape(-1, math.prod(geo.input)), window(geo))
     return x

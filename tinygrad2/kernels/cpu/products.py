@@ -8,10 +8,10 @@ which costs too much in two products that networks are full of:
 - K cotangents times w behind a ReLU: cotangents of one sample are 0 behind the same dead units. Rows of a tile are such
   cotangents, so that the tile can leave out what is 0 in all of them.
 
-Every number of the tiles' result is one sum in the order of k, whoever computes it: threads do not change a bit, nor
-does leaving out terms that are 0. BLAS sums in another order. So which of both does a product follows from its size,
-its layout, its zeros, and one answer for each machine, which `calibrate.py` remembers: do tiles keep up with its BLAS?
-OpenBLAS is as fast as they are; Apple's Accelerate has units of its own for products and is many times faster.
+Each number that tiles compute is one sum in the order of k. So neither the number of threads nor leaving out terms that
+are 0 changes a bit. BLAS sums in another order. So the choice must always be the same: it follows from the product's
+size, layout and zeros, and from one answer for each machine, which `calibrate.py` remembers: are tiles as fast
+as BLAS? OpenBLAS is no faster. Apple's Accelerate uses special units for products and is many times faster.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _find(a, sharing, samples, depth, at, counts):  # type: ignore[no-untyped-de
 def _multiply(a, b, down, across, c, sizes, terms, first, last):  # type: ignore[no-untyped-def]
     """c[m, p] = sum over the wanted k of a[m, k]·b[k, p], all flat, for first <= p < last and the rows m of all groups.
 
-    The last panel is moved back to end with the matrix: what it shares with the one before is written twice, alike.
+    The last panel is moved back to end with the matrix: what it shares with the one before is written twice.
     """
     depth, width, vector = sizes
     wide = 2 * vector

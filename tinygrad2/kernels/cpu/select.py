@@ -1,6 +1,6 @@
 """Masks compiled for the CPU: a select without branches, where NumPy's `where` guesses each bit of a ReLU pattern.
 
-One thread does it: it is done before a second one has woken up, or is limited by memory.
+One thread does the work: a second one would wake up too late, or wait for memory.
 """
 
 from __future__ import annotations

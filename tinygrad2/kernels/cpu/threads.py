@@ -1,7 +1,7 @@
 """Blocks of work shared by threads, each of which takes the next block when it is free.
 
 Threads in lock-step wait at every step for the one that has lost its core. Here they meet only at the end,
-and the thread that called does whatever the others have not begun. While they work BLAS uses one thread for a product.
+and the thread that called does what the others have not begun. While they work, BLAS uses one thread for a product.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def each(images: int, work_per_image: int, work: Callable[[int, int], None]) -> 
 def add_each(
     total: NDArray, images: int, work_per_image: int, work: Callable[[int, int], NDArray], held: int = 0
 ) -> None:
-    """Add work(begin, end) of every block of images to `total`, in the order of the blocks, whoever was first.
+    """Add work(begin, end) of every block of images to `total`, in the order of the blocks.
 
     held: bytes of one such result, where they are many: then there are as few blocks as threads.
     """

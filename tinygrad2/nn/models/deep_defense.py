@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
+from tinygrad2.nn.activations import ReLU
 from tinygrad2.nn.containers import Sequential
+from tinygrad2.nn.convolution import Conv2d
 from tinygrad2.nn.layer import Layer
-from tinygrad2.nn.layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from tinygrad2.nn.layers import Dropout, Flatten, Linear
 from tinygrad2.nn.models.parts import he, makers
+from tinygrad2.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 
 
 def mlp(

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
+from tinygrad2.nn.activations import ReLU
 from tinygrad2.nn.containers import Sequential
-from tinygrad2.nn.layers import Conv2d, Flatten, Linear, ReLU
+from tinygrad2.nn.convolution import Conv2d
+from tinygrad2.nn.layers import Flatten, Linear
 from tinygrad2.nn.models.deep_defense import mlp
 
 

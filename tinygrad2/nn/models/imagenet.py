@@ -6,18 +6,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
+from tinygrad2.nn.activations import ReLU
 from tinygrad2.nn.containers import Residual, Sequential
 from tinygrad2.nn.layer import Layer
-from tinygrad2.nn.layers import (
-    BatchNorm2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    LocalResponseNorm,
-    MaxPool2d,
-    ReLU,
-)
+from tinygrad2.nn.layers import Dropout, Flatten
 from tinygrad2.nn.models.parts import he, makers, normalized
+from tinygrad2.nn.normalization import BatchNorm2d, LocalResponseNorm
+from tinygrad2.nn.pooling import GlobalAvgPool, MaxPool2d
 
 
 def alexnet(

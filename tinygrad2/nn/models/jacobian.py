@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
+from tinygrad2.nn.activations import ReLU
 from tinygrad2.nn.containers import Sequential
 from tinygrad2.nn.layer import Layer
-from tinygrad2.nn.layers import Dropout, Flatten, MaxPool2d, ReLU
+from tinygrad2.nn.layers import Dropout, Flatten
 from tinygrad2.nn.models.parts import he, makers
+from tinygrad2.nn.pooling import MaxPool2d
 
 WIDTHS = (32, 64, 128, 256)
 

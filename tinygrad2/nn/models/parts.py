@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.nn import init
+from tinygrad2.nn.activations import ReLU
 from tinygrad2.nn.containers import Sequential
+from tinygrad2.nn.convolution import Conv2d
 from tinygrad2.nn.layer import Layer
-from tinygrad2.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Linear, ReLU
+from tinygrad2.nn.layers import Linear
+from tinygrad2.nn.normalization import BatchNorm1d, BatchNorm2d
 
 
 def makers(rng: np.random.Generator, dtype: DTypeLike) -> tuple[Callable[..., Conv2d], Callable[..., Linear]]:

@@ -14,8 +14,9 @@ from numpy.typing import DTypeLike
 from tinygrad2.nn import init
 from tinygrad2.nn.containers import Sequential
 from tinygrad2.nn.layer import Layer
-from tinygrad2.nn.layers import Dropout, Flatten, GlobalAvgPool, MaxPool2d
+from tinygrad2.nn.layers import Dropout, Flatten
 from tinygrad2.nn.models.parts import makers, normalized
+from tinygrad2.nn.pooling import GlobalAvgPool, MaxPool2d
 
 
 def mosca_dnn(

@@ -133,7 +133,7 @@ def deepfool(
         attack leaves the predicted class, as the papers' ρ demands
     p: 1 ≤ p ≤ ∞ (`float("inf")`)
     box: lowest and highest pixel; every point of the walk is clipped to it, and success is what the net says inside.
-        None unless given, because results that are pushed back into a box afterwards are rarely adversarial.
+        None unless given, because results that are clipped to a box afterwards are rarely adversarial.
     mode, overshoot: see `walk`
     max_iter: 50, as in DeepFool's own experiments; inside the Deep Defense loss (`walk`) and in its ρ₂ (`rho`) it is 5
 

@@ -1,7 +1,8 @@
 """Is a net robust, or does its gradient only mislead the attack? Signs of gradient masking (Athalye et al. 2018).
 
-A gradient attack should beat whatever knows less: random noise, random search, one step, another net's adversarial
-images, and the same steps taken on an exact gradient. Each is a probe of the same l∞ size on the same images.
+A gradient attack should fool more than attacks that know less: random noise, random search, one step, another net's
+adversarial images. And it should fool as much as the same steps taken on an exact gradient. Each of these is a probe of
+the same l∞ size on the same images.
 """
 
 from __future__ import annotations

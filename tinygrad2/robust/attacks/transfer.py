@@ -1,7 +1,7 @@
 """What an attack on one network does to another: the transfer matrix (logit-gradient regularisation, tables 4 to 6).
 
 A network that is tested on what was crafted on itself is a white-box attack, not transfer: such entries are kept apart,
-recognised by equal parameters, so that one training run under two names does not pass for two.
+recognised by equal parameters, so that one training run under two names does not count as two.
 """
 
 from __future__ import annotations

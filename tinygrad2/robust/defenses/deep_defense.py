@@ -50,7 +50,7 @@ def deep_defense(
     lam: weight of the regulariser; c, d: rates for images that are classified correctly or not
     mode, max_iter, overshoot: see `walk`
 
-    A correctly classified sample leaves its class; a misclassified one walks to its true class: its ρ is pushed down.
+    A correctly classified sample leaves its class. A misclassified one walks to its true class, and ρ should shrink.
     ‖x‖ is a constant. Batch normalisation is meant to be frozen (net.eval()) while this loss is used.
     Source: Deep Defense (Yan et al. 2018), equations 3 and 6.
 

@@ -1,7 +1,7 @@
 """What a training loop asks of every defense: the losses of a batch, and what to do once the step is taken.
 
 A defense decides which images are trained on; its objective says what is minimised on them. So adversarial training
-with a penalty is the one with the other inside.
+with a penalty is `AdversarialTraining` with an objective that has the penalty.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tinygrad2.robust.types import Integers
 
 
 class Parseval(Defense):
-    """After each step the rows of every weight are pulled towards an orthonormal set: a small Lipschitz constant.
+    """After each step the rows of every weight move towards an orthonormal set, for a small Lipschitz constant.
 
     beta: how far; share: of the rows in [0, 1], chosen anew each time
     Deep Defense takes 1e-4 (MNIST), 3e-4 (CIFAR-10) and 0.3. Source: Cissé et al. 2017, algorithm 1.

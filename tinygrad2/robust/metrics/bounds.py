@@ -3,7 +3,7 @@
     d* = min_{k≠k*} |z_k* - z_k| / ‖J_k* - J_k‖₂  ≥  min_{k≠k*} |z_k* - z_k| / (√2 ‖J‖_F)        (equations 16 and 17)
 
 The inequality always holds. The true distance is d* where the net is affine as far as the boundary; elsewhere neither
-side bounds it: a curved boundary can be nearer. So the bound explains a penalty, and certifies nothing.
+side bounds it: a curved boundary can be nearer. So the bound is a reason for the penalty, but it guarantees nothing.
 """
 
 from __future__ import annotations

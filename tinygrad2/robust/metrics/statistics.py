@@ -1,4 +1,4 @@
-"""What a few seeds or a finite test set allow to be said: mean ± sd, intervals, and a paired test.
+"""What follows from a few seeds or a finite test set: mean ± sd, intervals, and a paired test.
 
 Student's t and Wilcoxon's distribution come from SciPy, which nothing else needs.
 """

@@ -1,0 +1,96 @@
+"""Layers made of layers: the chain rule, and the sum over branches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.nn.reverse.base import ReverseLayer, Row, Shape
+from tinygrad2.ops.reduce import sum_squares
+
+if TYPE_CHECKING:
+    from tinygrad2.nn.layer import Layer
+
+
+class Place(NamedTuple):
+    """A layer inside another: its name there, the layer, and the shape of its output."""
+
+    name: str
+    layer: Layer
+    shape: Shape
+
+
+class Step(NamedTuple):
+    """A layer inside another at a point, with its reverse, which may do the work of the layers right after it too."""
+
+    name: str
+    layer: Layer
+    shape: Shape  # of its output
+    reverse: ReverseLayer
+    after: tuple[Place, ...] = ()  # the layers after it whose work `reverse` does too
+
+    @property
+    def size(self) -> int:
+        """How many numbers one cotangent has that `reverse` takes, for all samples together."""
+        *_, last = (self, *self.after)
+        return math.prod(last.shape)
+
+    def rows(self, inside: str) -> Iterator[Row]:
+        """The lines of these layers in a printed network. inside: the dotted name of the layer around them."""
+        prefix = f"{inside}." if inside else ""
+        yield from self.reverse.rows(prefix + self.name, self.layer.brief(), self.shape)
+        for name, layer, shape in self.after:
+            yield Row(prefix + name, layer.brief(), shape, f"in {self.name}", f"in {self.name}", "")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSequential(ReverseLayer):
+    """Sequential ↔ the reverse layers in reversed order."""
+
+    steps: tuple[Step, ...]
+
+    # J = J_n ... J_2 J_1, so Jᵀ = J_1ᵀ J_2ᵀ ... J_nᵀ: the last layer's comes first.
+    def vjp(self, u: Tensor) -> Tensor:
+        for step in reversed(self.steps):
+            u = step.reverse.vjp(u)
+        return u
+
+    def squared_norms(self, u: Tensor, lead: int) -> Tensor:
+        # The first layers may only rearrange the entries of x, which changes no norm: they are left out.
+        first = next((i for i, step in enumerate(self.steps) if not step.reverse.rearranges), None)
+        if first is None:
+            return sum_squares(u, tuple(range(lead, u.ndim)))
+        u = ReverseSequential(self.steps[first + 1 :]).vjp(u)
+        return self.steps[first].reverse.squared_norms(u, lead)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        for step in self.steps:
+            v = step.reverse.jvp(v)
+        return v
+
+    def rows(self, name: str, layer: str, shape: Shape) -> Iterator[Row]:
+        for step in self.steps:
+            yield from step.rows(name)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseResidual(ReverseLayer):
+    """Residual ↔ the sum of both branches' reverses."""
+
+    body: Step
+    shortcut: Step
+
+    # J = J_body + J_shortcut, and the transpose of a sum is the sum of the transposes.
+    def vjp(self, u: Tensor) -> Tensor:
+        return self.body.reverse.vjp(u) + self.shortcut.reverse.vjp(u)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return self.body.reverse.jvp(v) + self.shortcut.reverse.jvp(v)
+
+    def rows(self, name: str, layer: str, shape: Shape) -> Iterator[Row]:
+        yield from self.body.rows(name)
+        yield from self.shortcut.rows(name)
+        yield Row(name, "body + shortcut", shape, "sum of both", "sum of both", "")

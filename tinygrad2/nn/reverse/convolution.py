@@ -1,0 +1,50 @@
+"""Convolutions: the transpose of a convolution is the transposed convolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinygrad2.autodiff import Tensor
+from tinygrad2.kernels import Geometry
+from tinygrad2.nn.reverse.base import ReverseLayer
+from tinygrad2.ops import families
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseConv2d(ReverseLayer):
+    """Conv2d ↔ transposed convolution. u: (..., N, O, OH, OW); result: (..., N, C, H, W)."""
+
+    in_blocks = True
+    constant = True
+
+    weight: Tensor  # (O, C/groups, kh, kw)
+    geometry: Geometry
+
+    # The convolution is linear in x, and `conv2d_input` is its adjoint: ⟨conv2d(v, w), u⟩ = ⟨v, conv2d_input(u, w)⟩.
+    def vjp(self, u: Tensor) -> Tensor:
+        return families.conv2d_input(u, self.weight, self.geometry)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return families.conv2d(v, self.weight, self.geometry)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseConv2dAt(ReverseLayer):
+    """Conv2d of which a pool and a ReLU let only some entries through ↔ transposed convolution of these entries.
+
+    u: (..., N, O, PH, PW), a number for each entry that the pool may let through; result: (..., N, C, H, W).
+    """
+
+    in_blocks = True
+
+    weight: Tensor  # (O, C/groups, kh, kw)
+    at: Tensor  # (N, O, PH, PW), positions in the OH·OW plane, -1 for an entry that the ReLU drops; or its mask
+    geometry: Geometry
+
+    # Let C be the convolution, and P pick the entries: P has one 1 in each row, or none. J = P C and Jᵀu = Cᵀ(Pᵀu):
+    # Pᵀ puts each number where it came from and zeros elsewhere, and the zeros need no work.
+    def vjp(self, u: Tensor) -> Tensor:
+        return families.conv2d_input_at(u, self.weight, self.at, self.geometry)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return families.conv2d_at(v, self.weight, self.at, self.geometry)

@@ -1,0 +1,58 @@
+"""Two contributions that both count wrongly, those of one expression first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from tinygrad2.kernels import Array
+from tinygrad2.verify.changes.search import RTOL, Change, Effect, Search, capital, number, oddness
+from tinygrad2.verify.changes.weights import of_edge
+from tinygrad2.verify.tracing import Key
+
+
+def pairs(s: Search) -> Iterator[Change]:
+    """Two contributions that count c and d times, those of one expression first."""
+    shares: list[tuple[str, Effect, Array, Key | None]] = []
+    for edge in s.edges:
+        effect = s.joined(of_edge(edge))
+        if effect is not None and np.abs(effect).max(initial=0.0) > 1e-9 * s.size:
+            shares.append((s.edge_said(edge), of_edge(edge), effect, edge.key))
+    for i, j in combinations(range(len(shares)), 2):
+        (a, of_a, x, at_a), (b, of_b, y, at_b) = shares[i], shares[j]
+        weights = _two(x, y, s)
+        if weights is None:
+            continue
+        c, d = weights
+        if min(abs(c), abs(d)) < 1e-9 or oddness(c + 1) > 0.5 or oddness(d + 1) > 0.5:
+            continue
+        effect = lambda p, c=c, d=d, of_a=of_a, of_b=of_b: c * of_a(p) + d * of_b(p)
+        same = at_a is not None and at_b is not None and at_a.place == at_b.place
+        said = f"{capital(_counts(a, c + 1))}, and {_counts(b, d + 1)}."
+        mistakes = {_mistake(c + 1), _mistake(d + 1)}
+        mistake = mistakes.pop() if len(mistakes) == 1 else "missing-term"
+        yield Change(mistake, said, effect, 0.0 if same else 1.0 + 0.01 * (i + j))
+
+
+def _two(x: Array, y: Array, s: Search) -> tuple[float, float] | None:
+    xx, xy, yy = float(x @ x), float(x @ y), float(y @ y)
+    determinant = xx * yy - xy * xy
+    if determinant <= 1e-10 * xx * yy:
+        return None
+    c = (yy * float(x @ s.error) - xy * float(y @ s.error)) / determinant
+    d = (xx * float(y @ s.error) - xy * float(x @ s.error)) / determinant
+    if np.abs(c * x + d * y - s.error).max() > RTOL * s.size:
+        return None
+    return round(c * 24) / 24, round(d * 24) / 24
+
+
+def _counts(said: str, c: float) -> str:
+    if abs(c) < 1e-9:
+        return f"the part through {said} is left out"
+    return f"the part through {said} " + ("has the wrong sign" if c == -1 else f"counts {number(c)} times")
+
+
+def _mistake(c: float) -> str:
+    return "missing-term" if abs(c) < 1e-9 else "sign" if c == -1 else "factor"

@@ -1,0 +1,156 @@
+"""Another local rule at one call, or at all calls of a loop; and another map from one value to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinygrad2.kernels import Array
+from tinygrad2.verify.changes.search import RTOL, Change, Effect, Group, Missing, Search, Value, at, number, oddness
+from tinygrad2.verify.edges import Edge, Pass
+from tinygrad2.verify.local_rules import Other, maps, others, reorderings
+
+
+def local_rules(s: Search) -> Iterator[Change]:
+    """Another rule at one call."""
+    for edge in s.edges:
+        p = s.first
+        v = at(p, edge.key)
+        target = s.seen[0].error + p.share(edge)
+        for n, (text, other) in enumerate(_others(p, edge).items()):
+            there = _there(p, edge, v, other)
+            if there is None or not _looks_right(there, target, s.seen[0].size, other.scaled):
+                continue
+            whole = s.joined(lambda p, edge=edge, text=text: _whole(p, edge, text))
+            if whole is None:
+                continue
+            own = s.joined(lambda p, edge=edge: p.share(edge))
+            assert own is not None
+            c = s.multiple(whole, s.error + own)
+            if c is None or (abs(c - 1) > 1e-7 and not other.scaled):
+                continue
+            c = 1.0 if abs(c - 1) < 1e-7 else c
+            effect = lambda p, edge=edge, text=text, c=c: c * _whole(p, edge, text) - p.share(edge)
+            cost = s.distance(edge.key) + other.cost + 0.0005 * n + oddness(c)
+            yield Change(other.mistake, _sentence(s, edge, text, other, c), effect, cost)
+
+
+def rules_in_groups(s: Search) -> Iterator[Change]:
+    """Another rule at all calls of a loop, of an operation, or of a value."""
+    for group in s.groups:
+        cost = s.distance(group.edge.key) + 0.05
+        for text, other in _others(s.first, group.edge).items():
+            sentence = _sentence(s, group.edge, text, other, 1.0)[:-1] + f", {group.said}."
+            yield Change(other.mistake, sentence, _everywhere(group, text), cost + other.cost)
+
+
+def _everywhere(group: Group, text: str) -> Effect:
+    def effect(p: Pass) -> Array:
+        found = [(e, _others(p, e).get(text)) for e in group.members(p)]
+        return p.run({e: other.apply for e, other in found if other is not None})[p.leaf] - p.right
+
+    return effect
+
+
+def _others(p: Pass, edge: Edge) -> dict[str, Other]:
+    """The other rules of an edge by their texts; they are kept."""
+    known: dict[Edge, dict[str, Other]] = p.__dict__.setdefault("_others", {})
+    if edge not in known:
+        trace = p.trace
+        n = trace.index[edge.key]
+        values = [(_letter(p, v), trace.value(v)) for v in range(p.first + n + 1) if trace.value(v).dtype.kind == "f"]
+        known[edge] = {other.text: other for other in others(trace.steps[n], edge.arg, p.locals[edge], values)}
+    return known[edge]
+
+
+def _letter(p: Pass, v: int) -> str:
+    """A value in the text of a rule: by its number, which is made words where the text is said."""
+    return f"«{v}»"
+
+
+def _there(p: Pass, edge: Edge, v: int, other: Other) -> Array | None:
+    try:
+        with np.errstate(all="ignore"):
+            return p.reach[p.parent(edge)] @ other.apply(p.cotangents[v])
+    except (ValueError, IndexError, TypeError, np.linalg.LinAlgError):
+        return None
+
+
+def _looks_right(there: Array, target: Array, size: float, scaled: bool) -> bool:
+    """A quick look at one point: is this, or a multiple of it, right there?"""
+    with np.errstate(all="ignore"):
+        square = float(there @ there)
+        if not np.isfinite(square) or square == 0:
+            return False
+        c = float(there @ target) / square if scaled else 1.0
+        return bool(np.abs(c * there - target).max() <= RTOL * size)
+
+
+def _whole(p: Pass, edge: Edge, text: str) -> Array:
+    """What comes through an edge by another rule."""
+    if edge not in p.locals:
+        return np.zeros_like(p.right)
+    other = _others(p, edge).get(text)
+    if other is None:
+        raise Missing
+    return p.reach[p.parent(edge)] @ other.apply(p.cotangents[at(p, edge.key)])
+
+
+def _sentence(s: Search, edge: Edge, text: str, other: Other, c: float) -> str:
+    step = s.step(edge)
+    for v in range(len(s.trace.leaves) + len(s.trace.steps)):
+        text = text.replace(f"«{v}»", f"`{s.words.value(v)}`")
+    text = s.words.filled(text, step)
+    by = f"the derivative of {s.words.expression(edge.key)} by `{s.words.operand(step, edge.arg)}`"
+    if not other.slope:
+        times = "" if c == 1 else f" (and the result counts {number(c)} times)"
+        return f"In {by}, {text}{times}."
+    right = s.right(edge)
+    if text == "1" and c == 1:
+        missing = f" The factor {right} is missing." if right else ""
+        return f"{by[:1].upper()}{by[1:]} is left out: the cotangent is passed on unchanged.{missing}"
+    taken = text if c == 1 else f"{number(c)}·{text}"
+    return f"{by[:1].upper()}{by[1:]} is taken as {taken}" + (f" in place of {right}." if right else ".")
+
+
+def whole_maps(s: Search) -> Iterator[Change]:
+    """The whole dependence of one value on another, transposed, shifted, or only its diagonal; a reordered cotangent."""
+    starts: list[Value] = [s.first.leaf, *[u for u in s.shared if u != s.first.leaf]]
+    for u in starts:
+        reach = s.first.reach_from(at(s.first, u))
+        for w in s.values:
+            a, b = at(s.first, u), at(s.first, w)
+            if b <= a or not reach[b].any():
+                continue
+            for mistake, what, other in maps(reach[b], s.trace.value(a).shape, s.trace.value(b).shape):
+                if s.seen[0].fits(s.first.reach[a] @ ((other - reach[b]) @ s.first.cotangents[b])):
+                    said = f"In the derivative of {s.said(w)} by {s.said(u)}, {what}."
+                    yield Change(mistake, said, _whole_effect(u, w, what), s.distance(w) + 0.2)
+    for v in s.values:
+        for n, (mistake, what, _) in enumerate(reorderings(s.trace.value(at(s.first, v)).shape)):
+            said = f"The cotangent of {s.said(v)} is {what}."
+            yield Change(mistake, said, _reordered(v, what), s.distance(v) + 0.15 + 0.001 * n)
+
+
+def _reordered(v: Value, what: str) -> Effect:
+    def effect(p: Pass) -> Array:
+        n = at(p, v)
+        for _, text, order in reorderings(p.trace.value(n).shape):
+            if text == what:
+                return p.reach[n] @ (p.cotangents[n][order] - p.cotangents[n])
+        raise Missing
+
+    return effect
+
+
+def _whole_effect(u: Value, w: Value, what: str) -> Effect:
+    def effect(p: Pass) -> Array:
+        a, b = at(p, u), at(p, w)
+        matrix = p.reach_from(a)[b]
+        for _, text, other in maps(matrix, p.trace.value(a).shape, p.trace.value(b).shape):
+            if text == what:
+                return p.reach[a] @ ((other - matrix) @ p.cotangents[b])
+        raise Missing
+
+    return effect
