@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,18 @@ def test_a_checkpoint_changes_no_state_that_the_plain_layer_does_not(kind: str, 
     assert found_states == expected_states
     for a, b in zip(values, expected, strict=True):
         np.testing.assert_allclose(a, b, 1e-9, 1e-12)
+
+
+def test_built_in_layers_keep_their_state_however_they_are_called() -> None:
+    for kind in ("batch norm", "dropout"):
+        for call in (
+            lambda net: net.forward,
+            lambda net: lambda x: net.apply(x)[0],
+            lambda net: lambda x: net.trace(x).output,
+        ):
+            plain, other = stateful_nets()[kind](), stateful_nets()[kind]()
+            again = tg.checkpoint(partial(call(other)))
+            assert run_with(plain, plain)[1] == run_with(other, again)[1]
 
 
 def test_transforms_run_a_layer_once() -> None:
@@ -573,6 +586,14 @@ def test_results_and_arguments_may_be_given_a_new_value_in_short() -> None:
     assert y.requires_grad
 
 
+def test_a_result_that_is_asked_for_its_grad_says_who_has_one() -> None:
+    w = leaf()
+    w = w - 0.1 * w
+    with pytest.warns(UserWarning, match="only leaves get a .grad"):
+        assert w.grad is None
+    assert tg.Tensor(X).grad is None and leaf().grad is None
+
+
 def test_both_advised_ways_train() -> None:
     w, v = leaf(), leaf()
     optimizer = nn.SGD([v], 0.1)
@@ -770,9 +791,13 @@ def test_custom_vjp_counts_its_rules() -> None:
         return a * b
 
     product.defvjp(lambda g, y, a, b: g * b)
-    for a, b in ((leaf(), leaf()), (leaf(), tg.Tensor(X)), (tg.Tensor(X), leaf())):
-        with pytest.raises(TypeError, match="argument 1 is a tensor, but defvjp was given 1 rule"):
-            product(a, b)
+    for call in (
+        lambda: product(leaf(), leaf()),
+        lambda: product(tg.Tensor(X), leaf()),
+        lambda: tg.grad(lambda a, b: product(a, b).sum(), (0, 1))(X, X),
+    ):
+        with pytest.raises(TypeError, match="argument 1 requires a gradient, but defvjp was given 1 rule"):
+            call()
     assert tg.grad(lambda a: product(a, 2.0).sum())(X).numpy().tolist() == [2.0] * 3
 
 

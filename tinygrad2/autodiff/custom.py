@@ -46,11 +46,11 @@ class custom_vjp:
     def __call__(self, *args: Any) -> Tensor:
         """The value of the function, recorded as one operation. args: tensors of any shapes, then constants."""
         arity = self._primitive.arity
-        tensors = [i for i, t in enumerate(args) if isinstance(t, Tensor)]
+        tensors = [i for i, t in enumerate(args) if isinstance(t, Tensor) and t.requires_grad]
         if 0 <= arity <= max(tensors, default=-1):
             raise TypeError(
-                f"custom_vjp {self._primitive.name}: argument {tensors[-1]} is a tensor, but defvjp was given {arity} "
-                f"rule{'s' * (arity != 1)}: give one rule for each tensor argument, tg.autodiff.zero where the result "
+                f"custom_vjp {self._primitive.name}: argument {tensors[-1]} requires a gradient, but defvjp was given "
+                f"{arity} rule{'s' * (arity != 1)}: give one rule for each tensor argument, tg.autodiff.zero where the result "
                 "is constant in it; the arguments after the tensors are constants"
             )
         return self._primitive(*args)

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, stateful
 from tinygrad2.kernels import Geometry
 from tinygrad2.nn import reverse as r
 from tinygrad2.nn.init import parameter
 from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.nn.sizes import check_counts, plane
+from tinygrad2.nn.state import snapshot
 from tinygrad2.ops import families, functional, reshape
 from tinygrad2.ops.elementwise import power
 
@@ -59,7 +62,8 @@ class _BatchNorm(Layer):
             raise ValueError(f"training needs more than one value per channel, got shape {x.shape}")
         over = (0, *range(2, x.ndim))
         normal, inverse_std = functional.standardize(x, over, self.eps)
-        self._update_running(x.detach(), over)
+        with stateful(partial(snapshot, self)):
+            self._update_running(x.detach(), over)
         return normal * weight + bias, r.ReverseBatchNorm(normal, inverse_std, weight)
 
     def _update_running(self, x: Tensor, over: tuple[int, ...]) -> None:
