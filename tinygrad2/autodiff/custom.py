@@ -50,8 +50,8 @@ class custom_vjp:
         if 0 <= arity <= max(tensors, default=-1):
             raise TypeError(
                 f"custom_vjp {self._primitive.name}: argument {tensors[-1]} requires a gradient, but defvjp was given "
-                f"{arity} rule{'s' * (arity != 1)}: give one rule for each tensor argument, tg.autodiff.zero where the result "
-                "is constant in it; the arguments after the tensors are constants"
+                f"{arity} rule{'s' * (arity != 1)}: give one for each tensor argument, tg.autodiff.zero where the "
+                "result is constant in it; the arguments after the tensors are constants"
             )
         return self._primitive(*args)
 

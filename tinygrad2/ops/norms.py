@@ -16,7 +16,9 @@ from tinygrad2.ops.shape import Axis
 def _norm_array(x: Array, axes: tuple[int, ...], p: float) -> Array:
     """s (Σ |x/s|^p)^(1/p), where s is a power of two near the largest entry: division by it rounds nothing."""
     wide = x.astype(np.float64) if x.dtype == np.float32 else x
-    largest = np.abs(wide.real).max(axes, keepdims=True, initial=0.0)
+    if not x.size:
+        return x.sum(axes, keepdims=True)
+    largest = np.abs(wide.real).max(axes, keepdims=True)
     usable = np.isfinite(largest) & (largest > 0)
     s = np.ldexp(1.0, np.frexp(np.where(usable, largest, 1.0))[1] - 1)  # largest/2 < s ≤ largest
     r = wide / s

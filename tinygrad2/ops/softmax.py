@@ -33,9 +33,18 @@ class _Shifted(NamedTuple):
     rest: Array  # the sum of the other entries of e
 
 
+def _wide(a: Array) -> Array:
+    return a if a.dtype.kind == "c" else a.astype(np.float64)
+
+
+def _as(a: Array, like: Array) -> Array:
+    """a in the dtype of `like`; complex numbers stay complex."""
+    return a if a.dtype.kind == "c" else a.astype(like.dtype)
+
+
 def _shifted(x: Array, axis: int) -> _Shifted:
     module = xp(x)
-    wide = x if x.dtype.kind == "c" else x.astype(np.float64)
+    wide = _wide(x)
     shape = [1] * x.ndim
     shape[axis] = x.shape[axis]
     is_max = module.arange(x.shape[axis]).reshape(shape) == np.expand_dims(x.real.argmax(axis), axis)
@@ -48,26 +57,26 @@ def _shifted(x: Array, axis: int) -> _Shifted:
 
 def _softmax_array(x: Array, axis: int) -> Array:
     s = _shifted(x, axis)
-    return (s.e / (1 + s.rest)).astype(x.dtype)
+    return _as(s.e / (1 + s.rest), x)
 
 
 def _log_softmax_array(x: Array, axis: int) -> Array:
     s = _shifted(x, axis)
-    return (s.below - np.log1p(s.rest)).astype(x.dtype)
+    return _as(s.below - np.log1p(s.rest), x)
 
 
 def _logsumexp_array(x: Array, axis: int) -> Array:
     s = _shifted(x, axis)
-    return np.where(np.isfinite(s.top), s.top + np.log1p(s.rest), s.top).astype(x.dtype)
+    return _as(np.where(np.isfinite(s.top), s.top + np.log1p(s.rest), s.top), x)
 
 
 def _centered_array(x: Array, g: Array, axis: int) -> Array:
     """g - Σ y g. Around g at the maximum, which has most of the weight, so that little cancels."""
     s = _shifted(x, axis)
     with np.errstate(invalid="ignore"):
-        d = g.astype(s.e.dtype) - np.where(s.is_max, g, 0).sum(axis, keepdims=True)
+        d = _wide(g) - np.where(s.is_max, _wide(g), 0).sum(axis, keepdims=True)
         y = np.where(s.is_max, 0, s.e / (1 + s.rest))
-        return (d - np.where(y == 0, 0, y * d).sum(axis, keepdims=True)).astype(g.dtype)
+        return _as(d - np.where(y == 0, 0, y * d).sum(axis, keepdims=True), g)
 
 
 def _unmixed_array(x: Array, u: Array, axis: int) -> Array:
@@ -75,9 +84,9 @@ def _unmixed_array(x: Array, u: Array, axis: int) -> Array:
     s = _shifted(x, axis)
     y = s.e / (1 + s.rest)
     others = np.where(s.is_max, s.rest / (1 + s.rest), 1 - y)
-    wide = u.astype(s.e.dtype)
+    wide = _wide(u)
     with np.errstate(invalid="ignore"):
-        return (others * wide - y * (wide.sum(axis, keepdims=True) - wide)).astype(u.dtype)
+        return _as(others * wide - y * (wide.sum(axis, keepdims=True) - wide), u)
 
 
 # With y = softmax(x): ∂y_i/∂x_j = y_i (δ_ij - y_j), so Jᵀg = y (g - Σ y g), which is J g too. The logarithm has
