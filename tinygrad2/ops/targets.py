@@ -10,7 +10,8 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.kernels.arrays import to_device, to_numpy
 from tinygrad2.ops.elementwise import add, multiply, negative, where
-from tinygrad2.ops.reduce import log_softmax, sum
+from tinygrad2.ops.reduce import sum
+from tinygrad2.ops.softmax import log_softmax
 
 
 def as_array(labels: Any) -> np.ndarray[Any, Any]:
