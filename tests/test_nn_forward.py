@@ -148,3 +148,29 @@ def test_astype_converts_parameters_and_buffers_and_keeps_sharing() -> None:
     assert net(np.ones((2, 3))).dtype == np.float64
     with pytest.raises(TypeError, match="float32 or float64, got int64"):
         net.astype(np.int64)
+
+
+class Bilinear(nn.Layer):
+    """xᵀ W y of two inputs."""
+
+    def __init__(self) -> None:
+        self.left = nn.Linear(3, 4, bias=False, rng=0, dtype=D)
+
+    def forward(self, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        return (self.left(x) * y).sum(1, keepdims=True)
+
+
+def test_forward_may_take_several_inputs_and_is_differentiated_by_each() -> None:
+    net = Bilinear()
+    x, y = map(leaf, normal(0, (2, 3), (2, 4)))
+    out = net(x, y)
+    w = net.left.weight.numpy()
+    assert_close(out, ((x.numpy() @ w.T) * y.numpy()).sum(1, keepdims=True))
+    by_x, by_y = gradients(out.sum(), [x, y])
+    assert_close(by_x, y.numpy() @ w)
+    assert_close(by_y, x.numpy() @ w.T)
+
+
+def test_an_error_in_a_layer_inside_forward_is_named() -> None:
+    with pytest.raises(ValueError, match=r"layer 'gate', Linear\(3, 4\): .*\(2, 5\)"):
+        nn.Sequential(gate=Gate(3, D))(np.ones((2, 5)))

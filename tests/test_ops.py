@@ -145,6 +145,18 @@ def reductions(draw: st.DrawFn) -> tuple[list[Shape], tuple[Any, ...]]:
 
 
 @st.composite
+def rows(draw: st.DrawFn, tensors: int) -> tuple[list[Shape], tuple[Any, ...]]:
+    """Tensors of one shape and an axis that is not empty."""
+    shape = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple))
+    return [shape] * tensors, (draw(st.integers(0, len(shape) - 1)),)
+
+
+def with_order(drawn: tuple[tuple[list[Shape], tuple[Any, ...]], float]) -> tuple[list[Shape], tuple[Any, ...]]:
+    (shapes, constants), p = drawn
+    return shapes, (*constants, p)
+
+
+@st.composite
 def permutations(draw: st.DrawFn) -> tuple[list[Shape], tuple[Any, ...]]:
     shape = draw(SHAPES)
     return [shape], (tuple(draw(st.permutations(range(len(shape))))),)
@@ -324,7 +336,10 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     **{name: problems(PAIR, P[name], distinct) for name in ("maximum", "minimum")},
     "ratio": problems(PAIR, P["ratio"], positive),
     "derivative_of": problems(st.lists(SHAPES, min_size=2, max_size=2), P["derivative_of"]),
-    **{name: problems(reductions(), P[name]) for name in ("logsumexp", "norm")},
+    **{name: problems(rows(1), P[name]) for name in ("softmax", "log_softmax", "logsumexp")},
+    **{name: problems(rows(2), P[name]) for name in ("centered", "unmixed")},
+    "norm": problems(st.tuples(reductions(), st.sampled_from([1.5, 2.0, 3.0])).map(with_order), P["norm"], distinct),
+    **{name: problems(st.tuples(ONE, st.tuples(POWERS)), P[name], distinct) for name in ("odd_power", "even_power")},
     "max": problems(reductions(), P["max"], distinct),
     "reshape": problems(reshapes(), P["reshape"]),
     "transpose": problems(permutations(), P["transpose"]),

@@ -59,6 +59,20 @@ def test_what_has_probability_zero_adds_nothing_to_a_divergence() -> None:
     assert np.isfinite(tape_vjp(lambda t: tg.kl_div(Tensor(q), t, "sum"), [target.numpy()], np.ones(()))[0]).all()
 
 
+def test_a_class_that_is_masked_out_and_not_asked_for_costs_nothing() -> None:
+    z = np.array([[0.0, -np.inf, 0.0]])
+    q = np.array([[0.5, 0.0, 0.5]])
+    loss, (gradient,) = tg.cross_entropy(Tensor(z), q), tape_vjp(lambda z: tg.cross_entropy(z, q), [z], np.ones(()))
+    np.testing.assert_allclose(loss.numpy(), math.log(2))
+    np.testing.assert_allclose(gradient, [[0.0, 0.0, 0.0]], atol=1e-15)
+
+
+def test_soft_targets_carry_a_gradient_of_their_own() -> None:
+    z = np.array([[0.0, 1.0, 2.0]])
+    (gradient,) = tape_vjp(lambda q: tg.cross_entropy(Tensor(z), q), [np.array([[0.2, 0.0, 0.8]])], np.ones(()))
+    np.testing.assert_allclose(gradient, -tg.log_softmax(Tensor(z)).numpy())
+
+
 def test_huber_is_half_the_square_near_zero_and_the_absolute_value_far_away() -> None:
     x = np.array([-3.0, -0.5, 0.25, 4.0])
     d = tape_vjp(lambda x: tg.huber_loss(x, np.zeros(4), "sum", 0.5), [x], np.ones(()))[0]
@@ -106,6 +120,23 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "huber": (lambda: tg.huber_loss(tg.ones(2), tg.ones(2), delta=0.0), ValueError, "delta must be positive"),
     "shapes": (lambda: tg.mse_loss(tg.ones((2, 1)), tg.ones(2)), ValueError, r"one shape, got \(2, 1\) and \(2,\)"),
     "reduction": (lambda: tg.l1_loss(tg.ones(2), tg.ones(2), "avg"), ValueError, "unknown reduction 'avg'; expected"),
+    "soft shape": (
+        lambda: tg.cross_entropy(tg.ones((2, 3)), np.ones((2, 2))),
+        ValueError,
+        r"the logits' shape \(2, 3\); got shape \(2, 2\)",
+    ),
+    "class weights": (
+        lambda: tg.cross_entropy(tg.ones((2, 3)), [0, 1], weight=[1.0, 2.0]),
+        ValueError,
+        r"weight must have shape \(3,\), one for each class; got \(2,\)",
+    ),
+    "all ignored": (lambda: tg.cross_entropy(tg.ones((1, 3)), [-100]), ValueError, "every label is ignore_index"),
+    "no label": (lambda: tg.cross_entropy(tg.ones((2, 3)), [-100, 3]), ValueError, r"labels\[1\] is 3: labels of 3"),
+    "saturating": (
+        lambda: tg.cross_entropy(tg.ones((1, 3)), np.ones((1, 3)), saturating=True),
+        ValueError,
+        "saturating=True takes labels only",
+    ),
     "features": (lambda: tg.layer_norm(tg.ones((2, 3)), 4), ValueError, r"last axes \(..., 4\), got shape \(2, 3\)"),
     "groups": (lambda: tg.group_norm(tg.ones((2, 3)), 2), ValueError, r"divisible into 2 groups, got shape \(2, 3\)"),
     "tokens": (lambda: tg.embedding([[0, 3]], tg.ones((3, 1))), ValueError, r"x\[0, 1\] is 3; rows run from 0 to 2"),

@@ -226,7 +226,7 @@ def caught(name: str, i: int, mutation: str) -> bool | None:
         if c.shape != shape and MUTATIONS[mutation] not in (MUTATIONS["sign"], MUTATIONS["factor"]):
             c = ops.shape.unbroadcast(c, shape) if c.ndim >= len(shape) else c
         new = MUTATIONS[mutation](c)
-        changed.append(not np.allclose(new.numpy(), c.numpy(), rtol=1e-9, atol=1e-12))
+        changed.append(not np.allclose(new.detach().numpy(), c.detach().numpy(), rtol=1e-9, atol=1e-12))
         return new
 
     try:

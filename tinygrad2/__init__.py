@@ -1,10 +1,14 @@
 """tinygrad2: the backward pass is a network you can read, run, differentiate again, and check."""
 
+import warnings as _warnings
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 __version__ = "0.1.0"
 
 # fmt: off
 # isort: off
 from tinygrad2 import autodiff, data, nn, ops, robust, verify
+from tinygrad2.autodiff import habits as _habits
 from tinygrad2.autodiff import (
     GradientError, NoRule, NotConnected, NotRecorded, Tensor, autograd, checkpoint, custom_vjp, grad, hessian, hvp,
     jacfwd, jacobian, jacrev, jvp, linearize, no_grad, stop_gradient, value_and_grad, vjp,
@@ -63,3 +67,14 @@ __all__ = [
     "vmap", "vstack", "where", "zeros", "zeros_like",
 ]
 # fmt: on
+
+# nan and inf are values like others: they propagate, and no operation warns of them. NumPy would, from inside it.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad2\.(autodiff|kernels|ops)\.")
+
+_habits.answers(globals(), __all__)
+
+if not _TYPE_CHECKING:  # a type checker would take every wrong name for right
+
+    def __getattr__(name: str) -> None:
+        """The error for a name that is not here; for one of another framework it says what to write."""
+        raise _habits.unknown(__name__, _habits.FUNCTIONS, name)

@@ -240,6 +240,25 @@ CASES |= {
         lambda x, y: ops.kl_div(x, y, "sum", True), lambda x, y: F.kl_div(x, y, reduction="sum", log_target=True), M, M
     ),
 }
+SOME = np.array([0, -100, 4, 1])
+SHARES = np.random.default_rng(4).dirichlet(np.ones(5), 4)
+CLASS_WEIGHTS = np.array([0.5, 1.0, 2.0, 0.1, 3.0])
+for reduction in ("mean", "sum", "none"):
+    for smoothing in (0.0, 0.1):
+        for what, labels, options in (
+            ("weights", LABELS, {"weight": CLASS_WEIGHTS}),
+            ("ignored", SOME, {}),
+            ("ignored and weights", SOME, {"weight": CLASS_WEIGHTS}),
+            ("soft", SHARES, {}),
+            ("soft and weights", SHARES, {"weight": CLASS_WEIGHTS}),
+        ):
+            CASES[f"cross_entropy {what}, {reduction}, smoothing {smoothing}"] = case(
+                lambda z, y=labels, o=options, r=reduction, s=smoothing: ops.cross_entropy(z, y, s, r, **o),
+                lambda z, y=labels, o=options, r=reduction, s=smoothing: F.cross_entropy(
+                    z, t(y), reduction=r, label_smoothing=s, **{k: t(v) for k, v in o.items()}
+                ),
+                (4, 5),
+            )
 GEOMETRIES = {  # x, w, then what both libraries call stride, padding, dilation, groups
     "stride": ((2, 3, 8, 7), (4, 3, 3, 3), {"stride": (2, 3)}),
     "padding": ((2, 3, 5, 4), (4, 3, 3, 3), {"padding": (2, 1)}),

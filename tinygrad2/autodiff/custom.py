@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper, wraps
-from typing import Any, ParamSpec
+from typing import Any, Never, ParamSpec
 
 from tinygrad2.autodiff.effects import Restore, remembering, repeating
 from tinygrad2.autodiff.engine import made_before, sweep
@@ -46,12 +46,12 @@ class custom_vjp:
     def __call__(self, *args: Any) -> Tensor:
         """The value of the function, recorded as one operation. args: tensors of any shapes, then constants."""
         arity = self._primitive.arity
-        tensors = [i for i, t in enumerate(args) if isinstance(t, Tensor)]
+        tensors = [i for i, t in enumerate(args) if isinstance(t, Tensor) and t.requires_grad]
         if 0 <= arity <= max(tensors, default=-1):
             raise TypeError(
-                f"custom_vjp {self._primitive.name}: argument {tensors[-1]} is a tensor, but defvjp was given {arity} "
-                f"rule{'s' * (arity != 1)}: give one rule for each tensor argument, tg.autodiff.zero where the result "
-                "is constant in it; the arguments after the tensors are constants"
+                f"custom_vjp {self._primitive.name}: argument {tensors[-1]} requires a gradient, but defvjp was given "
+                f"{arity} rule{'s' * (arity != 1)}: give one for each tensor argument, tg.autodiff.zero where the "
+                "result is constant in it; the arguments after the tensors are constants"
             )
         return self._primitive(*args)
 
@@ -77,7 +77,7 @@ class _Custom(Primitive):
         REGISTRY[self._key] = self
 
 
-def checkpoint(f: Callable[P, Tensor]) -> Callable[P, Tensor]:
+def checkpoint(f: Callable[P, Tensor], *args: Never) -> Callable[P, Tensor]:
     """f, without keeping its intermediate results: they are computed again in the backward pass (memory for time).
 
     f: takes tensors of any shapes and returns one Tensor. Gradients reach its arguments and every tensor that it closes
@@ -93,8 +93,9 @@ def checkpoint(f: Callable[P, Tensor]) -> Callable[P, Tensor]:
     # what f closes over counts as well. The nodes between are forgotten: nothing refers to them once f has returned.
     # Backward, f runs again from the same inputs, and x̄ = Jᵀȳ is taken through that second tape. It is recorded if the
     # first pass is, from tensors that carry the nodes of the originals, so derivatives of x̄ find their way too.
-    if not callable(f):
-        raise TypeError(f"checkpoint: expected a function, got {type(f).__name__}; write checkpoint(f)(x)")
+    if args or not callable(f):
+        given = "a function and its arguments" if args else type(f).__name__
+        raise TypeError(f"checkpoint: expected a function alone, got {given}; write checkpoint(f)(x)")
 
     @wraps(f)
     def run(*args: P.args, **kwargs: P.kwargs) -> Tensor:

@@ -31,6 +31,8 @@ def grad(
     >>> tg.autograd.grad((x * x).sum(), x)
     (Tensor([2., 4.], float64),)
     """
+    if callable(outputs):
+        raise TypeError("autograd.grad: expected recorded outputs, got a function; write tg.grad(f)(x)")
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     gs: list[Any] = [grad_outputs]

@@ -325,9 +325,9 @@ def _named(name: str, arrays: Sequence[Array], error: Exception) -> Exception:
     """NumPy's error or warning, with the operation that it comes from."""
     if str(error).startswith(f"{name}: "):
         return error
-    shapes = ", ".join(str(a.shape) for a in arrays)
-    kind = type(error) if type(error) in (ValueError, IndexError, FloatingPointError, RuntimeWarning) else ValueError
-    return kind(f"{name}: {error} (shapes {shapes})")
+    shapes = "" if "shape" in str(error) else f" (shapes {', '.join(str(a.shape) for a in arrays)})"
+    kind = type(error) if len(error.args) == 1 else ValueError
+    return kind(f"{name}: {error}{shapes}".rstrip())
 
 
 def _lift(name: str, inputs: Sequence[Any]) -> Sequence[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +20,10 @@ if TYPE_CHECKING:  # operators and methods are written in ops, and put on Tensor
 else:
     TensorMethods = object
 
+_NO_LEAF = (
+    "this tensor is a result (of {}), and only leaves get a .grad. To change a parameter write w.data = ..., not "
+    "w = ...; the gradient of a result is autograd.grad(loss, t)"
+)
 _FLOATING = ("float32", "float64", "complex128")  # complex numbers carry no gradient: they are for the complex step
 
 
@@ -43,6 +48,7 @@ class Tensor(TensorMethods):
     | `np.asarray(t)`                                    | TypeError  | TypeError |
     | `bool(t)`, as in `if t > 0`: constant in pieces    | the bool   | the bool   |
     | `print(t)`, `f"{t:.3f}"`: text for people          | the text   | the text   |
+    | `t.array`: for operations that are recorded        | the array  | the array  |
 
     What was computed under `no_grad`, or is constant in pieces (`t > 0`, `argmax`), has no gradient to lose: every way
     is open.
@@ -71,7 +77,7 @@ class Tensor(TensorMethods):
             raise TypeError(f"Tensor: expected float32 or float64, got {array.dtype}; convert with .astype(np.float32)")
         self.array = array
         self.node = None
-        self.why = None
+        self.why = "tg.Tensor(t) makes a constant of a tensor" if isinstance(data, Tensor) and data.node else None
         if name is not None:
             self.name = name
         if requires_grad:
@@ -87,6 +93,8 @@ class Tensor(TensorMethods):
         def __getattr__(self, name: str) -> None:
             """None for `grad` and `name` where they were never set: making a Tensor must cost next to nothing."""
             if name in ("grad", "name"):
+                if name == "grad" and self.node is not None and self.node.op is not None:
+                    warnings.warn(_NO_LEAF.format(self.node.op.name), UserWarning, stacklevel=2)
                 return None
             raise AttributeError(f"Tensor has no attribute {name!r}{hint(ATTRIBUTES, name)}", name=name, obj=self)
 
@@ -238,6 +246,7 @@ class Tensor(TensorMethods):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """A leaf or constant of its own with the same values, any shape."""
+        self._leaves_by("a copy")
         if self.node is not None and self.node.op is not None:
             raise GradientError("only leaves and constants can be copied; .detach() a result first")
         t = wrap(self.array, None, self.why) if self.node is None else leaf(self.array)

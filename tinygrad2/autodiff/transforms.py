@@ -23,7 +23,7 @@ from tinygrad2.kernels.arrays import device_of, to_device
 P = ParamSpec("P")
 Tree = TypeVar("Tree")  # a tensor, or nested tuples, lists and dicts of tensors
 Function = Callable[..., Any]  # returns one Tensor, or with has_aux a pair of that and anything
-Positions = int | Sequence[int]
+Positions = int | tuple[int, ...] | list[int]
 Pull = Callable[[Tensor], list[Tensor]]
 
 # The gradient of f has the type of the argument that it is taken by. So for a type checker the gradient of tg.exp may
@@ -271,7 +271,7 @@ def jacrev(
     Tensor([[2., 0.],
             [0., 4.]], float64)
     """
-    positions = _positions("jacrev", f, argnums)
+    positions = _positions("jacobian", f, argnums)
 
     @wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:

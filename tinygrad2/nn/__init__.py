@@ -1,5 +1,8 @@
 """Layers, each with its reverse layer; containers, initial values, optimizers, models, and files of parameters."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from tinygrad2.autodiff import habits as _habits
 from tinygrad2.nn import init, models, reverse, schedules
 from tinygrad2.nn.activations import ELU, GELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from tinygrad2.nn.attention import Embedding, MultiheadAttention
@@ -74,3 +77,9 @@ __all__ = [
     "schedules",
     "set_rng_state",
 ]
+
+if not _TYPE_CHECKING:  # a type checker would take every wrong name for right
+
+    def __getattr__(name: str) -> None:
+        """The error for a name that is not here; for one of another framework it says what to write."""
+        raise _habits.unknown(__name__, _habits.LAYERS, name)

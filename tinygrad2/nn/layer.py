@@ -236,7 +236,7 @@ def _forward_of(apply: Callable[[Any, Tensor], Applied]) -> Callable[[Any, Tenso
 
     def forward(self: Layer, x: Tensor) -> Tensor:
         """The output at x. x: samples first, (N, ...)."""
-        return apply(self, x)[0]
+        return located("", self, partial(apply, self), x)[0]
 
     return forward
 

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, stateful
 from tinygrad2.kernels import Geometry
 from tinygrad2.nn import reverse as r
 from tinygrad2.nn.init import parameter
 from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.nn.sizes import check_counts, plane
+from tinygrad2.nn.state import snapshot
 from tinygrad2.ops import families, functional, reshape
 from tinygrad2.ops.elementwise import power
 from tinygrad2.ops.normalization import Sizes, grouped, last_axes, scaled, unit_scaled
@@ -72,7 +74,8 @@ class _BatchNorm(Layer):
         over = (0, *range(2, x.ndim))
         normal, inverse_std = functional.standardize(x, over, self.eps)
         if self.training and self.running_mean is not None and self.running_var is not None:
-            self._update_running(self.running_mean, self.running_var, x.detach(), over)
+            with stateful(partial(snapshot, self)):
+                self._update_running(self.running_mean, self.running_var, x.detach(), over)
         return scaled(normal, weight, bias), r.ReverseBatchNorm(normal, inverse_std, weight)
 
     def check(self, x: Tensor) -> None:

@@ -26,7 +26,7 @@ from tinygrad2.ops.elementwise import (
 )
 from tinygrad2.ops.families import matmul
 from tinygrad2.ops.functional import (
-    avg_pool2d, batch_norm, conv1d, conv2d, conv_transpose2d, cross_entropy, dropout, linear, local_response_norm,
+    avg_pool2d, batch_norm, conv1d, conv2d, conv_transpose2d, dropout, linear, local_response_norm,
     max_pool2d,
 )
 from tinygrad2.ops.joining import array_split, column_stack, dstack, hstack, split, unstack, vstack
@@ -36,17 +36,19 @@ from tinygrad2.ops.logic import (
     bitwise_and, bitwise_or, bitwise_xor, ceil, floor, floor_divide, invert, isfinite, isinf, isnan, logical_and,
     logical_or, logical_xor, rint, round, signbit, trunc,
 )
+from tinygrad2.ops.losses import cross_entropy
 from tinygrad2.ops.methods import install
 from tinygrad2.ops.numpy_page import numpy_table
+from tinygrad2.ops.norms import norm, std
 from tinygrad2.ops.reduce import (
-    all, any, argmax, argmin, average, count_nonzero, log_softmax, logsumexp, max, mean, min, norm, ptp, ratio,
-    softmax, std, sum, var,
+    all, any, argmax, argmin, average, count_nonzero, max, mean, min, ptp, ratio, sum, var,
 )
 from tinygrad2.ops.shape import (
     atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, concatenate, expand_dims, gather, index,
     moveaxis, ravel, reshape, scatter_add, squeeze, stack, swapaxes, take, take_along_axis, transpose,
 )
 from tinygrad2.ops.sorting import argsort, median, searchsorted, sort, topk
+from tinygrad2.ops.softmax import log_softmax, logsumexp, softmax
 
 install()
 

@@ -11,8 +11,8 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels.arrays import to_device, to_numpy
 from tinygrad2.ops.elementwise import add, multiply, where
 from tinygrad2.ops.families import matmul
-from tinygrad2.ops.reduce import softmax
 from tinygrad2.ops.shape import index, swapaxes
+from tinygrad2.ops.softmax import softmax
 
 
 def embedding(x: Any, weight: Tensor) -> Tensor:

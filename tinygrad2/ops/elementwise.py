@@ -333,7 +333,11 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
     >>> tg.prelu(tg.Tensor([[-1.0, -1.0]]), tg.Tensor([0.1, 0.2]))
     Tensor([[-0.1, -0.2]], float64)
     """
-    return leaky_relu(x, slope.reshape((-1, *(1,) * (x.ndim - 2))) if slope.size > 1 else slope)
+    if slope.size == 1:
+        return leaky_relu(x, slope.reshape(()))
+    if x.shape[1:2] != slope.shape:
+        raise ValueError(f"prelu: x must be (N, C, ...) and slope (1,) or (C,); got {x.shape} and {slope.shape}")
+    return leaky_relu(x, slope.reshape((-1, *(1,) * (x.ndim - 2))))
 
 
 # Type and place.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,11 +11,11 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, stateful
 from tinygrad2.kernels import Geometry
-from tinygrad2.kernels.arrays import device_of, to_device, to_numpy
+from tinygrad2.kernels.arrays import to_device
 from tinygrad2.ops import families
-from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, softplus, sqrt, subtract, where
-from tinygrad2.ops.reduce import logsumexp, mean, sum, var
-from tinygrad2.ops.shape import _index_add, gather, index, reshape
+from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, sqrt, subtract
+from tinygrad2.ops.reduce import mean, var
+from tinygrad2.ops.shape import _index_add, index, reshape
 
 Size = int | tuple[int, int]
 
@@ -179,12 +180,14 @@ def batch_norm(
     """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,). Result: x's shape.
 
     With running statistics (eval mode) they are constants; without (train mode) the batch's own mean and variance are
-    used, and differentiated through. Source: Ioffe & Szegedy, Batch Normalization, 2015, algorithm 1.
+    used, and differentiated through; there must be at least two values per channel. Raises ValueError for other shapes,
+    and for one running statistic without the other. Source: Ioffe & Szegedy, Batch Normalization, 2015, algorithm 1.
 
     >>> tg.batch_norm(tg.Tensor([[1.0], [3.0]]), tg.ones(1), tg.zeros(1), eps=0.0)
     Tensor([[-1.],
             [ 1.]], float64)
     """
+    _check_batch_norm(x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     shape = (1, -1, *(1,) * (x.ndim - 2))
     if running_mean is None or running_var is None:
         normal, _ = standardize(x, (0, *range(2, x.ndim)), eps)
@@ -196,6 +199,20 @@ def batch_norm(
 # fmt: on
 
 
+def _check_batch_norm(x: Tensor, **vectors: Tensor | None) -> None:
+    """The shapes that batch_norm takes: x (N, C, ...), all others (C,); both running statistics, or none."""
+    if x.ndim < 2:
+        raise ValueError(f"batch_norm: x must be (N, C, ...), got shape {x.shape}")
+    for name, t in vectors.items():
+        if t is not None and t.shape != x.shape[1:2]:
+            raise ValueError(f"batch_norm: {name} must be {x.shape[1:2]}, one for each channel; got shape {t.shape}")
+    missing = [name for name in ("running_mean", "running_var") if vectors[name] is None]
+    if len(missing) == 1:
+        raise ValueError(f"batch_norm: {missing[0]} is missing; give both running statistics (eval), or none (train)")
+    if missing and x.size < 2 * x.shape[1]:
+        raise ValueError(f"batch_norm: without running statistics, a channel needs two values or more; got {x.shape}")
+
+
 def channel_window(channels: int, size: int, like: Tensor) -> Tensor:
     """The 1×1 filters (C, C, 1, 1) that sum `size` neighbours: row c sums channels c - size//2 ... c + (size-1)//2."""
     c = np.arange(channels)
@@ -205,15 +222,19 @@ def channel_window(channels: int, size: int, like: Tensor) -> Tensor:
 
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """x / (k + alpha/size · Σ x²)^beta, Σ over `size` neighbour channels. x: (N, C, H, W). Result: x's shape.
+    """x / (k + alpha/size · Σ x²)^beta, Σ over `size` neighbour channels. x: (N, C, ...). Result: x's shape.
 
     Source: Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks, 2012, section 3.3.
 
     >>> tg.local_response_norm(tg.ones((1, 3, 2, 2)), size=3).shape
     (1, 3, 2, 2)
     """
-    window = channel_window(x.shape[-3], size, x)
-    return divide(x, power(add(multiply(conv2d(multiply(x, x), window), alpha / size), k), beta))
+    if x.ndim < 2 or size < 1:
+        raise ValueError(f"local_response_norm: x must be (N, C, ...) and size at least 1; got {x.shape} and {size}")
+    n, c, *places = x.shape
+    squares = reshape(multiply(x, x), (n, c, math.prod(places), 1))
+    near = reshape(conv2d(squares, channel_window(c, size, x)), x.shape)
+    return divide(x, power(add(multiply(near, alpha / size), k), beta))
 
 
 def dropout_mask(shape: tuple[int, ...], p: float, rng: np.random.Generator, like: Tensor) -> Tensor:
@@ -238,53 +259,3 @@ def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
     Tensor([2., 2., 2., 0.], float64)
     """
     return mask(x, dropout_mask(x.shape, p, rng, x))
-
-
-def check_labels(labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
-    """The labels as an int64 array (n,); an error names the first that is not a class."""
-    given = labels.array if isinstance(labels, Tensor) else labels
-    y = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
-    if y.shape != (n,) or y.dtype.kind not in "iu":
-        raise ValueError(f"labels: expected {n} integers, shape ({n},), one per sample; got shape {y.shape}, {y.dtype}")
-    bad = np.flatnonzero((y < 0) | (y >= classes))
-    if bad.size:
-        raise ValueError(f"labels[{bad[0]}] is {y[bad[0]]}: labels of {classes} classes run from 0 to {classes - 1}")
-    return y.astype(np.int64)
-
-
-def cross_entropy(
-    logits: Tensor, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean", saturating: bool = False
-) -> Tensor:
-    """-log softmax(logits)[label], per sample, then reduced. logits: (N, K); labels: N integers in [0, K).
-
-    label_smoothing: s in [0, 1): targets (1-s)·onehot + s/K, as in PyTorch. reduction: "mean", "sum" or "none": (N,).
-    The softplus of `log_odds_against`: its gradient at the true class, -Σ_{j≠t} p_j, is precise in float32, where
-    p_t - 1 rounds to 0 for a confident net. `saturating=True` gives that usual form, to reproduce published figures.
-
-    >>> tg.cross_entropy(tg.zeros((5, 2)), [0, 1, 0, 1, 0])
-    Tensor(0.69314718, float64)
-    """
-    if logits.ndim != 2 or 0 in logits.shape or logits.shape[1] < 2:
-        raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 and K ≥ 2; got shape {logits.shape}")
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; expected one of {', '.join(REDUCTIONS)}")
-    if not 0.0 <= label_smoothing < 1.0:
-        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
-    z_t = gather(logits, check_labels(labels, *logits.shape)[:, None], 1)
-    loss = logsumexp(subtract(logits, z_t), 1) if saturating else softplus(log_odds_against(logits, labels))
-    if label_smoothing:
-        loss = add(loss, multiply(sum(subtract(z_t, logits), 1), label_smoothing / logits.shape[1]))
-    return REDUCTIONS[reduction](loss)
-
-
-def log_odds_against(logits: Tensor, labels: Any) -> Tensor:
-    """logsumexp_{j≠t} z_j - z_t, the log of (1 - p_t)/p_t. logits: (N, K); labels: N integers in [0, K); result: (N,).
-
-    Cross-entropy is its softplus, so both gradients have one direction; but this one cannot underflow.
-    """
-    t = check_labels(labels, *logits.shape)[:, None]
-    true = to_device(t == np.arange(logits.shape[1]), device_of(logits.array))
-    return subtract(logsumexp(where(true, float("-inf"), logits), 1), reshape(gather(logits, t, 1), (-1,)))
-
-
-REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}

@@ -10,14 +10,15 @@ runs, `install` puts these functions on Tensor itself, so that `x + y` takes no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from types import NoneType
+from types import FunctionType, NoneType
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor, TensorLike, algebra
-from tinygrad2.ops import arrange, cumulative, elementwise, logic, matrix, numpy_protocol, reduce, sorting
+from tinygrad2.autodiff.habits import answering
+from tinygrad2.ops import arrange, cumulative, elementwise, logic, matrix, norms, numpy_protocol, reduce, sorting
 from tinygrad2.ops import shape as shapes
 from tinygrad2.ops.analytic import remainder
 from tinygrad2.ops.elementwise import (
@@ -241,7 +242,7 @@ class TensorMethods:
 
     def std(self: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """The standard deviation, the root of the variance. Any shape, e.g. (N, K): axis 1 gives (N,)."""
-        return reduce.std(self, axis, keepdims, ddof)
+        return norms.std(self, axis, keepdims, ddof)
 
     def max(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest entry over the axes. Any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent."""
@@ -341,8 +342,9 @@ class TensorMethods:
 def install() -> None:
     """Put the methods on Tensor, and give the engine the operations that it needs."""
     for name, f in vars(TensorMethods).items():
+        named = isinstance(f, FunctionType) and not name.startswith("__") and f.__code__.co_argcount > 1
         if callable(f) or isinstance(f, property):
-            setattr(Tensor, name, f)
+            setattr(Tensor, name, answering(f) if named else f)
     algebra.add = add
     algebra.unbroadcast = shapes.unbroadcast
     algebra.stack = shapes.stack

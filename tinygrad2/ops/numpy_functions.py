@@ -23,6 +23,7 @@ from tinygrad2.ops import (
     linalg,
     logic,
     matrix,
+    norms,
     reduce,
     sorting,
 )
@@ -142,7 +143,7 @@ def _each(f: Operation) -> Operation:
 def _norm(x: Tensor, ord: float | str | None = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     matrices = (x.ndim if axis is None else np.size(axis)) == 2
     if ord is None or ord == "fro" or (ord == 2 and not matrices):
-        return reduce.norm(x, axis, keepdims)
+        return norms.norm(x, axis, keepdims)
     size = elementwise.abs(x)
     if matrices or isinstance(ord, str) or ord <= 0:
         raise TypeError(f"np.linalg.norm: only ord=None, and for vectors 1, np.inf and p > 0, have a rule; got {ord!r}")
@@ -234,7 +235,7 @@ FUNCTIONS: dict[Operation, Operation] = {
     np.split: joining.split,
     np.squeeze: shapes.squeeze,
     np.stack: shapes.stack,
-    np.std: reduce.std,
+    np.std: norms.std,
     np.sum: reduce.sum,
     np.swapaxes: lambda a, axis1, axis2: shapes.swapaxes(a, axis1, axis2),
     np.take: shapes.take,

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels import sum_over
 from tinygrad2.kernels.arrays import Array
-from tinygrad2.ops.elementwise import Binary, Unary, divide, exp, mask, multiply, negative, subtract
+from tinygrad2.ops.elementwise import Binary, Unary, divide, mask, multiply, negative, subtract
 from tinygrad2.ops.shape import Axis, _sum_to, as_tensor, broadcast_to, positions, reshape
 
 
@@ -103,19 +103,6 @@ def var(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> 
     rest = _freedom(x, axis, ddof, "the variance")
     deviation = subtract(floating(x), mean(x, axis, keepdims=True))
     return multiply(sum(multiply(deviation, deviation), axis, keepdims), 1.0 / rest)
-
-
-def std(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The standard deviation over the axes, the root of the variance. x: any shape, e.g. (N, K): axis 1 gives (N,).
-
-    Where all entries are equal it is 0, and so are its derivatives, by the same convention as for `norm`.
-
-    >>> tg.std(tg.Tensor([1.0, 3.0]))
-    Tensor(1., float64)
-    """
-    rest = _freedom(x, axis, ddof, "the standard deviation")
-    deviation = subtract(floating(x), mean(x, axis, keepdims=True))
-    return multiply(norm(deviation, axis, keepdims), rest**-0.5)
 
 
 # The maxima share the cotangent equally at a tie.
@@ -220,28 +207,6 @@ def count_nonzero(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tenso
     return sum(Tensor(x.array != 0), axis, keepdims)
 
 
-def _logsumexp_array(x: Array, axes: tuple[int, ...]) -> Array:
-    """log Σ exp(x - m) + m, which equals log Σ exp(x); with m = max x no exponential overflows."""
-    top = x.real.max(axes, keepdims=True)
-    top = np.where(np.isfinite(top), top, top.dtype.type(0))
-    return np.log(np.exp(x - top).sum(axes, keepdims=True)) + top
-
-
-_logsumexp = Primitive("logsumexp", _logsumexp_array).defvjp(lambda g, y, x, axes: multiply(g, exp(subtract(x, y))))
-
-
-def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log Σ exp(x) over the axes, without overflow. x: any shape, e.g. (N, K): axis 1 gives (N,).
-
-    An entry -inf counts as nothing.
-
-    >>> tg.logsumexp(tg.Tensor([1000.0, 1000.0]))
-    Tensor(1000.69314718, float64)
-    """
-    axes = _axes(x, axis, "logsumexp")
-    return _finish(_logsumexp(x, axes), axes, keepdims)
-
-
 # a/b, but 0 wherever b is 0: the convention ∇‖x‖ = 0 at x = 0, kept by all further derivatives.
 def _ratio_array(a: Array, b: Array) -> Array:
     nothing = b == 0
@@ -257,10 +222,6 @@ ratio: Binary = Primitive("ratio", _ratio_array, """a / b, but 0 wherever b is 0
     lambda g, y, a, b: ratio(g, b),
     lambda g, y, a, b: negative(ratio(multiply(g, y), b)),
 )
-_norm = Primitive("norm", lambda x, axes: np.sqrt((x * x).sum(axes, keepdims=True))).defvjp(
-    lambda g, y, x, axes: multiply(g, ratio(x, y)),
-)
-
 # √x with derivative 0 at 0, so that the root of a sum of squares is differentiated as the norm is.
 root: Unary = Primitive("root", np.sqrt, """√x, whose derivative at 0 is 0. x: any shape.
 
@@ -285,33 +246,3 @@ def sum_squares(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     axes = _axes(x, axis)
     return _finish(_sum_squares(x, axes), axes, keepdims)
-
-
-def norm(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The Euclidean norm over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,).
-
-    At 0 its value, gradient and second derivative are exactly 0, by convention.
-
-    >>> tg.norm(tg.Tensor([3.0, 4.0]))
-    Tensor(5., float64)
-    """
-    axes = _axes(x, axis)
-    return _finish(_norm(x, axes), axes, keepdims)
-
-
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """exp(x) / Σ exp(x) along the axis: entries in (0, 1) of sum 1. x: any shape, e.g. (N, K). Result: x's shape.
-
-    >>> tg.softmax(tg.Tensor([0.0, 0.0]))
-    Tensor([0.5, 0.5], float64)
-    """
-    return exp(log_softmax(x, axis))
-
-
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """x - logsumexp(x) along the axis, the logarithm of softmax. x: any shape, e.g. (N, K). Result: x's shape.
-
-    >>> tg.log_softmax(tg.Tensor([0.0, 0.0]))
-    Tensor([-0.69314718, -0.69314718], float64)
-    """
-    return subtract(x, logsumexp(x, axis, keepdims=True))

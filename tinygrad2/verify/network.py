@@ -274,12 +274,15 @@ class _LayerCheck:
 
 
 def _inputs(net: Layer, x: Tensor) -> Iterator[tuple[str, Layer, Tensor]]:
-    """Every layer with the input that it gets, in the order in which they run; a layer that runs twice counts once."""
+    """Every layer with the input that it gets, in the order in which they run; a layer that runs twice counts once.
+
+    A layer of integers, such as an embedding, has no derivative by them: it is left out.
+    """
     names = {id(layer): name for name, layer in reversed([*net.named_layers()])}  # the first name of a shared layer
     seen: dict[int, tuple[str, Layer, Tensor]] = {}
     with _listening(net, lambda layer, given: seen.setdefault(id(layer), (names[id(layer)], layer, given.detach()))):
         net(x)
-    return iter(list(seen.values()))
+    return iter([row for row in seen.values() if row[2].dtype.kind == "f"])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from tinygrad2.autodiff import Tensor, no_grad, vjp
 from tinygrad2.data import check_images
 from tinygrad2.nn import Layer
 from tinygrad2.ops import clip, cross_entropy, gather, reshape
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust import lp
 from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 

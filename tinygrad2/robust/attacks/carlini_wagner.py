@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad, vjp
 from tinygrad2.nn import Adam, Layer
 from tinygrad2.ops import clip, log, relu, reshape, stack, sum, tanh
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust.attacks.base import AttackResult, accept, boxed, conclude, margin, value_and_gradient
 from tinygrad2.robust.attacks.best import Best
 from tinygrad2.robust.types import Box, Images, Labels

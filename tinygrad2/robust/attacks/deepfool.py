@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Trace
 from tinygrad2.ops import abs, concatenate, ratio, reshape, sum
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust import lp
 from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, lengths, observed
 from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels

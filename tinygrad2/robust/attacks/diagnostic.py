@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad2.nn import Layer
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust.attacks.base import AttackResult, Diagnostic, accept, argmax, check_epsilon, lengths
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.pgd import bim

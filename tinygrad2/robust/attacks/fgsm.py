@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.ops import cross_entropy, sign
-from tinygrad2.ops.functional import log_odds_against
+from tinygrad2.ops.losses import log_odds_against
 from tinygrad2.robust.attacks.base import (
     AttackObjective,
     AttackResult,

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Sequential, Softmax, Trace
 from tinygrad2.ops import concatenate, reshape
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, observed, runner_up
 from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 

@@ -17,7 +17,7 @@ from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
 from tinygrad2.ops import relu, reshape
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust import lp
 from tinygrad2.robust.attacks.base import (
     AttackObjective,

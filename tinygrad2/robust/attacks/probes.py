@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust.attacks.base import (
     AttackResult,
     accept,

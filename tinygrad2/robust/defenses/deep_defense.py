@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
-from tinygrad2.ops.functional import check_labels
+from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust.attacks.base import accept, argmax, sizes
 from tinygrad2.robust.attacks.deepfool import walk
 from tinygrad2.robust.defenses.defense import Defense, Losses, with_parts

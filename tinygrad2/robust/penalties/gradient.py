@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, grad
 from tinygrad2.nn import Trace
 from tinygrad2.ops import abs, cross_entropy, sum
-from tinygrad2.ops.functional import REDUCTIONS, check_labels
+from tinygrad2.ops.losses import REDUCTIONS, check_labels
 from tinygrad2.ops.reduce import root
 from tinygrad2.robust.penalties.reduction import classes, flat, pick
 from tinygrad2.robust.types import Labels

@@ -8,7 +8,7 @@ from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Trace
 from tinygrad2.nn.init import Rng, default_rng
 from tinygrad2.ops import norm, ratio, sum
-from tinygrad2.ops.functional import REDUCTIONS
+from tinygrad2.ops.losses import REDUCTIONS
 from tinygrad2.robust.penalties.reduction import classes, flat, pick
 
 
