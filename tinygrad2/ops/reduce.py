@@ -51,7 +51,11 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor([3., 7.], float64)
     """
     axes = _axes(x, axis, who="sum")
-    return _finish(_sum_to(x, _reduced(x, axes), x.array.shape), axes, keepdims)
+    big = x.array.shape
+    n = len(axes)
+    if not keepdims and axes == tuple(range(n)):  # what broadcasting puts in front can be summed away without a reshape
+        return _sum_to(x, big[n:], big)
+    return _finish(_sum_to(x, _reduced(x, axes), big), axes, keepdims)
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
