@@ -37,6 +37,13 @@ def t(a: Any) -> Any:
     return torch.tensor(a)
 
 
+def twin(name: str, ours: Any = None, theirs: Any = None, positive: bool = False) -> Any:
+    """The function that has one name on both sides, of one matrix, or of what `ours` and `theirs` make of it."""
+    f = getattr(ops, name)
+    g = getattr(torch, name)
+    return case(lambda x: f(ours(x) if ours else x), lambda x: g(theirs(x) if theirs else x), M, positive=positive)
+
+
 M = (3, 4)  # a matrix where the shape does not matter
 CASES: dict[str, Any] = {
     # elementwise
@@ -57,20 +64,9 @@ CASES: dict[str, Any] = {
     "relu": case(ops.relu, F.relu, M),
     "abs": case(ops.abs, torch.abs, M),
     # functions as in NumPy
-    **{
-        name: case(getattr(ops, name), getattr(torch, name), M)
-        for name in ("arctan", "arcsinh", "cos", "cosh", "exp2", "expm1", "sin", "sinh", "square")
-    },
-    **{
-        name: case(getattr(ops, name), getattr(torch, name), M, positive=True)
-        for name in ("log10", "log1p", "log2", "reciprocal")
-    },
-    **{
-        name: case(
-            lambda x, f=getattr(ops, name): f(ops.sigmoid(x)), lambda x, f=getattr(torch, name): f(x.sigmoid()), M
-        )
-        for name in ("arccos", "arcsin", "arctanh", "tan")
-    },
+    **{name: twin(name) for name in ("arctan", "arcsinh", "cos", "cosh", "exp2", "expm1", "sin", "sinh", "square")},
+    **{name: twin(name, positive=True) for name in ("log10", "log1p", "log2", "reciprocal")},
+    **{name: twin(name, ops.sigmoid, torch.sigmoid) for name in ("arccos", "arcsin", "arctanh", "tan")},
     "arccosh": case(lambda x: ops.arccosh(1.0 + x), lambda x: torch.arccosh(1.0 + x), M, positive=True),
     "arctan2": case(ops.arctan2, torch.arctan2, M, (4,)),
     "cbrt": case(ops.cbrt, lambda x: x ** (1 / 3), M, positive=True),
