@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels import sum_over
 from tinygrad2.kernels.arrays import Array
-from tinygrad2.ops.elementwise import Binary, Unary, divide, exp, mask, multiply, negative, subtract
+from tinygrad2.ops.elementwise import Binary, Unary, divide, exp, mask, multiply, negative, scale, subtract
 from tinygrad2.ops.shape import Axis, _sum_to, as_tensor, broadcast_to, positions, reshape
 
 
@@ -67,7 +67,8 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor([1.5, 3.5], float64)
     """
     axes = _axes(x, axis, "the mean")
-    return multiply(sum(floating(x), axis, keepdims), 1.0 / math.prod(x.shape[a] for a in axes))
+    shape = x.array.shape
+    return scale(sum(floating(x), axis, keepdims), 1.0 / math.prod([shape[a] for a in axes]))
 
 
 def average(x: Tensor, axis: Axis = None, weights: TensorLike | None = None, keepdims: bool = False) -> Tensor:
