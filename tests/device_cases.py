@@ -71,6 +71,7 @@ PRIMITIVES: dict[str, Case] = {
     **dict.fromkeys(names("bitwise_and bitwise_or bitwise_xor"), Case((BOOLEAN, BOOLEAN[::-1]))),
     "invert": Case((BOOLEAN,)),
     "round": Case((real(2, 3),), (1,)),
+    "scale": Case((real(2, 3),), (-2.5,)),
     "powers": Case((positive(2, 3), real(2, 3))),
     "power": Case((positive(2, 3),), (2.5,)),
     "mask": Case((real(2, 3), BOOLEAN)),
@@ -298,8 +299,8 @@ def own_primitives() -> set[str]:
 
 
 def public_functions() -> set[str]:
-    """The names in ops.__all__ that are not a primitive's own name for itself."""
-    return {name for name in ops.__all__ if getattr(ops, name) is not REGISTRY.get(name)}
+    """The names in ops.__all__ that are not a primitive's own name for itself, and take tensors."""
+    return {name for name in ops.__all__ if name != "numpy_table" and getattr(ops, name) is not REGISTRY.get(name)}
 
 
 def layers() -> set[str]:

@@ -322,6 +322,7 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     **{name: problems(ONE, P[name]) for name in ("exp2", "expm1", "square", "sin", "cos", "sinh", "cosh", "arctan")},
     "arcsinh": problems(ONE, P["arcsinh"]),
     **{name: problems(ONE, P[name], positive) for name in ("log", "log2", "log10", "log1p", "sqrt", "cbrt")},
+    "scale": problems(ONE.map(lambda s: (s, (-2.5,))), P["scale"]),
     "reciprocal": problems(ONE, P["reciprocal"], positive),
     **{name: problems(ONE, P[name], inside) for name in ("tan", "arcsin", "arccos", "arctanh")},
     "arccosh": problems(ONE, P["arccosh"], above_one),
@@ -735,7 +736,7 @@ def test_a_leaf_of_integers_is_refused() -> None:
 
 def test_every_public_function_is_tested() -> None:
     named = " ".join([*FUNCTIONS, *SMOOTH, *CONSTANT, *ARRAY_CASES, *PLACES])
-    elsewhere = {*ELSEWHERE, *CREATED, *(f"{name}_like" for name in LIKE)}
+    elsewhere = {*ELSEWHERE, "numpy_table", *CREATED, *(f"{name}_like" for name in LIKE)}
     assert [name for name in ops.__all__ if name not in elsewhere and name not in named] == []
 
 

@@ -37,6 +37,13 @@ def t(a: Any) -> Any:
     return torch.tensor(a)
 
 
+def twin(name: str, ours: Any = None, theirs: Any = None, positive: bool = False) -> Any:
+    """The function that has one name on both sides, of one matrix, or of what `ours` and `theirs` make of it."""
+    f = getattr(ops, name)
+    g = getattr(torch, name)
+    return case(lambda x: f(ours(x) if ours else x), lambda x: g(theirs(x) if theirs else x), M, positive=positive)
+
+
 M = (3, 4)  # a matrix where the shape does not matter
 CASES: dict[str, Any] = {
     # elementwise
@@ -56,6 +63,24 @@ CASES: dict[str, Any] = {
     "power tensor": case(ops.power, torch.pow, M, M, positive=True),
     "relu": case(ops.relu, F.relu, M),
     "abs": case(ops.abs, torch.abs, M),
+    # functions as in NumPy
+    **{name: twin(name) for name in ("arctan", "arcsinh", "cos", "cosh", "exp2", "expm1", "sin", "sinh", "square")},
+    **{name: twin(name, positive=True) for name in ("log10", "log1p", "log2", "reciprocal")},
+    **{name: twin(name, ops.sigmoid, torch.sigmoid) for name in ("arccos", "arcsin", "arctanh", "tan")},
+    "arccosh": case(lambda x: ops.arccosh(1.0 + x), lambda x: torch.arccosh(1.0 + x), M, positive=True),
+    "arctan2": case(ops.arctan2, torch.arctan2, M, (4,)),
+    "cbrt": case(ops.cbrt, lambda x: x ** (1 / 3), M, positive=True),
+    "degrees": case(ops.degrees, torch.rad2deg, M),
+    "radians": case(ops.radians, torch.deg2rad, M),
+    "hypot": case(ops.hypot, torch.hypot, M, (3, 1)),
+    "logaddexp": case(ops.logaddexp, torch.logaddexp, M, (4,)),
+    "logaddexp2": case(ops.logaddexp2, torch.logaddexp2, M, (4,)),
+    "remainder": case(ops.remainder, lambda a, b: a - b * torch.floor(a / b).detach(), M, (4,), positive=True),
+    "fmod": case(ops.fmod, lambda a, b: a - b * torch.trunc(a / b).detach(), M, (4,), positive=True),
+    "divmod": case(
+        lambda a, b: ops.divmod(a, b)[1], lambda a, b: a - b * torch.floor(a / b).detach(), M, (4,), positive=True
+    ),
+    "clip by tensors": case(lambda x, a, b: ops.clip(x, a, b), torch.clamp, M, (4,), M),
     "clip": case(lambda x: ops.clip(x, -0.5, 0.7), lambda x: x.clamp(-0.5, 0.7), M),
     "maximum": case(ops.maximum, torch.maximum, M, M),
     "minimum": case(ops.minimum, torch.minimum, M, M),
@@ -294,7 +319,9 @@ for name, (ours, theirs, shapes) in ARRAYS.items():
 
 # Piecewise constant (their only derivative is the declared zero, tested with the ops) or random.
 NO_DERIVATIVE = {
-    "argmax", "equal", "greater", "greater_equal", "less", "less_equal", "logical_not", "not_equal", "positive", "sign",
+    "argmax", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "equal", "floor", "floor_divide", "greater",
+    "greater_equal", "invert", "isfinite", "isinf", "isnan", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "not_equal", "numpy_table", "positive", "rint", "round", "sign", "signbit", "trunc",
 }  # fmt: skip
 RANDOM = {"dropout"}  # the same mask cannot be drawn; with its mask it is `mask`
 CREATED = {  # of no tensor: there is nothing to differentiate by

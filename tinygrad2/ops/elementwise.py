@@ -75,6 +75,7 @@ negative: Unary = Primitive("negative", operator.neg, """-x. x: any shape.
     """).defvjp(
     lambda g, y, x: negative(g),
 )
+scale: Primitive = Primitive("scale", lambda x, factor: x * factor).defvjp(lambda g, y, x, factor: scale(g, factor))
 exp: Unary = Primitive("exp", np.exp, """The exponential function eˣ. x: any shape.
 
     >>> tg.exp([0.0, 1.0])

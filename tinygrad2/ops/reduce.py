@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels import sum_over
 from tinygrad2.kernels.arrays import Array
-from tinygrad2.ops.elementwise import Binary, Unary, divide, mask, multiply, negative, subtract
+from tinygrad2.ops.elementwise import Binary, Unary, divide, mask, multiply, negative, scale, subtract
 from tinygrad2.ops.shape import Axis, _sum_to, as_tensor, broadcast_to, positions, reshape
 
 
@@ -51,7 +51,11 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor([3., 7.], float64)
     """
     axes = _axes(x, axis, who="sum")
-    return _finish(_sum_to(x, _reduced(x, axes), x.array.shape), axes, keepdims)
+    big = x.array.shape
+    n = len(axes)
+    if not keepdims and axes == tuple(range(n)):  # what broadcasting puts in front can be summed away without a reshape
+        return _sum_to(x, big[n:], big)
+    return _finish(_sum_to(x, _reduced(x, axes), big), axes, keepdims)
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -63,7 +67,8 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor([1.5, 3.5], float64)
     """
     axes = _axes(x, axis, "the mean")
-    return multiply(sum(floating(x), axis, keepdims), 1.0 / math.prod(x.shape[a] for a in axes))
+    shape = x.array.shape
+    return scale(sum(floating(x), axis, keepdims), 1.0 / math.prod([shape[a] for a in axes]))
 
 
 def average(x: Tensor, axis: Axis = None, weights: TensorLike | None = None, keepdims: bool = False) -> Tensor:
