@@ -20,7 +20,7 @@ def _norm_array(x: Array, axes: tuple[int, ...], p: float) -> Array:
         return x.sum(axes, keepdims=True)
     largest = np.abs(wide.real).max(axes, keepdims=True)
     usable = np.isfinite(largest) & (largest > 0)
-    s = np.ldexp(1.0, np.frexp(np.where(usable, largest, 1.0))[1] - 1)  # largest/2 < s ≤ largest
+    s = np.exp2(np.floor(np.log2(np.where(usable, largest, 1.0))))  # largest/2 < s ≤ largest
     r = wide / s
     if p == 2:
         return (s * np.sqrt((r * r).sum(axes, keepdims=True))).astype(x.dtype)
