@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from tinygrad2.autodiff.primitive import Primitive, VariadicPrimitive
 from tinygrad2.autodiff.tensor import Tensor
-from tinygrad2.kernels.arrays import Array
 
 _PACKAGE = Path(__file__).parents[1]
 _OWN = tuple(str(_PACKAGE / name) for name in ("autodiff", "kernels", "ops", "nn"))
