@@ -26,7 +26,8 @@ lint: .venv/.with-lint ## check the style, the types, and that packages import o
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: .venv/.with-test ## test the derivation checker on very many random cases (about an hour)
+soak: .venv/.with-test ## test the derivation checker and NumPy's functions on very many random cases (about an hour)
+	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/numpy_expressions.py
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/verify_campaigns.py
 
 bench: .venv/.with-bench ## measure time and memory beside PyTorch, JAX and others (a large download; 20 minutes)

@@ -1,7 +1,8 @@
 """What the tape costs beside NumPy, for one small operation; and what batch normalisation costs double backward.
 
-A chain of additions of two 4×4 arrays, as NumPy does it, recorded, and recorded and differentiated. Then the step of
-the input-gradient penalty over the plain one, with and without batch normalisation.
+A chain of additions of two 4×4 arrays, as NumPy does it, recorded, and recorded and differentiated. NumPy's own
+functions on such arrays, recorded by the sides whose tensors NumPy knows. Then the step of the input-gradient penalty
+over the plain one, with and without batch normalisation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
+
+import numpy as np
 
 from benchmarks.rows import row, start
 from benchmarks.setting import problem
@@ -30,6 +33,11 @@ def overhead(report: dict[str, Any], options: argparse.Namespace, save: Callable
         save()
     for name, values in found["microseconds"].items():
         print(f"{name}: " + ", ".join(f"{what} {us:.2f} µs an addition" for what, us in values.items()), flush=True)
+    if "microseconds of NumPy's functions" not in found:
+        found["microseconds of NumPy's functions"] = numpys_functions(10 * options.repeats)
+        save()
+    for name, values in found["microseconds of NumPy's functions"].items():
+        print(f"{name}: " + ", ".join(f"{call} {us:.2f} µs" for call, us in values.items()), flush=True)
     ratios = found.setdefault("penalty / plain step", {})
     for kind in ("without", "with"):
         if kind not in ratios:
@@ -67,6 +75,21 @@ def one_operation(repeats: int) -> dict[str, dict[str, float]]:
     return best
 
 
+def numpys_functions(repeats: int) -> dict[str, dict[str, float]]:
+    """side -> call -> its shortest time in microseconds, recorded where the side records; the sides take turns."""
+    operands = {name: make() for name, (package, make) in OPERANDS.items() if find_spec(package)}
+    best: dict[str, dict[str, float]] = {name: {} for name in operands}
+    for _ in range(repeats):
+        for call, f in CALLS.items():
+            for name, (x, y) in operands.items():
+                begin = time.perf_counter()
+                for _ in range(CHAIN):
+                    f(x, y)
+                us = 1e6 * (time.perf_counter() - begin) / CHAIN
+                best[name][call] = min(us, best[name].get(call, math.inf))
+    return best
+
+
 def chain(x: Any, b: Any) -> Any:
     """x + b + b + …"""
     for _ in range(CHAIN):
@@ -75,16 +98,12 @@ def chain(x: Any, b: Any) -> Any:
 
 
 def _numpy() -> Chain:
-    import numpy as np
-
     x = np.ones((4, 4), np.float32)
     b = np.ones((4, 4), np.float32)
     return lambda: chain(x, b), lambda y: None
 
 
 def _tinygrad2() -> Chain:
-    import numpy as np
-
     from tinygrad2 import Tensor
     from tinygrad2.autodiff import autograd
 
@@ -101,7 +120,6 @@ def _torch() -> Chain:
 
 def _autograd() -> Chain:
     import autograd
-    import numpy as np
 
     x, b, u = (np.ones((4, 4), np.float32) for _ in range(3))
     record = autograd.make_vjp(lambda both: chain(*both))
@@ -113,4 +131,35 @@ CHAINS = {
     "tinygrad2": ("tinygrad2", _tinygrad2),
     "PyTorch": ("torch", _torch),
     "HIPS autograd": ("autograd", _autograd),
+}
+
+
+def _two() -> list[Any]:
+    return [np.ones((4, 4), np.float32), np.full((4, 4), 2, np.float32)]
+
+
+def _two_tensors() -> list[Any]:
+    from tinygrad2 import Tensor
+
+    return [Tensor(a, requires_grad=True) for a in _two()]
+
+
+def _two_of_mygrad() -> list[Any]:
+    import mygrad
+
+    return [mygrad.tensor(a) for a in _two()]
+
+
+OPERANDS = {
+    "NumPy": ("numpy", _two),
+    "tinygrad2": ("tinygrad2", _two_tensors),
+    "MyGrad": ("mygrad", _two_of_mygrad),
+}
+CALLS: dict[str, Callable[[Any, Any], Any]] = {
+    "np.exp(x)": lambda x, y: np.exp(x),
+    "np.add(x, y)": lambda x, y: np.add(x, y),
+    "np.maximum(x, y)": lambda x, y: np.maximum(x, y),
+    "np.sum(x)": lambda x, y: np.sum(x),
+    "np.sum(x, axis=0)": lambda x, y: np.sum(x, axis=0),
+    "np.mean(x)": lambda x, y: np.mean(x),
 }

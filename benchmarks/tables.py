@@ -60,6 +60,8 @@ def markdown(report: dict[str, Any]) -> str:
         lines += ["", "## Overhead", ""]
         for name, values in report["overhead"].get("microseconds", {}).items():
             lines.append(f"- {name}: " + ", ".join(f"{what} {us:.2f} µs an addition" for what, us in values.items()))
+        for name, values in report["overhead"].get("microseconds of NumPy's functions", {}).items():
+            lines.append(f"- {name}: " + ", ".join(f"{call} {us:.2f} µs" for call, us in values.items()))
         for kind, ratios in report["overhead"].get("penalty / plain step", {}).items():
             times = ", ".join(f"{name} {times:.1f}" for name, times in ratios.items())
             lines.append(f"- penalty / plain step {kind} batch normalisation: {times}")

@@ -224,13 +224,44 @@ ARRAYS = {name: (partial(f, ops), Case(tuple(arrays))) for name, (f, arrays) in 
 for _name, _row in ARRAYS.items():
     FUNCTIONS.setdefault(_name.partition(",")[0], _row)
 
-IMAGES, VECTORS = (3, 4, 6, 6), (3, 5)
+IMAGES = (3, 4, 6, 6)
+VECTORS = (3, 5)
+SEQUENCES = (3, 4, 5)
+
+
+class OneToken(Layer):
+    """x + the vector of token 2, so that an embedding has an input with a derivative beside it."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        self.embedding = embedding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.concatenate([x, self.embedding(Tensor(np.full(len(x), 2)).to(x.device))], 1)
+
 
 # (a layer made afresh, in float64; the shape of its input)
 LAYERS: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
+    "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((4, 3)), IMAGES),
+    "AdaptiveMaxPool2d": (lambda: nn.AdaptiveMaxPool2d((4, 3)), IMAGES),
+    "Concatenate": (lambda: nn.Concatenate(nn.Tanh(), nn.Linear(5, 2, rng=0, dtype=np.float64)), VECTORS),
+    "Conv1d": (lambda: nn.Conv1d(4, 6, 2, 2, 1, 1, 2, rng=0, dtype=np.float64), SEQUENCES),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, 2, rng=0, dtype=np.float64), IMAGES),
+    "ELU": (lambda: nn.ELU(0.7), VECTORS),
+    "GELU": (lambda: nn.Sequential(nn.GELU(), nn.GELU("tanh")), VECTORS),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4, dtype=np.float64), IMAGES),
+    "LayerNorm": (lambda: nn.LayerNorm(5, dtype=np.float64), SEQUENCES),
+    "MultiheadAttention": (
+        lambda: nn.MultiheadAttention(5, 1, 0.3, is_causal=True, rng=0, dtype=np.float64),
+        SEQUENCES,
+    ),
+    "RMSNorm": (lambda: nn.RMSNorm(5, dtype=np.float64), SEQUENCES),
+    "SiLU": (lambda: nn.SiLU(), VECTORS),
+    "Softplus": (lambda: nn.Softplus(2.0), VECTORS),
+    "Sum": (lambda: nn.Sum(nn.Tanh(), nn.Linear(5, 5, rng=0, dtype=np.float64)), VECTORS),
     "AvgPool2d": (lambda: nn.AvgPool2d(3, 2, 1), IMAGES),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(5, dtype=np.float64), VECTORS),
     "BatchNorm2d": (lambda: nn.BatchNorm2d(4, dtype=np.float64), IMAGES),
+    "Embedding": (lambda: OneToken(nn.Embedding(5, 3, rng=0, dtype=np.float64)), VECTORS),
     "Conv2d": (lambda: nn.Conv2d(4, 6, (3, 2), stride=2, padding=1, groups=2, rng=0, dtype=np.float64), IMAGES),
     "Dropout": (lambda: nn.Dropout(0.4, rng=0), VECTORS),
     "Flatten": (lambda: nn.Flatten(), IMAGES),

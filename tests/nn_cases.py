@@ -71,6 +71,70 @@ CASES: dict[str, tuple[Callable[[Any], nn.Layer], Shape]] = {
     "BatchNorm2d eval": (lambda d: nn.BatchNorm2d(4, dtype=d), IMAGES),
     "LocalResponseNorm": (lambda d: nn.LocalResponseNorm(3, 0.5, 0.75, 2.0), IMAGES),
     "LocalResponseNorm even": (lambda d: nn.LocalResponseNorm(2, 0.5, 0.6, 1.0), IMAGES),
+    "GELU": (lambda d: nn.GELU(), (3, 7)),
+    "GELU with tanh": (lambda d: nn.GELU("tanh"), (3, 7)),
+    "SiLU": (lambda d: nn.SiLU(), (3, 7)),
+    "ELU": (lambda d: nn.ELU(0.7), (3, 7)),
+    "Softplus": (lambda d: nn.Softplus(2.0), (3, 7)),
+    "Conv1d": (lambda d: nn.Conv1d(4, 3, 3, dtype=d), (3, 4, 6)),
+    "Conv1d strided in groups": (lambda d: nn.Conv1d(4, 6, 2, 2, (1, 2), 2, 2, dtype=d), (3, 4, 7)),
+    "Conv1d same, without bias": (lambda d: nn.Conv1d(4, 2, 2, padding="same", bias=False, dtype=d), (3, 4, 6)),
+    **{
+        f"Conv2d {mode}": (
+            lambda d, mode=mode: nn.Conv2d(4, 2, 3, 2, (2, 1), bias=False, padding_mode=mode, dtype=d),
+            IMAGES,
+        )
+        for mode in ("reflect", "replicate", "circular")
+    },
+    "ConvTranspose2d": (lambda d: nn.ConvTranspose2d(4, 3, 3, dtype=d), (3, 4, 3, 2)),
+    "ConvTranspose2d with more rows": (
+        lambda d: nn.ConvTranspose2d(4, 6, 2, 2, 1, 1, 2, dilation=2, dtype=d),
+        (3, 4, 3, 2),
+    ),
+    "ConvTranspose2d same, without bias": (
+        lambda d: nn.ConvTranspose2d(4, 2, 3, 2, "same", bias=False, dtype=d),
+        (3, 4, 3, 2),
+    ),
+    "MaxPool2d dilated, ceil": (lambda d: nn.MaxPool2d(2, 2, 1, 2, ceil_mode=True), IMAGES),
+    "AdaptiveAvgPool2d": (lambda d: nn.AdaptiveAvgPool2d((3, 2)), IMAGES),
+    "AdaptiveAvgPool2d larger": (lambda d: nn.AdaptiveAvgPool2d(6), (2, 3, 4, 5)),
+    "AdaptiveMaxPool2d": (lambda d: nn.AdaptiveMaxPool2d((3, 2)), IMAGES),
+    "BatchNorm1d of sequences, train": (lambda d: nn.BatchNorm1d(4, dtype=d), (3, 4, 5)),
+    "BatchNorm1d of sequences, eval": (lambda d: nn.BatchNorm1d(4, dtype=d), (3, 4, 5)),
+    "BatchNorm1d plain, train": (lambda d: nn.BatchNorm1d(5, affine=False, dtype=d), (4, 5)),
+    "BatchNorm2d plain, eval": (lambda d: nn.BatchNorm2d(4, affine=False, dtype=d), IMAGES),
+    "BatchNorm2d without statistics, as in train": (
+        lambda d: nn.BatchNorm2d(4, track_running_stats=False, dtype=d).eval(),
+        IMAGES,
+    ),
+    "LayerNorm": (lambda d: nn.LayerNorm(5, dtype=d), (3, 5)),
+    "LayerNorm of planes": (lambda d: nn.LayerNorm((4, 5), bias=False, dtype=d), (3, 2, 4, 5)),
+    "LayerNorm plain": (lambda d: nn.LayerNorm(5, 0.1, elementwise_affine=False), (3, 2, 5)),
+    "GroupNorm": (lambda d: nn.GroupNorm(2, 4, dtype=d), IMAGES),
+    "GroupNorm of vectors": (lambda d: nn.GroupNorm(2, 6, dtype=d), (3, 6)),
+    "GroupNorm plain": (lambda d: nn.GroupNorm(1, 4, affine=False), (3, 4, 3)),
+    "RMSNorm": (lambda d: nn.RMSNorm(5, dtype=d), (3, 2, 5)),
+    "RMSNorm plain": (lambda d: nn.RMSNorm((2, 5), 0.1, elementwise_affine=False), (3, 2, 5)),
+    "MultiheadAttention": (lambda d: nn.MultiheadAttention(6, 2, dtype=d), (2, 4, 6)),
+    "MultiheadAttention causal, without bias": (
+        lambda d: nn.MultiheadAttention(4, 1, bias=False, is_causal=True, dtype=d),
+        (2, 3, 4),
+    ),
+    "MultiheadAttention with dropout, train": (lambda d: nn.MultiheadAttention(6, 3, 0.3, rng=1, dtype=d), (2, 4, 6)),
+    "Sum": (
+        lambda d: nn.Sum(
+            nn.Linear(5, 4, dtype=d), nn.Sequential(nn.Tanh(), nn.Linear(5, 4, dtype=d)), nn.Linear(5, 4, dtype=d)
+        ),
+        (3, 5),
+    ),
+    "Concatenate": (
+        lambda d: nn.Concatenate(left=nn.Conv2d(4, 2, 3, padding=1, dtype=d), same=nn.Identity(), act=nn.Tanh()),
+        IMAGES,
+    ),
+    "Concatenate rows": (
+        lambda d: nn.Concatenate(nn.Linear(5, 3, dtype=d), nn.Sequential(nn.Linear(5, 4, dtype=d), nn.SiLU()), axis=-1),
+        (3, 2, 5),
+    ),
     "Sequential": (lambda d: nn.Sequential(nn.Linear(5, 6, dtype=d), nn.Tanh(), nn.Linear(6, 3, dtype=d)), (3, 5)),
     "Sequential of convolution and pool": (
         lambda d: nn.Sequential(conv=nn.Conv2d(4, 3, 2, padding=1, dtype=d), pool=nn.MaxPool2d(3, 2, 1)),
@@ -201,6 +265,10 @@ def reverse_layers(layer: nn.ReverseLayer) -> list[nn.ReverseLayer]:
     inside = [s.reverse for s in getattr(layer, "steps", ())]
     if isinstance(layer, reverse.ReverseResidual):
         inside = [layer.body.reverse, layer.shortcut.reverse]
+    if isinstance(layer, reverse.ReverseSum | reverse.ReverseConcatenate):
+        inside = [step.reverse for step in layer.branches]
+    if isinstance(layer, reverse.ReverseMultiheadAttention):
+        inside = [layer.attention]
     return [layer, *(part for branch in inside for part in reverse_layers(branch))]
 
 
@@ -218,6 +286,13 @@ ANYWHERE: list[Made] = [
     lambda s: nn.Softmax(),
     lambda s: nn.Dropout(0.3, rng=7),
     lambda s: nn.Identity(),
+    lambda s: nn.GELU(),
+    lambda s: nn.SiLU(),
+    lambda s: nn.ELU(),
+    lambda s: nn.Softplus(),
+    lambda s: nn.LayerNorm(s[-1], dtype=D),
+    lambda s: nn.RMSNorm(s, dtype=D),
+    lambda s: nn.GroupNorm(1, s[0], dtype=D),
 ]
 ON_VECTORS: list[Made] = [
     lambda s: nn.Linear(s[0], 4, dtype=D),
@@ -237,6 +312,10 @@ ON_IMAGES: list[Made] = [
     lambda s: nn.LocalResponseNorm(3, 0.5),
     lambda s: nn.GlobalAvgPool(),
     lambda s: nn.Flatten(),
+    lambda s: nn.AdaptiveAvgPool2d((2, 3)),
+    lambda s: nn.AdaptiveMaxPool2d((3, 2)),
+    lambda s: nn.ConvTranspose2d(s[0], 2, 2, 2, dtype=D),
+    lambda s: nn.Conv2d(s[0], 2, 3, padding=1, padding_mode="circular", dtype=D),
     *ANYWHERE,
 ]
 
@@ -244,7 +323,7 @@ ON_IMAGES: list[Made] = [
 def random_layer(rng: random.Random, shape: Shape, depth: int) -> nn.Layer:
     """A layer for samples of this shape; depth limits how deep containers nest."""
     if depth and rng.random() < 0.3:
-        return rng.choice([random_residual, random_sequence])(rng, shape, depth - 1)
+        return rng.choice([random_residual, random_sequence, random_branches])(rng, shape, depth - 1)
     return rng.choice(ON_VECTORS if len(shape) == 1 else ON_IMAGES)(shape)
 
 
@@ -256,6 +335,11 @@ def random_residual(rng: random.Random, shape: Shape, depth: int) -> nn.Residual
         return nn.Residual(body)
     shortcut = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), math.prod(after), dtype=D))
     return nn.Residual(nn.Sequential(body, nn.Flatten()), shortcut)
+
+
+def random_branches(rng: random.Random, shape: Shape, depth: int) -> nn.Layer:
+    """Two sequences side by side, joined as vectors."""
+    return nn.Concatenate(*[nn.Sequential(random_sequence(rng, shape, depth), nn.Flatten()) for _ in range(2)])
 
 
 def random_sequence(rng: random.Random, shape: Shape, depth: int) -> nn.Sequential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import json
 import subprocess
@@ -128,27 +129,23 @@ def test_batches_are_split_without_changing_the_result() -> None:
             assert_close(layer(values)[1:2], layer(values[1:2]), what=name)
 
 
-IN_TORCH = {name.split()[0] for name in CASES} - {"GlobalAvgPool", "Sequential", "Residual", "Layer"}
+IN_TORCH = {name.split()[0] for name in CASES} - {
+    "GlobalAvgPool", "Sequential", "Residual", "Layer", "Sum", "Concatenate",
+}  # fmt: skip
+
+
+# PyTorch's attention takes three inputs and returns two results.
+OWN_FORM = {"MultiheadAttention"}
+# Random, or with a padding that PyTorch does not take.
+BEYOND = {"Dropout train", "Conv1d strided in groups", "ConvTranspose2d same, without bias"}
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", [n for n in CASES if n.split()[0] in IN_TORCH and n != "Dropout train"])
+@pytest.mark.parametrize("name", [n for n in CASES if n.split()[0] in IN_TORCH - OWN_FORM and n not in BEYOND])
 def test_pytorchs_layer_of_the_same_name_takes_our_state_and_agrees(name: str) -> None:
     torch = pytest.importorskip("torch")
     layer, values = make(name)
-    settings = {k: v for k, v in vars(layer).items() if isinstance(v, int | float | str | tuple) and k != "training"}
-    shape = layer.weight.shape if hasattr(layer, "weight") else ()
-    bias = {"bias": layer.bias is not None} if name.split()[0] in {"Linear", "Conv2d"} else {}
-    positional = {
-        "Linear": lambda: (shape[1], shape[0]),
-        "Conv2d": lambda: (shape[1] * layer.groups, shape[0], shape[2:]),
-        "PReLU": lambda: shape,
-        "BatchNorm1d": lambda: shape,
-        "BatchNorm2d": lambda: shape,
-        "Softmax": lambda: (-1,),
-    }.get(name.split()[0], tuple)()
-    theirs = getattr(torch.nn, name.split()[0])(*positional, **bias, **settings).double().train(layer.training)
-    theirs.load_state_dict({k: torch.tensor(v) for k, v in layer.state_dict().items()}, strict=False)
+    theirs = importlib.import_module("oracle.peer").alone(layer)
     x, tx = leaf(values), torch.tensor(values, requires_grad=True)
     y, ty = retrace(layer)(x).output, theirs(tx)
     assert_close(y, ty.detach().numpy())
@@ -171,6 +168,33 @@ def test_arguments_have_pytorchs_names_order_and_defaults(name: str) -> None:
         for c in (getattr(nn, name), getattr(torch.nn, name))
     )
     assert ours == theirs[: len(ours)]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"is_causal": True}], ids=str)
+def test_attention_is_pytorchs_with_the_same_state(options: dict[str, bool]) -> None:
+    torch = pytest.importorskip("torch")
+    layer = nn.MultiheadAttention(6, 2, rng=0, dtype=np.float64, **options).eval()
+    theirs = torch.nn.MultiheadAttention(6, 2, bias=options.get("bias", True), batch_first=True).double()
+    theirs.load_state_dict({k: torch.tensor(v) for k, v in layer.state_dict().items()})
+    hidden = torch.triu(torch.ones(4, 4), 1).bool() if layer.is_causal else None
+    x, u = normal(0, (3, 4, 6), (3, 4, 6))
+    ours, tx = leaf(x), torch.tensor(x, requires_grad=True)
+    y, ty = layer(ours), theirs(tx, tx, tx, attn_mask=hidden)[0]
+    assert_close(y, ty.detach().numpy())
+    ty.backward(torch.tensor(u))
+    mine = gradients(y, [ours, *layer.parameters()], tg.Tensor(u))
+    names = ["x", *[name for name, _ in layer.named_parameters()]]
+    expected = {"x": tx, **dict(theirs.named_parameters())}
+    for name, g in zip(names, mine, strict=True):
+        assert_close(g, expected[name].grad.numpy(), 1e-10, name)
+    if not layer.is_causal:
+        other, mask = normal(1, (3, 5, 6), (4, 5))
+        tother = torch.tensor(other)
+        assert_close(
+            layer(ours, tg.Tensor(other), tg.Tensor(other), mask),
+            theirs(tx, tother, tother, attn_mask=torch.tensor(mask))[0].detach().numpy(),
+        )
 
 
 # --- Seeds ------------------------------------------------------------------------------------------------------------
@@ -344,7 +368,11 @@ WRONG_INPUTS: dict[str, tuple[Callable[[], nn.Layer], tuple[int, ...], str]] = {
     "MaxPool2d, too small": (lambda: nn.MaxPool2d(3), (1, 1, 2, 2), r"MaxPool2d\(.*\): kernel \(3, 3\) .* 2 "),
     "AvgPool2d": (lambda: nn.AvgPool2d(2), (2, 4), r"AvgPool2d\(.*\): expected images .* \(2, 4\)"),
     "GlobalAvgPool": (lambda: nn.GlobalAvgPool(), (2, 4), r"GlobalAvgPool\(\): expected images .* \(2, 4\)"),
-    "BatchNorm1d": (lambda: nn.BatchNorm1d(3), (4, 2), r"BatchNorm1d\(3\): expected shape \(N, 3\), got \(4, 2\)"),
+    "BatchNorm1d": (
+        lambda: nn.BatchNorm1d(3),
+        (4, 2),
+        r"BatchNorm1d\(3\): expected shape \(N, 3\) or \(N, 3, L\), got \(4, 2\)",
+    ),
     "BatchNorm2d": (
         lambda: nn.BatchNorm2d(3),
         (4, 3),
@@ -356,6 +384,35 @@ WRONG_INPUTS: dict[str, tuple[Callable[[], nn.Layer], tuple[int, ...], str]] = {
         (2, 4),
         r"LocalResponseNorm\(.*\): expected images .*\(2, 4\)",
     ),
+    "Conv1d": (lambda: nn.Conv1d(1, 2, 3), (2, 8), r"Conv1d\(1, 2, 3\): expected sequences .* \(2, 8\)"),
+    "ConvTranspose2d": (
+        lambda: nn.ConvTranspose2d(1, 2, 3),
+        (2, 8, 8),
+        r"ConvTranspose2d\(1, 2, 3×3\): expected images .* \(2, 8, 8\)",
+    ),
+    "LayerNorm": (lambda: nn.LayerNorm((2, 3)), (4, 3), r"LayerNorm\(\(2, 3\)\): .*\(..., 2, 3\), got shape \(4, 3\)"),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4), (4, 3), r"GroupNorm\(2, 4\): expected 4 channels .* got \(4, 3\)"),
+    "MultiheadAttention": (
+        lambda: nn.MultiheadAttention(4, 2, bias=False),
+        (4, 4),
+        r"MultiheadAttention\(...\): expected sequences \(N, L, 4\), got shape \(4, 4\)",
+    ),
+    "AdaptiveAvgPool2d": (
+        lambda: nn.AdaptiveAvgPool2d(2),
+        (4, 4),
+        r"AdaptiveAvgPool2d\(output_size=2\): expected images .* \(4, 4\)",
+    ),
+    "Sum": (
+        lambda: nn.Sum(nn.Linear(3, 2), b=nn.Identity()),
+        (4, 3),
+        r"Sum\(.*\): all branches must give one shape, got {'0': \(4, 2\), 'b': \(4, 3\)}",
+    ),
+    "Concatenate": (
+        lambda: nn.Concatenate(nn.Linear(3, 2), nn.Identity(), axis=0),
+        (4, 3),
+        r"Concatenate\(.*\): .* axis 0 alone, which is not 0: got {'0': \(4, 2\), '1': \(4, 3\)}",
+    ),
+    "Concatenate of nothing": (lambda: nn.Concatenate(), (4, 3), r"Concatenate\(axis=1\): give at least one layer"),
     "Residual": (lambda: nn.Residual(nn.Linear(3, 2)), (4, 3), r"Residual\(.*\): .*gives shape \(4, 2\).*\(4, 3\)"),
 }
 
@@ -410,6 +467,17 @@ WRONG_SETTINGS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.PReLU(0), ValueError, "num_parameters must be at least 1"),
     (lambda: nn.BatchNorm2d(0), ValueError, "num_features must be at least 1"),
     (lambda: nn.LocalResponseNorm(0), ValueError, "size must be at least 1"),
+    (lambda: nn.Conv1d(3, 4, 3, groups=2), ValueError, "3 → 4 channels cannot be divided into 2 groups"),
+    (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), ValueError, "one of zeros, reflect, .*; got 'mirror'"),
+    (lambda: nn.GELU("erf"), ValueError, "approximate must be 'none' or 'tanh', got 'erf'"),
+    (lambda: nn.Softplus(0), ValueError, "beta must be positive, got 0"),
+    (lambda: nn.GroupNorm(2, 3), ValueError, "3 channels cannot be divided into 2 groups"),
+    (lambda: nn.LayerNorm(0), ValueError, "normalized_shape must be sizes of at least 1, got 0"),
+    (lambda: nn.Embedding(0, 2), ValueError, "num_embeddings must be at least 1, got 0"),
+    (lambda: nn.MultiheadAttention(4, 3), ValueError, "embed_dim 4 cannot be divided into 3 heads"),
+    (lambda: nn.MultiheadAttention(4, 2, 1.0), ValueError, r"dropout is a probability in \[0, 1\), got 1.0"),
+    (lambda: nn.AdaptiveAvgPool2d((2, 0)), ValueError, r"output_size must be at least 1, got \(2, 0\)"),
+    (lambda: nn.Concatenate(nn.ReLU(), {"0": nn.ReLU()}), ValueError, "Concatenate: layers need different names"),
     (lambda: nn.Dropout(1.0), ValueError, r"p is a probability in \[0, 1\), got 1.0"),
     (lambda: nn.Linear(2, 2, dtype=np.int64), TypeError, "int64"),
     (lambda: nn.Linear(2, 2, dtype=np.float16), TypeError, "float16"),

@@ -284,6 +284,30 @@ def test_a_vector_is_only_what_has_one_axis_as_in_numpy_2() -> None:
     assert tg.solve(a, np.ones(3)).shape == (3, 3)
 
 
+# vmap.
+def test_vmap_maps_any_axes_and_structures() -> None:
+    g = np.random.default_rng(0)
+    w, x, y = g.standard_normal((3, 2)), g.standard_normal((2, 5)), g.standard_normal((3, 5))
+
+    def f(w: Tensor, point: dict[str, Tensor], scale: float) -> tuple[Tensor, Tensor]:
+        return (w @ point["x"]) * scale, point["y"].sum()
+
+    mapped = tg.vmap(f, (None, 1, None), out_axes=-1)
+    left, right = mapped(Tensor(w), {"x": Tensor(x), "y": Tensor(y)}, 2.0)
+    np.testing.assert_allclose(left.numpy(), 2 * w @ x, 1e-12)
+    np.testing.assert_allclose(right.numpy(), y.sum(0), 1e-12)
+    check_derivatives(lambda w, x: tg.vmap(lambda v: tg.tanh(w @ v), 1, 1)(x), [w, x], g)
+
+
+def test_vmap_gives_the_gradient_of_each_sample_and_nests() -> None:
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    np.testing.assert_allclose(tg.vmap(tg.grad(tg.prod))(x).numpy(), np.prod(x, 1, keepdims=True) / x, 1e-12)
+    hessians = tg.vmap(tg.hessian(lambda t: (t**3).sum()))(x)
+    np.testing.assert_allclose(hessians.numpy(), 6 * x[:, :, None] * np.eye(3), 1e-12)
+    outer = tg.vmap(tg.vmap(lambda a, b: a * b, (None, 0)), (0, None))(x[0], x[1])
+    np.testing.assert_allclose(outer.numpy(), np.outer(x[0], x[1]), 1e-12)
+
+
 METHODS: dict[str, Callable[[Any], Any]] = {
     "squeeze": lambda x: x.reshape(1, 3, 4).squeeze(0),
     "ravel": lambda x: x.ravel(),
@@ -374,6 +398,11 @@ MISUSE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "lost dots": (lambda: tg.einsum("...j->j", T), ValueError, "the result needs it too"),
     "no formula": (lambda: tg.einsum(T, [0, 1]), TypeError, "einsum: the first argument is a formula"),
     "a diagonal of unequal axes": (lambda: tg.einsum("ii", T), ValueError, r"axes 0 and 1 of shape \(2, 3\)"),
+    "mapping over two sizes": (lambda: tg.vmap(tg.add)(T, T.T), ValueError, r"vmap: expected one size.*\[2, 3\]"),
+    "mapping over nothing": (lambda: tg.vmap(tg.exp)(T[:0]), ValueError, r"vmap: expected one size.*at least 1.*\[0\]"),
+    "mapping over no axis": (lambda: tg.vmap(tg.exp, None)(T), ValueError, "vmap: .*no axis"),
+    "too few axes to map": (lambda: tg.vmap(tg.add, (0,))(T, T), ValueError, "vmap: in_axes names 1 axes.*2 arguments"),
+    "mapping a number": (lambda: tg.vmap(tg.exp)(1.0), ValueError, "vmap: argument 0: axis 0 is out of range"),
     "a side that is none": (lambda: tg.searchsorted(T[0], 1.0, "up"), ValueError, "searchsorted: side 'up'"),
 }
 

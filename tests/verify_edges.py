@@ -3,8 +3,6 @@
 These were written beside the naming of mistakes, edge by edge; those in `elsewhere` were written by another hand.
 """
 
-# ruff: noqa: E501 (a table: one row, one mistake)
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -83,6 +83,34 @@ def module(layer: Any) -> nn.Module:
     return MODULES[type(layer).__name__](layer)
 
 
+def alone(layer: Any) -> nn.Module:
+    """PyTorch's layer of the same name, made with the same settings, with the same state and mode, in float64."""
+    kind = type(layer).__name__
+    settings = {k: v for k, v in vars(layer).items() if isinstance(v, int | float | str | tuple) and k != "training"}
+    shape = getattr(getattr(layer, "weight", None), "shape", ())
+    if kind in {"Linear", "Conv1d", "Conv2d", "ConvTranspose2d"}:
+        settings["bias"] = layer.bias is not None
+    if kind.startswith("BatchNorm"):
+        settings |= {"affine": layer.weight is not None, "track_running_stats": layer.running_mean is not None}
+    if kind in {"LayerNorm", "RMSNorm"}:
+        settings["elementwise_affine"] = layer.weight is not None
+    if kind == "LayerNorm":
+        settings["bias"] = layer.bias is not None
+    if kind == "GroupNorm":
+        settings["affine"] = layer.weight is not None
+    positional = {
+        "Linear": lambda: (shape[1], shape[0]),
+        "Conv1d": lambda: (shape[1] * layer.groups, shape[0], shape[2]),
+        "Conv2d": lambda: (shape[1] * layer.groups, shape[0], shape[2:]),
+        "ConvTranspose2d": lambda: (shape[0], shape[1] * layer.groups, shape[2:]),
+        "PReLU": lambda: shape,
+        "Softmax": lambda: (-1,),
+    }.get(kind, tuple)()
+    theirs = getattr(nn, kind)(*positional, **settings).double().train(layer.training)
+    theirs.load_state_dict({k: torch.tensor(v) for k, v in layer.state_dict().items()}, strict=False)
+    return theirs
+
+
 def twin(net: Any) -> nn.Module:
     """The PyTorch network with the layers, names, parameters and mode of a tinygrad2 Sequential, in float64."""
     result = module(net).double().train(net.training)

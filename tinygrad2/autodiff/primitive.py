@@ -78,6 +78,11 @@ class Primitive:
         self._register()
         return self
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether it has a derivative other than zero by one of its arguments."""
+        return bool(self._floats)
+
     def _register(self) -> None:
         """Names are unique, but a notebook cell may be run again: the same module may replace its own."""
         other = REGISTRY.get(self.name, self)
@@ -341,7 +346,7 @@ def _constant(name: str, i: int, value: Any, like: Array | None) -> Tensor:
         raise TypeError(f"{name}: argument {i} is None where a tensor was expected")
     if like is None or not isinstance(value, _NUMBERS) or value is True or value is False:
         return Tensor(value)
-    number = np.asarray(value, like.dtype if like.dtype.kind in "fc" else None)
+    number = np.asarray(value, like.dtype if like.dtype.kind in "fc" else np.result_type(like.dtype, value))
     return wrap(owned(number if type(like) is np.ndarray else to_device(number, device_of(like))), None)
 
 

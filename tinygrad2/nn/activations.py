@@ -10,7 +10,7 @@ from tinygrad2.nn import reverse as r
 from tinygrad2.nn.init import parameter
 from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.nn.sizes import check_counts
-from tinygrad2.ops import leaky_relu, mask, positive, reshape, sigmoid, softmax, tanh
+from tinygrad2.ops import elu, gelu, leaky_relu, mask, positive, reshape, sigmoid, silu, softmax, softplus, tanh
 
 
 class ReLU(Layer):
@@ -102,3 +102,68 @@ class Softmax(Layer):
     def apply(self, x: Tensor) -> Applied:
         y = softmax(x, -1)
         return y, r.ReverseSoftmax(y)
+
+
+class GELU(Layer):
+    """x Φ(x), with the distribution function Φ of the standard normal. x: (N, ...). Hendrycks & Gimpel 2016, section 2.
+
+    approximate: "none", or "tanh" for ½x (1 + tanh(√(2/π) (x + 0.044715 x³))). Raises ValueError for another word.
+
+    >>> nn.GELU()(np.array([[0.0, 1.0]])).numpy().round(4).tolist()
+    [[0.0, 0.8413]]
+    """
+
+    approximate: str
+
+    def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+        self.approximate = approximate
+
+    def apply(self, x: Tensor) -> Applied:
+        return gelu(x, self.approximate), r.ReverseGELU(x, self.approximate)
+
+
+class SiLU(Layer):
+    """x σ(x), also called swish. x: (N, ...). Hendrycks & Gimpel 2016, section 2.
+
+    >>> nn.SiLU()(np.array([[0.0, 2.0]])).numpy().round(4).tolist()
+    [[0.0, 1.7616]]
+    """
+
+    def apply(self, x: Tensor) -> Applied:
+        return silu(x), r.ReverseSiLU(x)
+
+
+class ELU(Layer):
+    """x where x > 0, alpha (eˣ - 1) elsewhere. x: (N, ...). Clevert et al. 2016, equation 15.
+
+    >>> nn.ELU()(np.array([[-1.0, 2.0]])).numpy().round(4).tolist()
+    [[-0.6321, 2.0]]
+    """
+
+    alpha: float
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def apply(self, x: Tensor) -> Applied:
+        return elu(x, self.alpha), r.ReverseELU(x, self.alpha)
+
+
+class Softplus(Layer):
+    """log(1 + exp(beta x)) / beta, a smooth ReLU. x: (N, ...). Raises ValueError unless beta > 0.
+
+    >>> nn.Softplus()(np.array([[0.0]])).numpy().round(4).tolist()
+    [[0.6931]]
+    """
+
+    beta: float
+
+    def __init__(self, beta: float = 1.0) -> None:
+        if not beta > 0:
+            raise ValueError(f"beta must be positive, got {beta}")
+        self.beta = beta
+
+    def apply(self, x: Tensor) -> Applied:
+        return softplus(x, self.beta), r.ReverseSoftplus(x, self.beta)

@@ -20,6 +20,8 @@ from tinygrad2.nn.sizes import check_counts, pair, plane
 from tinygrad2.ops import families, functional
 from tinygrad2.ops.functional import Size
 
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
 
 class Conv2d(Layer):
     """Cross-correlation. x: (N, in_channels, H, W); result: (N, out_channels, OH, OW).
@@ -27,6 +29,7 @@ class Conv2d(Layer):
     weight: (out_channels, in_channels/groups, kh, kw); bias: (out_channels,). Both start uniform in ±1/√fan_in, as in
     PyTorch.
     padding: a number, a pair, ((top, bottom), (left, right)), "valid" or "same" (output ⌈H/stride⌉).
+    padding_mode: what stands there: "zeros", or copies of x's own entries: "reflect", "replicate" or "circular".
     Raises ValueError where the sizes, channels and groups do not fit.
 
     >>> nn.Conv2d(3, 8, 3, padding="same", rng=0)(np.ones((2, 3, 5, 5), np.float32)).shape
@@ -39,6 +42,7 @@ class Conv2d(Layer):
     padding: Any
     dilation: Size
     groups: int
+    padding_mode: str
 
     def __init__(
         self,
@@ -50,13 +54,12 @@ class Conv2d(Layer):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        check_counts(in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, groups=groups)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(f"{in_channels} → {out_channels} channels cannot be divided into {groups} groups")
+        check_channels(in_channels, out_channels, kernel_size, groups)
         rng = default_rng(rng)
         shape = (out_channels, in_channels // groups, *pair(kernel_size))
         self.weight = fan_in_uniform(shape, rng, dtype)
@@ -65,12 +68,20 @@ class Conv2d(Layer):
         self.padding = padding
         self.dilation = dilation
         self.groups = groups
+        self.padding_mode = padding_mode
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}; got {padding_mode!r}")
 
     def convolve(self, x: Tensor) -> Applied:
         """The output without the bias, and the reverse layer, which the bias does not change. x: (N, C, H, W)."""
         kernel = self.weight.shape[-2:]
         geometry = Geometry.of(plane(x), kernel, self.stride, self.padding, self.dilation, self.groups)
-        return families.conv2d(x, self.weight, geometry), r.ReverseConv2d(self.weight, geometry)
+        if self.padding_mode == "zeros":
+            return families.conv2d(x, self.weight, geometry), r.ReverseConv2d(self.weight, geometry)
+        border = functional.border(geometry, self.padding_mode, x)
+        padded = Geometry.of(geometry.padded, kernel, self.stride, 0, self.dilation, self.groups)
+        y = families.conv2d(functional.bordered(x, border), self.weight, padded)
+        return y, r.ReverseBorderedConv2d(self.weight, padded, border, geometry.input)
 
     def apply(self, x: Tensor) -> Applied:
         y, reverse = self.convolve(x)
@@ -78,6 +89,134 @@ class Conv2d(Layer):
 
     def extra_repr(self) -> str:
         o, c, kh, kw = self.weight.shape
-        extras = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        settings = "".join(f", {k}={getattr(self, k)!r}" for k, plain in extras.items() if getattr(self, k) != plain)
+        settings = _unusual(self, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros")
         return f"{c * self.groups}, {o}, {kh}×{kw}{settings}{'' if self.bias is not None else ', bias=False'}"
+
+
+class Conv1d(Layer):
+    """Cross-correlation along one axis. x: (N, in_channels, L); result: (N, out_channels, OL).
+
+    weight: (out_channels, in_channels/groups, kernel_size); bias: (out_channels,). Both start uniform in ±1/√fan_in, as
+    in PyTorch. padding: a number, (before, after), "valid" or "same" (output ⌈L/stride⌉).
+    Raises ValueError where the sizes, channels and groups do not fit.
+
+    >>> nn.Conv1d(3, 8, 3, padding="same", rng=0)(np.ones((2, 3, 5), np.float32)).shape
+    (2, 8, 5)
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: int
+    padding: Any
+    dilation: int
+    groups: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: Any = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        rng: Rng = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        check_channels(in_channels, out_channels, kernel_size, groups)
+        rng = default_rng(rng)
+        shape = (out_channels, in_channels // groups, kernel_size)
+        self.weight = fan_in_uniform(shape, rng, dtype)
+        self.bias = uniform((out_channels,), fans(shape)[0] ** -0.5, rng, dtype) if bias else None
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.groups = groups
+
+    def apply(self, x: Tensor) -> Applied:
+        if x.ndim != 3:
+            raise ValueError(f"expected sequences (N, C, L), got shape {x.shape}")
+        geometry = functional.row_geometry(
+            x.shape[-1], self.weight.shape[-1], self.stride, self.padding, self.dilation, self.groups
+        )
+        reverse = r.ReverseConv1d(self.weight, geometry)
+        return functional.add_channels(reverse.jvp(x), self.bias, 1), reverse
+
+    def extra_repr(self) -> str:
+        o, c, k = self.weight.shape
+        settings = _unusual(self, stride=1, padding=0, dilation=1, groups=1)
+        return f"{c * self.groups}, {o}, {k}{settings}{'' if self.bias is not None else ', bias=False'}"
+
+
+class ConvTranspose2d(Layer):
+    """The adjoint of a convolution, as a layer. x: (N, in_channels, H, W); result: (N, out_channels, OH, OW).
+
+    OH = (H - 1)·stride - padding above and below + dilation·(kh - 1) + output_padding + 1; with padding "same", OH =
+    stride·H. weight: (in_channels, out_channels/groups, kh, kw); bias: (out_channels,). Both start as PyTorch's.
+    padding: as in Conv2d; output_padding: less than the stride. Raises ValueError where sizes, channels and groups do
+    not fit. Dumoulin & Visin, A Guide to Convolution Arithmetic, 2016, section 4.
+
+    >>> nn.ConvTranspose2d(3, 8, 2, stride=2, rng=0)(np.ones((2, 3, 5, 5), np.float32)).shape
+    (2, 8, 10, 10)
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: Size
+    padding: Any
+    output_padding: Size
+    groups: int
+    dilation: Size
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Any = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        *,
+        rng: Rng = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        check_channels(in_channels, out_channels, kernel_size, groups)
+        rng = default_rng(rng)
+        shape = (in_channels, out_channels // groups, *pair(kernel_size))
+        self.weight = fan_in_uniform(shape, rng, dtype)
+        self.bias = uniform((out_channels,), fans(shape)[0] ** -0.5, rng, dtype) if bias else None
+        self.stride = stride
+        self.padding = padding
+        self.output_padding = output_padding
+        self.groups = groups
+        self.dilation = dilation
+
+    def apply(self, x: Tensor) -> Applied:
+        kernel = self.weight.shape[-2:]
+        geometry = Geometry.transposed(
+            plane(x), kernel, self.stride, self.padding, self.output_padding, self.dilation, self.groups
+        )
+        reverse = r.ReverseConvTranspose2d(self.weight, geometry)
+        return functional.add_channels(reverse.jvp(x), self.bias), reverse
+
+    def extra_repr(self) -> str:
+        c, o, kh, kw = self.weight.shape
+        settings = _unusual(self, stride=1, padding=0, output_padding=0, dilation=1, groups=1)
+        return f"{c}, {o * self.groups}, {kh}×{kw}{settings}{'' if self.bias is not None else ', bias=False'}"
+
+
+def check_channels(in_channels: int, out_channels: int, kernel_size: Size, groups: int) -> None:
+    """ValueError unless all are positive and the groups divide the channels."""
+    check_counts(in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, groups=groups)
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(f"{in_channels} → {out_channels} channels cannot be divided into {groups} groups")
+
+
+def _unusual(layer: Layer, **usual: object) -> str:
+    """The settings that differ from the usual ones, as they are printed."""
+    return "".join(f", {k}={getattr(layer, k)!r}" for k, plain in usual.items() if getattr(layer, k) != plain)

@@ -77,9 +77,16 @@ class Layer:
         """The output at x. x: samples first, (N, ...)."""
         return self.apply(x)[0]
 
-    def __call__(self, x: Any) -> Tensor:
-        """The output at x. x: a Tensor or an array, samples first, (N, ...)."""
-        y, _ = located("", self, self.apply, x if isinstance(x, Tensor) else Tensor(x))
+    def __call__(self, x: Any, *others: Any) -> Tensor:
+        """The output at x. x: a Tensor or an array, samples first, (N, ...).
+
+        others: what else a `forward` of your own takes. Only a layer of one input has a reverse.
+        """
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        if others:
+            forward: Callable[..., Tensor] = self.forward
+            return located("", self, lambda x: forward(x, *others), x)
+        y, _ = located("", self, self.apply, x)
         return y
 
     def trace(self, x: Any) -> Trace:

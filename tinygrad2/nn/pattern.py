@@ -47,7 +47,7 @@ def _fits(mask: Tensor, shape: tuple[int, ...]) -> bool:
 def groups(layers: Sequence[Named]) -> list[Sequence[Named]]:
     """The layers in order; a convolution together with the pool, or the ReLU and the pool, that follow it."""
     # The kind of a layer whose `apply` was replaced is unknown, and a subclass may do something else.
-    kinds = [None if "apply" in vars(layer) else type(layer) for _, layer in layers]
+    kinds = [None if "apply" in vars(layer) or _has_border(layer) else type(layer) for _, layer in layers]
     found: list[Sequence[Named]] = []
     start = 0
     while start < len(layers):
@@ -60,6 +60,11 @@ def groups(layers: Sequence[Named]) -> list[Sequence[Named]]:
         found.append(layers[start:end])
         start = end
     return found
+
+
+def _has_border(layer: Layer) -> bool:
+    """Whether it is a convolution whose padding are copies of entries: the kernels know only zeros."""
+    return isinstance(layer, Conv2d) and layer.padding_mode != "zeros"
 
 
 def pooled(group: Sequence[Named], x: Tensor) -> tuple[Tensor, Step]:

@@ -14,7 +14,7 @@ from tinygrad2.kernels.arrays import device_of, to_device, to_numpy
 from tinygrad2.ops import families
 from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, softplus, sqrt, subtract, where
 from tinygrad2.ops.reduce import logsumexp, mean, sum, var
-from tinygrad2.ops.shape import gather, reshape
+from tinygrad2.ops.shape import _index_add, gather, index, reshape
 
 Size = int | tuple[int, int]
 
@@ -97,12 +97,29 @@ def without_rows(x: Tensor) -> Tensor:
     return reshape(x, (*x.shape[:-2], x.shape[-1]))
 
 
-def border(size: int, padding: tuple[int, int], mode: str) -> np.ndarray[Any, Any]:
-    """Which of `size` entries stands at each place of the padded axis. mode: "reflect", "replicate" or "circular"."""
+def border(geometry: Geometry, mode: str, like: Tensor) -> tuple[Any, Any]:
+    """Which row and which column of the plane stands at each place of the padded one: (PH, 1) and (PW,).
+
+    mode: "reflect", "replicate" or "circular". Raises ValueError for another word.
+    """
     names: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     if mode not in names:
         raise ValueError(f"padding_mode {mode!r} is unknown: expected 'zeros', {', '.join(map(repr, names))}")
-    return np.pad(np.arange(size), padding, names[mode])
+    rows, columns = (
+        to_device(np.pad(np.arange(n), ends, names[mode]), like.device)
+        for n, ends in zip(geometry.input, geometry.padding, strict=True)
+    )
+    return rows[:, None], columns
+
+
+def bordered(x: Tensor, at: tuple[Any, Any]) -> Tensor:
+    """The padded planes. x: (..., C, H, W); at: what `border` gives. Result: (..., C, PH, PW)."""
+    return index(x, (..., *at))
+
+
+def unbordered(g: Tensor, at: tuple[Any, Any], size: tuple[int, int]) -> Tensor:
+    """The adjoint of `bordered`: what came from one entry is added up. g: (..., C, PH, PW); result: (..., C, *size)."""
+    return _index_add(g, (..., *at), (*g.shape[:-2], *size))
 
 
 def add_channels(y: Tensor, bias: Tensor | None, axes: int = 2) -> Tensor:

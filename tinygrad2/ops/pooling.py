@@ -72,9 +72,9 @@ def _adaptive_argmax(x: Array, rows: list[Span], columns: list[Span]) -> Array:
     positions = module.empty((*x.shape[:-2], len(rows), len(columns)), np.int32)
     for i, (top, bottom) in enumerate(rows):
         for j, (left, right) in enumerate(columns):
-            window = x.real[..., top:bottom, left:right].reshape(*x.shape[:-2], -1)
-            first = window.argmax(-1)
             width = right - left
+            window = x.real[..., top:bottom, left:right].reshape(*x.shape[:-2], (bottom - top) * width)
+            first = window.argmax(-1)
             positions[..., i, j] = (top + first // width) * x.shape[-1] + left + first % width
     return positions
 

@@ -10,7 +10,7 @@ from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels import sum_over
 from tinygrad2.kernels.arrays import Array
 from tinygrad2.ops.elementwise import Binary, Unary, divide, exp, mask, multiply, negative, subtract
-from tinygrad2.ops.shape import Axis, _sum_to, as_tensor, broadcast_to, positions, ravel, reshape
+from tinygrad2.ops.shape import Axis, _sum_to, as_tensor, broadcast_to, positions, reshape
 
 
 def _axes(x: Tensor, axis: Axis, what: str = "", who: str = "a reduction") -> tuple[int, ...]:
@@ -166,12 +166,8 @@ _argmin = Primitive("argmin", lambda x, axis: x.argmin(axis)).defvjp(zero)
 
 def _position_of(which: Primitive, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
     """The position along the axis, or of all entries in row-major order."""
-    what = f"the {which.name}"
-    if axis is not None:
-        (axis,) = _axes(x, axis, what)
-        return _finish(reshape(which(x, axis), _reduced(x, (axis,))), (axis,), keepdims)
-    axes = _axes(x, None, what)
-    at = which(ravel(x), 0)
+    axes = _axes(x, axis, f"the {which.name}")
+    at = which(x, None if axis is None else axes[0])
     return reshape(at, _reduced(x, axes)) if keepdims else at
 
 

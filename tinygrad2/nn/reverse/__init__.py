@@ -10,35 +10,87 @@ A comment beside a formula says why it is the transposed Jacobian: the matrix wi
 
 from __future__ import annotations
 
-from tinygrad2.nn.reverse.activations import ReverseMask, ReverseSigmoid, ReverseSlope, ReverseSoftmax, ReverseTanh
+from tinygrad2.nn.reverse.activations import (
+    ReverseELU,
+    ReverseGELU,
+    ReverseMask,
+    ReverseSigmoid,
+    ReverseSiLU,
+    ReverseSlope,
+    ReverseSoftmax,
+    ReverseSoftplus,
+    ReverseTanh,
+)
+from tinygrad2.nn.reverse.attention import ReverseAttention, ReverseEmbedding, ReverseMultiheadAttention
 from tinygrad2.nn.reverse.base import Linearized, ReverseLayer, Row, Shape, Symmetric
-from tinygrad2.nn.reverse.containers import Place, ReverseResidual, ReverseSequential, Step
-from tinygrad2.nn.reverse.convolution import ReverseConv2d, ReverseConv2dAt
+from tinygrad2.nn.reverse.containers import (
+    Place,
+    ReverseConcatenate,
+    ReverseResidual,
+    ReverseSequential,
+    ReverseSum,
+    Step,
+)
+from tinygrad2.nn.reverse.convolution import (
+    ReverseBorderedConv2d,
+    ReverseConv1d,
+    ReverseConv2d,
+    ReverseConv2dAt,
+    ReverseConvTranspose2d,
+)
 from tinygrad2.nn.reverse.linear import ReverseFlatten, ReverseIdentity, ReverseLinear
-from tinygrad2.nn.reverse.normalization import ReverseBatchNorm, ReverseLocalResponseNorm, ReverseScale
-from tinygrad2.nn.reverse.pooling import ReverseAvgPool2d, ReverseGlobalAvgPool, ReverseMaxPool2d
+from tinygrad2.nn.reverse.normalization import (
+    ReverseBatchNorm,
+    ReverseGroupNorm,
+    ReverseLayerNorm,
+    ReverseLocalResponseNorm,
+    ReverseRMSNorm,
+    ReverseScale,
+)
+from tinygrad2.nn.reverse.pooling import (
+    ReverseAdaptiveAvgPool2d,
+    ReverseAvgPool2d,
+    ReverseGlobalAvgPool,
+    ReverseMaxPool2d,
+)
 
 __all__ = [
     "Linearized",
     "Place",
+    "ReverseAdaptiveAvgPool2d",
+    "ReverseAttention",
     "ReverseAvgPool2d",
     "ReverseBatchNorm",
+    "ReverseBorderedConv2d",
+    "ReverseConcatenate",
+    "ReverseConv1d",
     "ReverseConv2d",
     "ReverseConv2dAt",
+    "ReverseConvTranspose2d",
+    "ReverseELU",
+    "ReverseEmbedding",
     "ReverseFlatten",
+    "ReverseGELU",
     "ReverseGlobalAvgPool",
+    "ReverseGroupNorm",
     "ReverseIdentity",
     "ReverseLayer",
+    "ReverseLayerNorm",
     "ReverseLinear",
     "ReverseLocalResponseNorm",
     "ReverseMask",
     "ReverseMaxPool2d",
+    "ReverseMultiheadAttention",
+    "ReverseRMSNorm",
     "ReverseResidual",
     "ReverseScale",
     "ReverseSequential",
+    "ReverseSiLU",
     "ReverseSigmoid",
     "ReverseSlope",
     "ReverseSoftmax",
+    "ReverseSoftplus",
+    "ReverseSum",
     "ReverseTanh",
     "Row",
     "Shape",

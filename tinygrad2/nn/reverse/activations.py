@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn.reverse.base import Symmetric
-from tinygrad2.ops import logical_not, mask, sum
+from tinygrad2.ops import exp, logical_not, mask, positive, sigmoid, sum
+from tinygrad2.ops.activations import gelu_slope
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,3 +68,53 @@ class ReverseSoftmax(Symmetric):
     # ∂y_i/∂x_j = y_i (δ_ij - y_j), so J = diag(y) - y yᵀ, which is symmetric, and J u = y ⊙ u - y (yᵀu).
     def vjp(self, u: Tensor) -> Tensor:
         return self.output * (u - sum(u * self.output, -1, keepdims=True))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseGELU(Symmetric):
+    """GELU ↔ u (Φ(x) + x φ(x)), of the shared input x; or the derivative of its approximation with tanh."""
+
+    input: Tensor  # x: (N, ...)
+    approximate: str
+
+    # y = x Φ(x), and the density φ is the derivative of the distribution function Φ.
+    def vjp(self, u: Tensor) -> Tensor:
+        return u * gelu_slope(self.input, self.approximate)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSiLU(Symmetric):
+    """SiLU ↔ u (s + x s (1 - s)), with s = σ(x) of the shared input x."""
+
+    input: Tensor  # x: (N, ...)
+
+    # y = x σ(x), and σ' = σ (1 - σ).
+    def vjp(self, u: Tensor) -> Tensor:
+        s = sigmoid(self.input)
+        return u * (s * (1.0 + self.input * (1.0 - s)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseELU(Symmetric):
+    """ELU ↔ u where x > 0, u alpha eˣ elsewhere, of the shared input x."""
+
+    input: Tensor  # x: (N, ...)
+    alpha: float
+
+    # J is diagonal: 1 where x > 0, and the derivative of alpha (eˣ - 1) elsewhere; eˣ of a large x is never taken.
+    def vjp(self, u: Tensor) -> Tensor:
+        right = positive(self.input)
+        left = logical_not(right)
+        return mask(u, right) + mask(u, left) * (exp(mask(self.input, left)) * self.alpha)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSoftplus(Symmetric):
+    """Softplus ↔ u σ(beta x), of the shared input x."""
+
+    input: Tensor  # x: (N, ...)
+    beta: float
+
+    # y = log(1 + e^(βx))/β, so y' = e^(βx)/(1 + e^(βx)) = σ(βx).
+    def vjp(self, u: Tensor) -> Tensor:
+        return u * sigmoid(self.input * self.beta)

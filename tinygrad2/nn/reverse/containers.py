@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.nn.reverse.base import ReverseLayer, Row, Shape
+from tinygrad2.ops import concatenate
 from tinygrad2.ops.reduce import sum_squares
 
 if TYPE_CHECKING:
@@ -94,3 +95,60 @@ class ReverseResidual(ReverseLayer):
         yield from self.body.rows(name)
         yield from self.shortcut.rows(name)
         yield Row(name, "body + shortcut", shape, "sum of both", "sum of both", "")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseSum(ReverseLayer):
+    """Sum ↔ the sum of all branches' reverses."""
+
+    branches: tuple[Step, ...]
+
+    # J = Σ J_i, and the transpose of a sum is the sum of the transposes.
+    def vjp(self, u: Tensor) -> Tensor:
+        return _total([step.reverse.vjp(u) for step in self.branches])
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return _total([step.reverse.jvp(v) for step in self.branches])
+
+    def rows(self, name: str, layer: str, shape: Shape) -> Iterator[Row]:
+        yield from _branch_rows(self.branches, Row(name, "sum", shape, "sum of all", "sum of all", ""))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseConcatenate(ReverseLayer):
+    """Concatenate ↔ each branch's part of u goes through its reverse, and the results are added. u: (..., N, *out)."""
+
+    branches: tuple[Step, ...]
+    axis: int  # counted from the end, so that leading axes do not move it
+
+    # The rows of J are those of the branches, one block below the other: J = [J_1; J_2; ...], so Jᵀu = Σ J_iᵀ u_i.
+    def vjp(self, u: Tensor) -> Tensor:
+        start = 0
+        parts = []
+        for step in self.branches:
+            end = start + step.shape[self.axis]
+            parts.append(step.reverse.vjp(u[(..., slice(start, end), *(slice(None),) * (-self.axis - 1))]))
+            start = end
+        return _total(parts)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return concatenate([step.reverse.jvp(v) for step in self.branches], self.axis)
+
+    def rows(self, name: str, layer: str, shape: Shape) -> Iterator[Row]:
+        yield from _branch_rows(
+            self.branches, Row(name, "concatenation", shape, "split, sum of all", "concatenation", "")
+        )
+
+
+def _total(parts: Sequence[Tensor]) -> Tensor:
+    total, *others = parts
+    for part in others:
+        total = total + part
+    return total
+
+
+def _branch_rows(branches: Sequence[Step], last: Row) -> Iterator[Row]:
+    """The lines of all branches, and a last one that says how they are joined."""
+    for step in branches:
+        yield from step.rows(last.name)
+    yield last

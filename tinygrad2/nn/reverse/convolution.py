@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
 from tinygrad2.nn.reverse.base import ReverseLayer
 from tinygrad2.ops import families
+from tinygrad2.ops.functional import bordered, unbordered, with_rows, without_rows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,3 +50,61 @@ class ReverseConv2dAt(ReverseLayer):
 
     def jvp(self, v: Tensor) -> Tensor:
         return families.conv2d_at(v, self.weight, self.at, self.geometry)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseConv1d(ReverseLayer):
+    """Conv1d ↔ transposed convolution along the same axis. u: (..., N, O, OL); result: (..., N, C, L)."""
+
+    in_blocks = True
+    constant = True
+
+    weight: Tensor  # (O, C/groups, k)
+    geometry: Geometry  # of images with one row
+
+    def vjp(self, u: Tensor) -> Tensor:
+        return without_rows(families.conv2d_input(with_rows(u), with_rows(self.weight), self.geometry))
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return without_rows(families.conv2d(with_rows(v), with_rows(self.weight), self.geometry))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseConvTranspose2d(ReverseLayer):
+    """ConvTranspose2d ↔ convolution. u: (..., N, O, OH, OW), the large images; result: (..., N, C, H, W)."""
+
+    in_blocks = True
+    constant = True
+
+    weight: Tensor  # (C, O/groups, kh, kw)
+    geometry: Geometry  # of the convolution, from the large images to the small ones
+
+    # The layer is the adjoint of a convolution, and the adjoint of the adjoint is the convolution.
+    def vjp(self, u: Tensor) -> Tensor:
+        return families.conv2d(u, self.weight, self.geometry)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return families.conv2d_input(v, self.weight, self.geometry)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseBorderedConv2d(ReverseLayer):
+    """Conv2d with a padding_mode ↔ transposed convolution; then each entry gets back what its copies in the border got.
+
+    u: (..., N, O, OH, OW); result: (..., N, C, H, W).
+    """
+
+    in_blocks = True
+    constant = True
+
+    weight: Tensor  # (O, C/groups, kh, kw)
+    geometry: Geometry  # of the padded planes
+    border: tuple[Any, Any]  # which row and which column stands at each place: (PH, 1) and (PW,)
+    size: tuple[int, int]  # H, W
+
+    # J = C B: each entry of the padded plane is one entry of x, so each row of B has one 1, and Bᵀ adds up the copies.
+    def vjp(self, u: Tensor) -> Tensor:
+        return unbordered(families.conv2d_input(u, self.weight, self.geometry), self.border, self.size)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return families.conv2d(bordered(v, self.border), self.weight, self.geometry)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
 from tinygrad2.nn.reverse.base import ReverseLayer, Symmetric
-from tinygrad2.ops import families, mean
+from tinygrad2.ops import families, mean, reshape
 from tinygrad2.ops.elementwise import power
 
 
@@ -34,15 +34,15 @@ class ReverseBatchNorm(Symmetric):
 
     normal: Tensor  # x̂: (N, C, ...)
     inverse_std: Tensor  # s: (1, C, 1, ...)
-    weight: Tensor  # γ: (C, 1, ...)
+    weight: Tensor | None  # γ: (C, 1, ...)
 
     # x̂ = (x - μ) s with s = (var + eps)^(-1/2). For a tangent v: dμ = mean v, ds = -s³ mean((x - μ) v) = -s² mean(x̂ v),
     # so dx̂ = s (v - mean v) + (x - μ) ds = s (v - mean v - x̂ mean(x̂ v)), and γ is a factor. With m entries in a mean,
     # J = γ s (I - 1 1ᵀ/m - x̂ x̂ᵀ/m) for a channel: all three matrices are symmetric, and so is J.
     def vjp(self, u: Tensor) -> Tensor:
-        over = (-2,) if self.normal.ndim == 2 else (-4, -2, -1)
-        along = mean(u * self.normal, over, keepdims=True)
-        return self.weight * self.inverse_std * (u - mean(u, over, keepdims=True) - self.normal * along)
+        ndim = self.normal.ndim
+        over = (-ndim, *range(2 - ndim, 0))
+        return _times(_centred(u, self.normal, self.inverse_std, over), self.weight)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,3 +73,73 @@ class ReverseLocalResponseNorm(ReverseLayer):
     def jvp(self, v: Tensor) -> Tensor:
         scale, curve = self._diagonals()
         return v * scale - curve * families.conv2d(v * self.input, self.window, self.geometry)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseLayerNorm(ReverseLayer):
+    """LayerNorm ↔ s (w - mean w - x̂ · mean(w x̂)) with w = γu and the shared x̂. u: (..., N, ..., *normalized_shape)."""
+
+    normal: Tensor  # x̂: (N, ..., *normalized_shape)
+    inverse_std: Tensor  # s: (N, ..., 1)
+    weight: Tensor | None  # γ: normalized_shape
+    axes: tuple[int, ...]  # of normalized_shape, counted from the end
+
+    # y = γ x̂, and the Jacobian of x̂ is the symmetric matrix of ReverseBatchNorm, here for each sample. The factors γ
+    # differ within a mean, so their place matters: J = diag(γ) S and Jᵀ = S diag(γ).
+    def vjp(self, u: Tensor) -> Tensor:
+        return _centred(_times(u, self.weight), self.normal, self.inverse_std, self.axes)
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return _times(_centred(v, self.normal, self.inverse_std, self.axes), self.weight)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseGroupNorm(ReverseLayer):
+    """GroupNorm ↔ that of LayerNorm, for each group of channels. u: (..., N, C, ...)."""
+
+    normal: Tensor  # x̂: (N, groups, the entries of a group)
+    inverse_std: Tensor  # s: (N, groups, 1)
+    weight: Tensor | None  # γ: (C, 1, ...)
+    ndim: int  # of (N, C, ...)
+
+    def vjp(self, u: Tensor) -> Tensor:
+        return self._in_groups(_times(u, self.weight))
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return _times(self._in_groups(v), self.weight)
+
+    def _in_groups(self, u: Tensor) -> Tensor:
+        lead = u.shape[: u.ndim - self.ndim]
+        groups = reshape(u, (*lead, *self.normal.shape))
+        return reshape(_centred(groups, self.normal, self.inverse_std, (-1,)), u.shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseRMSNorm(ReverseLayer):
+    """RMSNorm ↔ s (w - x̂ · mean(w x̂)) with w = γu and the shared x̂. u: (..., N, ..., *normalized_shape)."""
+
+    normal: Tensor  # x̂ = s x: (N, ..., *normalized_shape)
+    factor: Tensor  # s: (N, ..., 1)
+    weight: Tensor | None  # γ: normalized_shape
+    axes: tuple[int, ...]  # of normalized_shape, counted from the end
+
+    # x̂ = x s with s = (mean x² + eps)^(-1/2), so ds = -s³ mean(x v) = -s² mean(x̂ v) and dx̂ = s (v - x̂ mean(x̂ v)):
+    # a symmetric matrix S. With y = γ x̂, J = diag(γ) S and Jᵀ = S diag(γ).
+    def vjp(self, u: Tensor) -> Tensor:
+        return self._without_length(_times(u, self.weight))
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return _times(self._without_length(v), self.weight)
+
+    def _without_length(self, u: Tensor) -> Tensor:
+        return self.factor * (u - self.normal * mean(u * self.normal, self.axes, keepdims=True))
+
+
+def _centred(u: Tensor, normal: Tensor, inverse_std: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """s (u - mean u - x̂ mean(u x̂)), with means over the axes: the Jacobian of (x - μ)/√(var + eps), times u."""
+    along = mean(u * normal, axes, keepdims=True)
+    return inverse_std * (u - mean(u, axes, keepdims=True) - normal * along)
+
+
+def _times(u: Tensor, weight: Tensor | None) -> Tensor:
+    return u if weight is None else u * weight

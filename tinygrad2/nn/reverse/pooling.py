@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
 from tinygrad2.nn.reverse.base import ReverseLayer
-from tinygrad2.ops import families, mean, reshape
+from tinygrad2.ops import families, mean, reshape, swapaxes
+from tinygrad2.ops.pooling import between_means
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,3 +61,23 @@ class ReverseGlobalAvgPool(ReverseLayer):
 
     def jvp(self, v: Tensor) -> Tensor:
         return mean(v, (-2, -1))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReverseAdaptiveAvgPool2d(ReverseLayer):
+    """AdaptiveAvgPool2d ↔ spreading each entry evenly over its window.
+
+    u: (..., N, C, OH, OW); result: (..., N, C, H, W).
+    """
+
+    constant = True
+
+    row_means: Tensor  # A: (OH, H)
+    column_means: Tensor  # B: (OW, W)
+
+    # Y = A X Bᵀ for every plane, and ⟨U, A X Bᵀ⟩ = ⟨Aᵀ U B, X⟩.
+    def vjp(self, u: Tensor) -> Tensor:
+        return between_means(u, swapaxes(self.row_means, 0, 1), swapaxes(self.column_means, 0, 1))
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return between_means(v, self.row_means, self.column_means)
