@@ -7,7 +7,7 @@ maps change the matrix of an edge: transposed, shifted, flipped, only its diagon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -112,27 +112,27 @@ def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]
         for n, (text, slope) in enumerate(_slopes(step, i, local.slope)):
             flat = np.broadcast_to(slope, step.out.shape).ravel()
             if np.isfinite(flat).all():
-                apply = lambda g, flat=flat: gather @ (flat * g)
+                apply = partial(np.matmul, gather * flat)
                 mistake = "missing-factor" if text == "1" and word != "mask" else word
                 yield Other(mistake, text, apply, True, True, 0.002 * n)
     if step.op.name in CONDITIONS and local.gather is not None:
         gather = local.gather
         for text, chosen in _conditions(step, values):
-            apply = lambda g, chosen=chosen: gather @ (chosen.ravel() * g)
+            apply = partial(np.matmul, gather * chosen.ravel())
             yield Other("mask", text, apply, True, True, 0.02)
     for text, other in _operands(step, i, values):
-        apply = lambda g, other=other: summed(other.passed(i, g.reshape(step.out.shape)), to).ravel()
+        apply = partial(_passed, other, i, to)
         yield Other("wrong-operand", text, apply, scaled=True, cost=0.12)
     if step.op.name == "matmul":
         for text, product in _products(step, i):
-            apply = lambda g, product=product: _of_shape(product(g.reshape(step.out.shape)), to)
+            apply = partial(_multiplied, product, step.out.shape, to)
             yield Other("transpose", text, apply)
     if step.op.name == "index":
         text = "entries that are taken several times overwrite each other, they must add"
         yield Other("unsummed", text, lambda g: _overwritten(step, g))
     if local.slope is None or local.matrix.shape[0] != local.matrix.shape[1]:
         for mistake, text, matrix in maps(local.matrix, to, step.out.shape):
-            yield Other(mistake, text, lambda g, matrix=matrix: matrix @ g, cost=0.1)
+            yield Other(mistake, text, partial(np.matmul, matrix), cost=0.1)
 
 
 def _conditions(step: Step, values: Sequence[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
@@ -157,10 +157,15 @@ def _overwritten(step: Step, g: Array) -> Array:
     return out.ravel()
 
 
-def _of_shape(a: Array, shape: tuple[int, ...]) -> Array:
-    if a.shape != shape:
+def _passed(step: Step, i: int, to: tuple[int, ...], g: Array) -> Array:
+    return summed(step.passed(i, g.reshape(step.out.shape)), to).ravel()
+
+
+def _multiplied(product: Callable[[Array], Array], out: tuple[int, ...], to: tuple[int, ...], g: Array) -> Array:
+    result = product(g.reshape(out))
+    if result.shape != to:
         raise ValueError
-    return a.ravel()
+    return result.ravel()
 
 
 def _slopes(step: Step, i: int, right: Array) -> Iterator[tuple[str, Array]]:
@@ -226,26 +231,29 @@ def _operands(step: Step, i: int, values: Sequence[tuple[str, Array]]) -> Iterat
                     yield f"the derivative is taken at {text} in place of {written}", again
 
 
+def _t(x: Array) -> Array:
+    return np.swapaxes(x, -1, -2)
+
+
 def _products(step: Step, i: int) -> Iterator[tuple[str, Callable[[Array], Array]]]:
     """Mistakes with the rule of a matrix product."""
     a, b = step.inputs
-    t = lambda x: np.swapaxes(x, -1, -2)
     if i == 0:
         yield "{b} is not transposed (right: g {b}ᵀ)", lambda g: g @ b
-        yield "the product is transposed (right: g {b}ᵀ)", lambda g: t(g @ t(b))
-        yield "the factors of the product are exchanged (right: g {b}ᵀ)", lambda g: t(b) @ g
+        yield "the product is transposed (right: g {b}ᵀ)", lambda g: _t(g @ _t(b))
+        yield "the factors of the product are exchanged (right: g {b}ᵀ)", lambda g: _t(b) @ g
         yield "the factors are exchanged and {b} is not transposed (right: g {b}ᵀ)", lambda g: b @ g
-        yield "the cotangent is transposed (right: g {b}ᵀ)", lambda g: t(g) @ t(b)
-        yield "the cotangent is transposed in the place of {b} (right: g {b}ᵀ)", lambda g: t(g) @ b
-        yield "the factors are exchanged and both transposed wrongly (right: g {b}ᵀ)", lambda g: b @ t(g)
+        yield "the cotangent is transposed (right: g {b}ᵀ)", lambda g: _t(g) @ _t(b)
+        yield "the cotangent is transposed in the place of {b} (right: g {b}ᵀ)", lambda g: _t(g) @ b
+        yield "the factors are exchanged and both transposed wrongly (right: g {b}ᵀ)", lambda g: b @ _t(g)
     else:
         yield "{a} is not transposed (right: {a}ᵀ g)", lambda g: a @ g
-        yield "the product is transposed (right: {a}ᵀ g)", lambda g: t(t(a) @ g)
-        yield "the factors of the product are exchanged (right: {a}ᵀ g)", lambda g: g @ t(a)
+        yield "the product is transposed (right: {a}ᵀ g)", lambda g: _t(_t(a) @ g)
+        yield "the factors of the product are exchanged (right: {a}ᵀ g)", lambda g: g @ _t(a)
         yield "the factors are exchanged and {a} is not transposed (right: {a}ᵀ g)", lambda g: g @ a
-        yield "the cotangent is transposed (right: {a}ᵀ g)", lambda g: t(a) @ t(g)
-        yield "the cotangent is transposed in the place of {a} (right: {a}ᵀ g)", lambda g: a @ t(g)
-        yield "the factors are exchanged and both transposed wrongly (right: {a}ᵀ g)", lambda g: t(g) @ a
+        yield "the cotangent is transposed (right: {a}ᵀ g)", lambda g: _t(a) @ _t(g)
+        yield "the cotangent is transposed in the place of {a} (right: {a}ᵀ g)", lambda g: a @ _t(g)
+        yield "the factors are exchanged and both transposed wrongly (right: {a}ᵀ g)", lambda g: _t(g) @ a
 
 
 # Mistakes with a linear map from cotangents of shape `out` to cotangents of shape `to`.

@@ -34,7 +34,7 @@ class Key(NamedTuple):
     place: Place | None
     op: str
     backward: bool
-    count: int
+    nth: int
 
 
 class Step(NamedTuple):
@@ -140,15 +140,15 @@ class Trace:
 
     def slot(self, key: Key) -> Key:
         """The same call in the first round of its loop."""
-        return key._replace(count=key.count % self._each(key))
+        return key._replace(nth=key.nth % self._each(key))
 
     def round(self, key: Key) -> int:
         """In which round of its loop a call was made, from 0."""
-        return key.count // self._each(key)
+        return key.nth // self._each(key)
 
     def moved(self, key: Key, rounds: int) -> Key:
         """The same call some rounds later."""
-        return key._replace(count=key.count + rounds * self._each(key))
+        return key._replace(nth=key.nth + rounds * self._each(key))
 
     def _each(self, key: Key) -> int:
         return self._counts[key.place, key.op, key.backward] // self.rounds(key)
@@ -166,7 +166,7 @@ class Trace:
 
 
 class FirstOrder(NamedTuple):
-    """A wrong first-order rule: what passes to argument `arg` of a call counts `weight` times, or is passed unchanged."""
+    """A wrong first-order rule: what passes to an argument of a call counts `weight` times, or is passed unchanged."""
 
     key: Key
     arg: int
@@ -177,7 +177,7 @@ class FirstOrder(NamedTuple):
 def _node_of(change: FirstOrder, calls: Sequence[tuple[Call, Place | None, bool]]) -> Node | None:
     """The node of the call that a change is about."""
     same = [c for c, place, _ in calls if (place, c.op.name) == (change.key.place, change.key.op)]
-    return same[change.key.count].out.node if change.key.count < len(same) else None
+    return same[change.key.nth].out.node if change.key.nth < len(same) else None
 
 
 def _backward(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-import numpy as np
-
+from tinygrad2.kernels import Array
 from tinygrad2.verify.tracing import Key, Step, Trace
 
 _OPERATORS: dict[str, type[ast.operator]] = {
@@ -79,7 +78,7 @@ class Words:
             text = text.replace("{" + letter + "}", name)
         return text
 
-    def constant(self, a: np.ndarray) -> str:  # type: ignore[type-arg]
+    def constant(self, a: Array) -> str:
         return f"{float(a):.6g}" if a.size == 1 else f"the constant of shape {a.shape}"
 
     def _written(self, step: Step, i: int) -> str | None:

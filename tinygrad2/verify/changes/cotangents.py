@@ -16,7 +16,7 @@ from tinygrad2.verify.edges import Pass, gathering
 def other_cotangents(s: Search) -> Iterator[Change]:
     """A value gets the cotangent of another one, times a factor: the steps between them are left out or wrong."""
     atoms = [
-        Atom("1", lambda p: np.ones(()), -0.1),
+        Atom("1", lambda p: (np.ones(()),), -0.1),
         *atoms_of(s, ["{}", "1/{}", "{}²", "(1 - {})", "1/{}²", "(1 + {})", "(1 - {}²)", "sign({})", "[{} > 0]"]),
     ]
     cache: dict[tuple[tuple[int, ...], ...], tuple[list[Atom], list[Array]]] = {}
@@ -61,9 +61,7 @@ def _cotangent_change(s: Search, v: Value, m: Value, atom: Atom, c: float, added
     c = round(c) if abs(c - round(c)) < 1e-7 else c
 
     def effect(p: Pass) -> Array:
-        one = fitted(atom.of(p), p.trace.value(at(p, m)).shape)
-        if one is None:
-            raise Missing
+        one = fitted(atom, p, p.trace.value(at(p, m)).shape)
         n = at(p, v)
         passed = c * (_gather(p, v, m) @ (one * p.cotangents[at(p, m)]))
         return p.reach[n] @ (passed if added else passed - p.cotangents[n])
@@ -75,5 +73,6 @@ def _cotangent_change(s: Search, v: Value, m: Value, atom: Atom, c: float, added
             f"To the cotangent of {s.said(v)} something is added that does not belong there: that of {s.said(m)}{text}."
         )
         return Change("extra-term", said, effect, cost + 0.5)
-    said = f"As the cotangent of {s.said(v)} you use that of {s.said(m)}{text}: the steps between them are not differentiated right."
+    used = f"As the cotangent of {s.said(v)} you use that of {s.said(m)}{text}"
+    said = f"{used}: the steps between them are not differentiated right."
     return Change("wrong-derivative", said, effect, cost)

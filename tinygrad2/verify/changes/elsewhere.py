@@ -61,7 +61,7 @@ def _moved(p: Pass, v: int, value: Array) -> Pass:
 def _again(p: Pass, values: dict[int, Array], changed: dict[int, Step]) -> Pass:
     """The pass with other values, or other constants of some steps, and all that follows from them."""
     trace = p.trace
-    steps = []
+    steps: list[Step] = []
     leaves = [values.get(v, a) for v, a in enumerate(trace.leaves)]
     with np.errstate(all="ignore"):
         for n, old in enumerate(trace.steps):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ class Atom(NamedTuple):
     """A value at hand, or a function of it, as a factor."""
 
     text: str
-    of: Callable[[Pass], Array]
+    of: Callable[[Pass], tuple[Array, ...]]  # the factors that it is made of
     cost: float
 
 
@@ -41,7 +42,7 @@ def atoms_of(s: Search, forms: Sequence[str]) -> list[Atom]:
             atom = Atom(form.replace("{}", name), _formed(f, FORMS[form]), 0.01 * len(form) + 0.002 * len(name))
             try:
                 with np.errstate(all="ignore"):
-                    value = atom.of(s.first)
+                    (value,) = atom.of(s.first)
             except (Missing, ValueError):
                 continue
             mark = np.round(value, 9).tobytes() + str(value.shape).encode()
@@ -64,19 +65,28 @@ def _operand_of(edge: Edge) -> Callable[[Pass], Array]:
     return of
 
 
-def _formed(f: Callable[[Pass], Array], form: Callable[[Array], Array]) -> Callable[[Pass], Array]:
-    return lambda p: form(f(p))
+def _formed(f: Callable[[Pass], Array], form: Callable[[Array], Array]) -> Callable[[Pass], tuple[Array, ...]]:
+    return lambda p: (form(f(p)),)
 
 
-def fitted(a: Array, shape: tuple[int, ...]) -> Array | None:
-    """An atom as a factor of an array of the shape, flat; None where it does not fit."""
-    for grown in (a, a.reshape(a.shape + (1,) * (len(shape) - a.ndim)) if a.ndim < len(shape) else a):
+def fitted(atom: Atom, p: Pass, shape: tuple[int, ...]) -> Array:
+    """An atom as a factor of an array of the shape, flat. Missing where it does not fit."""
+    result = np.ones(int(np.prod(shape)))
+    for part in atom.of(p):
+        result = result * _spread(part, shape)
+    return result
+
+
+def _spread(a: Array, shape: tuple[int, ...]) -> Array:
+    """a broadcast from behind, or from the front; flat."""
+    grown = a.reshape(a.shape + (1,) * (len(shape) - a.ndim)) if a.ndim < len(shape) else a
+    for candidate in (a, grown):
         try:
-            if np.broadcast_shapes(grown.shape, shape) == shape:
-                return np.broadcast_to(grown, shape).ravel()
+            if np.broadcast_shapes(candidate.shape, shape) == shape:
+                return np.broadcast_to(candidate, shape).ravel()
         except ValueError:
             continue
-    return None
+    raise Missing
 
 
 class Spot(NamedTuple):
@@ -93,31 +103,37 @@ class Spot(NamedTuple):
 
 def _spots(s: Search) -> Iterator[Spot]:
     for v in s.values:
-        yield Spot(
-            f"the cotangent of {s.said(v)}",
-            lambda p, v=v: p.reach[at(p, v)] * p.cotangents[at(p, v)],
-            lambda p, v=v: p.trace.value(at(p, v)).shape,
-            s.distance(v),
-        )
+        yield Spot(f"the cotangent of {s.said(v)}", partial(_at_value, v), partial(_shape_of, v), s.distance(v))
     for edge in s.edges:
-
-        def through(p: Pass, edge: Edge = edge) -> Array:
-            v = p.call(edge)
-            if v is None:
-                raise Missing
-            return p.reach[p.parent(edge)] @ p.locals[edge].matrix * p.cotangents[v]
-
-        def after(p: Pass, edge: Edge = edge) -> Array:
-            v = p.call(edge)
-            if v is None:
-                raise Missing
-            return p.reach[p.parent(edge)] * (p.locals[edge].matrix @ p.cotangents[v])
-
         said = f"the part through {s.edge_said(edge)}"
-        yield Spot(said, through, lambda p, e=edge: p.trace.value(at(p, e.key)).shape, s.distance(edge.key) + 0.001)
+        cost = s.distance(edge.key) + 0.001
+        yield Spot(said, partial(_before, edge), partial(_shape_of, edge.key), cost)
         local = s.first.locals[edge]
         if local.slope is None or local.matrix.shape[0] != local.matrix.shape[1]:
-            yield Spot(said, after, lambda p, e=edge: p.trace.value(p.parent(e)).shape, s.distance(edge.key) + 0.002)
+            yield Spot(said, partial(_after, edge), partial(_shape_of, s.named(s.first.parent(edge))), cost + 0.001)
+
+
+def _shape_of(v: Value, p: Pass) -> tuple[int, ...]:
+    shape: tuple[int, ...] = p.trace.value(at(p, v)).shape
+    return shape
+
+
+def _at_value(v: Value, p: Pass) -> Array:
+    return p.reach[at(p, v)] * p.cotangents[at(p, v)]
+
+
+def _before(edge: Edge, p: Pass) -> Array:
+    """A factor on the cotangent of the call's result."""
+    if edge not in p.locals:
+        raise Missing
+    return p.reach[p.parent(edge)] @ p.locals[edge].matrix * p.cotangents[at(p, edge.key)]
+
+
+def _after(edge: Edge, p: Pass) -> Array:
+    """A factor on what the rule has made of it."""
+    if edge not in p.locals:
+        raise Missing
+    return p.reach[p.parent(edge)] * (p.locals[edge].matrix @ p.cotangents[at(p, edge.key)])
 
 
 def table(s: Search, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ...]]) -> tuple[list[Atom], list[Array]]:
@@ -127,12 +143,12 @@ def table(s: Search, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ...]]) -
     for atom in atoms:
         try:
             with np.errstate(all="ignore"):
-                parts = [fitted(atom.of(p), shape) for p, shape in zip(s.passes, shapes, strict=True)]
+                parts = [fitted(atom, p, shape) for p, shape in zip(s.passes, shapes, strict=True)]
         except (Missing, ValueError):
             continue
-        if all(part is not None and np.isfinite(part).all() for part in parts):
+        if all(np.isfinite(part).all() for part in parts):
             fitting.append(atom)
-            rows.append(parts)  # type: ignore[arg-type]
+            rows.append(parts)
     return fitting, [np.stack([r[i] for r in rows]) for i in range(len(s.passes))] if rows else []
 
 
@@ -161,10 +177,8 @@ def _in_group(group: Group, atom: Atom) -> Effect:
     def effect(p: Pass) -> Array:
         changed = {}
         for e in group.members(p):
-            factor = fitted(atom.of(p), p.trace.value(at(p, e.key)).shape)
-            if factor is None:
-                raise Missing
-            changed[e] = lambda g, m=p.locals[e].matrix, factor=factor: m @ (factor * g)
+            factor = fitted(atom, p, p.trace.value(at(p, e.key)).shape)
+            changed[e] = partial(np.matmul, p.locals[e].matrix * factor)
         return p.run(changed)[p.leaf] - p.right
 
     return effect
@@ -178,9 +192,13 @@ def _numbers(s: Search) -> list[Atom]:
     result = []
     for c in sorted(found - {0.0, 1.0, -1.0}):
         if np.isfinite(c):
-            result.append(Atom(f"{c:g}", lambda p, c=c: np.array(c), 0.01))
-            result.append(Atom(f"1/{c:g}", lambda p, c=c: np.array(1 / c), 0.01))
+            result.append(Atom(f"{c:g}", _constant(c), 0.01))
+            result.append(Atom(f"1/{c:g}", _constant(1 / c), 0.01))
     return result
+
+
+def _constant(c: float) -> Callable[[Pass], tuple[Array, ...]]:
+    return lambda p: (np.array(c),)
 
 
 def products_of_factors(s: Search) -> Iterator[Change]:
@@ -217,9 +235,8 @@ def _paired(atoms: list[Atom], tables: list[Array]) -> tuple[list[Atom], list[Ar
 
 
 def _product_of(a: Atom, b: Atom) -> Atom:
-    of = lambda p: (a.of(p), b.of(p))
     text = f"{a.text}·{b.text}" if not b.text.startswith("1/") else f"{a.text}/{b.text[2:]}"
-    return Atom(text, of, a.cost + b.cost)  # type: ignore[arg-type]
+    return Atom(text, lambda p: (*a.of(p), *b.of(p)), a.cost + b.cost)
 
 
 def multiples(
@@ -239,16 +256,7 @@ def _factor_change(s: Search, spot: Spot, atom: Atom, c: float) -> Change:
     c = round(c) if abs(c - round(c)) < 1e-7 else c
 
     def effect(p: Pass) -> Array:
-        value = atom.of(p)
-        parts = value if isinstance(value, tuple) else (value,)
-        through = spot.through(p)
-        factor = np.full(through.shape[1], float(c))
-        for part in parts:
-            one = fitted(part, spot.shape(p))
-            if one is None:
-                raise Missing
-            factor = factor * one
-        return through @ (factor - 1)
+        return spot.through(p) @ (c * fitted(atom, p, spot.shape(p)) - 1)
 
     missing = atom.text.startswith(("1/", "[", "sign"))
     text = atom.text if c == 1 else f"{number(c)}·{atom.text}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -30,12 +31,16 @@ def pairs(s: Search) -> Iterator[Change]:
         c, d = weights
         if min(abs(c), abs(d)) < 1e-9 or oddness(c + 1) > 0.5 or oddness(d + 1) > 0.5:
             continue
-        effect = lambda p, c=c, d=d, of_a=of_a, of_b=of_b: c * of_a(p) + d * of_b(p)
+        effect = partial(_sum, c, of_a, d, of_b)
         same = at_a is not None and at_b is not None and at_a.place == at_b.place
         said = f"{capital(_counts(a, c + 1))}, and {_counts(b, d + 1)}."
         mistakes = {_mistake(c + 1), _mistake(d + 1)}
         mistake = mistakes.pop() if len(mistakes) == 1 else "missing-term"
         yield Change(mistake, said, effect, 0.0 if same else 1.0 + 0.01 * (i + j))
+
+
+def _sum(c: float, a: Effect, d: float, b: Effect, p: Pass) -> Array:
+    return c * a(p) + d * b(p)
 
 
 def _two(x: Array, y: Array, s: Search) -> tuple[float, float] | None:
@@ -91,9 +96,9 @@ def rules_in_pairs(s: Search) -> Iterator[Change]:
 
 def _both(edge: Edge, weight: float, other: Edge, text: str) -> Effect:
     def effect(p: Pass) -> Array:
-        changed = {}
+        changed: dict[Edge, Callable[[Array], Array]] = {}
         if edge in p.locals:
-            changed[edge] = lambda g, m=p.locals[edge].matrix: weight * (m @ g)
+            changed[edge] = partial(np.matmul, weight * p.locals[edge].matrix)
         if other in p.locals:
             changed[other] = others_of(p, other)[text].apply
         return p.run(changed)[p.leaf] - p.right

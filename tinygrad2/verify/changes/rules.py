@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.changes.search import RTOL, Change, Effect, Group, Missing, Search, Value, at, number, oddness
+from tinygrad2.verify.changes.weights import of_edge
 from tinygrad2.verify.edges import Edge, Pass
 from tinygrad2.verify.local_rules import Other, maps, others, reorderings
 
@@ -22,16 +24,16 @@ def local_rules(s: Search) -> Iterator[Change]:
             there = _there(p, edge, v, other)
             if there is None or not _looks_right(there, target, s.seen[0].size, other.scaled):
                 continue
-            whole = s.joined(lambda p, edge=edge, text=text: _whole(p, edge, text))
+            whole = s.joined(partial(_whole, edge, text))
             if whole is None:
                 continue
-            own = s.joined(lambda p, edge=edge: p.share(edge))
+            own = s.joined(of_edge(edge))
             assert own is not None
             c = s.multiple(whole, s.error + own)
             if c is None or (abs(c - 1) > 1e-7 and not other.scaled):
                 continue
             c = 1.0 if abs(c - 1) < 1e-7 else c
-            effect = lambda p, edge=edge, text=text, c=c: c * _whole(p, edge, text) - p.share(edge)
+            effect = partial(_instead, edge, text, c)
             cost = s.distance(edge.key) + other.cost + 0.0005 * n + oddness(c)
             yield Change(other.mistake, _sentence(s, edge, text, other, c), effect, cost)
 
@@ -117,7 +119,11 @@ def _looks_right(there: Array, target: Array, size: float, scaled: bool) -> bool
         return bool(np.abs(c * there - target).max() <= RTOL * size)
 
 
-def _whole(p: Pass, edge: Edge, text: str) -> Array:
+def _instead(edge: Edge, text: str, c: float, p: Pass) -> Array:
+    return c * _whole(edge, text, p) - p.share(edge)
+
+
+def _whole(edge: Edge, text: str, p: Pass) -> Array:
     """What comes through an edge by another rule."""
     if edge not in p.locals:
         return np.zeros_like(p.right)
@@ -145,7 +151,7 @@ def _sentence(s: Search, edge: Edge, text: str, other: Other, c: float) -> str:
 
 
 def whole_maps(s: Search) -> Iterator[Change]:
-    """The whole dependence of one value on another, transposed, shifted, or only its diagonal; a reordered cotangent."""
+    """The whole dependence of one value on another transposed, shifted, or only its diagonal; a cotangent reordered."""
     starts: list[Value] = [s.first.leaf, *[u for u in s.shared if u != s.first.leaf]]
     for u in starts:
         reach = s.first.reach_from(at(s.first, u))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from tinygrad2.kernels import Array
 from tinygrad2.verify.changes.search import Change, Effect, Group, Search, Value, at, capital
 from tinygrad2.verify.edges import Edge, Pass
 from tinygrad2.verify.mistakes.constants import all_close, named_numbers
+from tinygrad2.verify.point import Point
 
 
 def weights(s: Search) -> Iterator[Change]:
@@ -37,14 +39,14 @@ def weights(s: Search) -> Iterator[Change]:
         ):
             said = f"The part through {s.edge_said(group.edge)} {what}, {group.said}."
             mistake = "missing-term" if weight == 0 else "sign" if weight == -1 else "factor"
-            yield Change(mistake, said, of_group(group, weight), s.distance(group.edge.key) + 0.1 + abs(weight) / 99)
+            yield Change(mistake, said, of_group(group, weight), s.distance(group.edge.key) + 0.1)
 
 
 def of_group(group: Group, weight: float) -> Effect:
     """What it does that the edges of a group count `weight` times."""
 
     def effect(p: Pass) -> Array:
-        changed = {e: (lambda g, m=p.locals[e].matrix: weight * (m @ g)) for e in group.members(p)}
+        changed = {e: partial(np.matmul, weight * p.locals[e].matrix) for e in group.members(p)}
         return p.run(changed)[p.leaf] - p.right
 
     return effect
@@ -83,7 +85,7 @@ def _weighed(s: Search, share: Effect, said: str, cost: float, path: bool = Fals
         return
     through = said if path else f"the part through {said}"
     for text, value in named_numbers([x.point for x in s.seen], ratios):
-        effect = lambda p, value=value: (value(p.point) - 1) * share(p)
+        effect = partial(_scaled, value, share)
         if text == "-1":
             yield Change("sign", f"{capital(through)} has the wrong sign.", effect, cost)
         else:
@@ -91,6 +93,10 @@ def _weighed(s: Search, share: Effect, said: str, cost: float, path: bool = Fals
             sentence = f"{capital(through)} counts {text} times in your answer, it must count once."
             yield Change("factor", sentence, effect, cost + odd)
         return
+
+
+def _scaled(weight: Callable[[Point], float], share: Effect, p: Pass) -> Array:
+    return (weight(p.point) - 1) * share(p)
 
 
 def _ratios(s: Search, share: Effect) -> list[float] | None:
