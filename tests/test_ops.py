@@ -71,6 +71,11 @@ def distinct(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
     return [part.reshape(shape) for part, shape in zip(np.split(entries, ends[:-1]), shapes, strict=True)]
 
 
+def far(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
+    """Of both signs, away from 0."""
+    return [rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape) for shape in shapes]
+
+
 def inside(rng: np.random.Generator, shapes: Sequence[Shape]) -> list[Array]:
     """In (-1, 1), away from both ends."""
     return [rng.uniform(-0.9, 0.9, shape) for shape in shapes]
@@ -340,7 +345,8 @@ SMOOTH: dict[str, st.SearchStrategy[Problem]] = {
     **{name: problems(rows(1), P[name]) for name in ("softmax", "log_softmax", "logsumexp")},
     **{name: problems(rows(2), P[name]) for name in ("centered", "unmixed")},
     "norm": problems(st.tuples(reductions(), st.sampled_from([1.5, 2.0, 3.0])).map(with_order), P["norm"], distinct),
-    **{name: problems(st.tuples(ONE, st.tuples(POWERS)), P[name], distinct) for name in ("odd_power", "even_power")},
+    # Of |x|^-0.5 near 0 the differences grow too fast to be certified.
+    **{name: problems(st.tuples(ONE, st.tuples(POWERS)), P[name], far) for name in ("odd_power", "even_power")},
     "max": problems(reductions(), P["max"], distinct),
     "reshape": problems(reshapes(), P["reshape"]),
     "transpose": problems(permutations(), P["transpose"]),
@@ -550,7 +556,103 @@ def entropy(z: Array, smoothing: float) -> Array:
     return -(target * np.log(p)).sum(1)
 
 
+def cells(x: Array, size: tuple[int, int]) -> list[list[Array]]:
+    """The windows of adaptive pooling: from floor(i n / size) to ceil((i + 1) n / size)."""
+    (h, w), (rows, columns) = x.shape[2:], size
+    return [
+        [
+            x[:, :, i * h // rows : -(-(i + 1) * h // rows), j * w // columns : -(-(j + 1) * w // columns)]
+            for j in range(columns)
+        ]
+        for i in range(rows)
+    ]
+
+
+def pooled_cells(x: Array, size: tuple[int, int], of: Callable[..., Array]) -> Array:
+    return np.stack([np.stack([of(cell, (2, 3)) for cell in row], -1) for row in cells(x, size)], -2)
+
+
+def whitened(x: Array, axis: Any, eps: float = 1e-5) -> Array:
+    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
+
+
+def huber(d: Array, delta: float) -> Array:
+    return np.where(abs(d) <= delta, 0.5 * d * d, delta * (abs(d) - 0.5 * delta))
+
+
+def attention(q: Array, k: Array, v: Array) -> Array:
+    p = np.exp(q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1]))
+    return (p / p.sum(-1, keepdims=True)) @ v
+
+
+CHANCES = RNG.uniform(0.1, 0.9, (4, 3))
+TOKENS = np.array([[0, 2], [3, 3]])
+
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence[Array]]] = {
+    "adaptive_avg_pool2d": (
+        lambda x: tg.adaptive_avg_pool2d(x, (3, 2)),
+        lambda x: pooled_cells(x, (3, 2), np.mean),
+        (X[:1],),
+    ),
+    "adaptive_max_pool2d": (lambda x: tg.adaptive_max_pool2d(x, 2), lambda x: pooled_cells(x, (2, 2), np.max), (D,)),
+    "binary_cross_entropy": (
+        tg.binary_cross_entropy,
+        lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(),
+        (CHANCES, 1.0 - CHANCES[::-1]),
+    ),
+    "binary_cross_entropy_with_logits": (
+        lambda z, t, w: tg.binary_cross_entropy_with_logits(z, t, "none", w),
+        lambda z, t, w: w * t * np.log1p(np.exp(-z)) + (1 - t) * np.log1p(np.exp(z)),
+        (V, CHANCES, S[:3]),
+    ),
+    "conv1d": (
+        lambda x, w, b: tg.conv1d(x, w, b, stride=2, padding=1, dilation=2),
+        lambda x, w, b: (
+            convolution(x[:, :, None], w[:, :, None], (1, 2), ((0, 0), (1, 1)), (1, 2), 1)[:, :, 0] + b[:, None]
+        ),
+        (X[:, :2, 0], K[:, :2, 0], RNG.standard_normal(6)),
+    ),
+    "embedding": (lambda w: tg.embedding(TOKENS, w), lambda w: w[TOKENS], (V,)),
+    "gelu": (tg.gelu, lambda x: x * 0.5 * np.vectorize(math.erfc)(-x / math.sqrt(2)), (V,)),
+    "gelu by tanh": (
+        lambda x: tg.gelu(x, "tanh"),
+        lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+        (V,),
+    ),
+    "group_norm": (
+        lambda x, w, b: tg.group_norm(x, 2, w, b),
+        lambda x, w, b: whitened(x.reshape(len(x), 2, -1), -1).reshape(x.shape) * w[:, None, None] + b[:, None, None],
+        (X, S, B),
+    ),
+    "huber_loss": (lambda x, y: tg.huber_loss(x, y, "none", 0.7), lambda x, y: huber(x - y, 0.7), (V, 2.0 * CHANCES)),
+    "kl_div": (
+        lambda q, t: tg.kl_div(q, t, "batchmean"),
+        lambda q, t: (t * (np.log(t) - q)).sum() / len(q),
+        (V, CHANCES),
+    ),
+    "kl_div of logarithms": (
+        lambda q, t: tg.kl_div(q, t, "sum", log_target=True),
+        lambda q, t: (np.exp(t) * (t - q)).sum(),
+        (V, CHANCES),
+    ),
+    "l1_loss": (lambda x, y: tg.l1_loss(x, y, "sum"), lambda x, y: abs(x - y).sum(), (V, CHANCES)),
+    "layer_norm": (
+        lambda x, w, b: tg.layer_norm(x, 3, w, b),
+        lambda x, w, b: whitened(x, -1) * w + b,
+        (V, S[:3], B[:3]),
+    ),
+    "mse_loss": (tg.mse_loss, lambda x, y: ((x - y) ** 2).mean(), (V, CHANCES)),
+    "rms_norm": (
+        lambda x, w: tg.rms_norm(x, 3, w, 1e-5),
+        lambda x, w: x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5) * w,
+        (V, S[:3]),
+    ),
+    "scaled_dot_product_attention": (
+        tg.scaled_dot_product_attention,
+        attention,
+        tuple(RNG.standard_normal((2, 3, n)) for n in (4, 4, 2)),
+    ),
+    "silu": (tg.silu, lambda x: x / (1 + np.exp(-x)), (V,)),
     "batch_norm in train mode": (
         tg.batch_norm,
         lambda x, w, b: normalized(x, x.mean((0, 2, 3)), x.var((0, 2, 3)), w, b),

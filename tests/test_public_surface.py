@@ -43,9 +43,9 @@ def public() -> Iterator[tuple[str, Any]]:
     for name, module in MODULES.items():
         for short in getattr(module, "__all__", ["grad"]):
             value = getattr(module, short)
-            if isinstance(value, ModuleType) or id(value) in seen or not callable(value):
+            if isinstance(value, ModuleType) or not callable(value) or id(inspect.unwrap(value)) in seen:
                 continue
-            seen.add(id(value))
+            seen.add(id(inspect.unwrap(value)))
             yield f"{name}.{short}", value
             if inspect.isclass(value) and not issubclass(value, Exception):
                 yield from methods(f"{name}.{short}", value)

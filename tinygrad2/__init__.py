@@ -1,7 +1,7 @@
 """tinygrad2: the backward pass is a network you can read, run, differentiate again, and check."""
 
+import typing as _typing
 import warnings as _warnings
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -73,7 +73,7 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad2\.
 
 _habits.answers(globals(), __all__)
 
-if not _TYPE_CHECKING:  # a type checker would take every wrong name for right
+if not _typing.TYPE_CHECKING:  # a type checker would take every wrong name for right
 
     def __getattr__(name: str) -> None:
         """The error for a name that is not here; for one of another framework it says what to write."""

@@ -1,6 +1,6 @@
 """Layers, each with its reverse layer; containers, initial values, optimizers, models, and files of parameters."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from tinygrad2.autodiff import habits as _habits
 from tinygrad2.nn import init, models, reverse, schedules
@@ -78,7 +78,7 @@ __all__ = [
     "set_rng_state",
 ]
 
-if not _TYPE_CHECKING:  # a type checker would take every wrong name for right
+if not _typing.TYPE_CHECKING:  # a type checker would take every wrong name for right
 
     def __getattr__(name: str) -> None:
         """The error for a name that is not here; for one of another framework it says what to write."""
