@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad2
 from tinygrad2 import data, nn
 from tinygrad2.cli import main
 
@@ -362,6 +363,8 @@ def test_a_read_only_folder_is_refused_and_stays_empty(error, finished):
         folder = Path(name, "locked")
         folder.mkdir(mode=0o555)
         with ordinary_user():
+            if not os.access(tinygrad2.__file__, os.R_OK, effective_ids=True):
+                pytest.skip(f"{tinygrad2.__file__} can be read by root alone")
             for out in (folder, folder / "run"):
                 line = error(*TINY_TRAIN, "--out", out)
                 assert str(out) in line
