@@ -14,7 +14,12 @@ from tinygrad2.ops.shape import Axis
 
 
 def _norm_array(x: Array, axes: tuple[int, ...], p: float) -> Array:
-    """s (Σ |x/s|^p)^(1/p), where s is a power of two near the largest entry: division by it rounds nothing."""
+    """s (Σ |x/s|^p)^(1/p), where s is a power of two near the largest entry: division by it rounds nothing.
+
+    The square of a float32 number is always a float64 number, so there s may be 1.
+    """
+    if x.dtype == np.float32 and p == 2:
+        return np.sqrt(np.square(x, dtype=np.float64).sum(axes, keepdims=True)).astype(np.float32)
     wide = x.astype(np.float64) if x.dtype == np.float32 else x
     if not x.size:
         return x.sum(axes, keepdims=True)
