@@ -22,12 +22,22 @@ def sum_over(x: Array, axes: tuple[int, ...]) -> Array:
         return x.sum(axes)
     axes = tuple(sorted(axes))
     if x.flags.c_contiguous:
-        if axes == tuple(range(x.ndim - len(axes), x.ndim)):
-            return x.sum(axes)  # pairwise
+        last = _run_at_the_end(axes, x.ndim)
+        if last:
+            sums = x.sum(last)  # pairwise
+            return sum_over(sums, axes[: -len(last)]) if len(last) < len(axes) else sums
         if axes == tuple(range(len(axes))):
             rows = math.prod(x.shape[: len(axes)])
             return _sum_of_rows(x.reshape(rows, *x.shape[len(axes) :])).astype(x.dtype)
     return np.asarray(x.sum(axes, dtype=np.float64)).astype(x.dtype)
+
+
+def _run_at_the_end(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Those of the sorted axes that are the last ones of an array, without a gap: (0, 2, 3) of 4 gives (2, 3)."""
+    first = ndim
+    while first - 1 in axes:
+        first -= 1
+    return tuple(range(first, ndim))
 
 
 def _sum_of_rows(x: NDArray) -> NDArray:
