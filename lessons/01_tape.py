@@ -365,9 +365,8 @@ wrong = sorted(node.cotangent for node in all_of(result) if not node.made_from)
 print("without order:", wrong[::-1], "   right:", [25.0, 19.0])
 
 # %% [markdown]
-# 29 and 22: too large. What $s$ and $p$ had received from $e$ was sent on twice. Note that the error is not a factor:
-# 29/25 is not 22/19. In a large network such an error is hard to see. The numbers look like gradients, and the loss even
-# goes down for a while.
+# 29 and 22: too large. What $s$ and $p$ had received from $e$ was sent on twice. Such an error is hard to see: the signs
+# are right, the sizes are almost right, and the loss may even go down for a while.
 #
 # ## The same with the library
 #
