@@ -132,8 +132,9 @@ class ReverseNetwork:
     @property
     def _given(self) -> tuple[str, tuple[int, ...]]:
         """What the network takes, and its shape."""
-        linearized = isinstance(self.layer, Linearized)
-        return ("tangent", self._input_shape) if linearized else ("cotangent", self._output.shape)
+        if isinstance(self.layer, Linearized):
+            return "tangent", self.layer.of.domain(self._input_shape)
+        return "cotangent", self._output.shape
 
     def _checked(self, u: Any) -> Tensor:
         kind, shape = self._given
