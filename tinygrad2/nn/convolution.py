@@ -20,6 +20,8 @@ from tinygrad2.nn.sizes import check_counts, pair, plane
 from tinygrad2.ops import families, functional
 from tinygrad2.ops.functional import Size
 
+__all__ = ["Conv1d", "Conv2d", "ConvTranspose2d"]
+
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 

@@ -14,6 +14,8 @@ from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseSequential, Ro
 from tinygrad2.nn.summary import table, times
 from tinygrad2.ops import broadcast_to, concatenate
 
+__all__ = ["ReverseNetwork", "Trace"]
+
 if TYPE_CHECKING:
     from tinygrad2.nn.layer import Layer
 

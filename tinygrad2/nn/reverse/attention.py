@@ -8,6 +8,8 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn.reverse.base import ReverseLayer
 from tinygrad2.ops import concatenate, families, matmul, reshape, sum, swapaxes, transpose
 
+__all__ = ["ReverseAttention", "ReverseEmbedding", "ReverseMultiheadAttention"]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseEmbedding(ReverseLayer):

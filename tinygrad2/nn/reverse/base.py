@@ -9,6 +9,8 @@ from typing import ClassVar, NamedTuple
 from tinygrad2.autodiff import Tensor
 from tinygrad2.ops.reduce import sum_squares
 
+__all__ = ["Linearized", "ReverseLayer", "Row", "Shape", "Symmetric"]
+
 Shape = tuple[int, ...]
 
 

@@ -12,6 +12,8 @@ from tinygrad2.nn.reverse.base import ReverseLayer, Row, Shape
 from tinygrad2.ops import concatenate
 from tinygrad2.ops.reduce import sum_squares
 
+__all__ = ["Place", "ReverseConcatenate", "ReverseResidual", "ReverseSequential", "ReverseSum", "Step"]
+
 if TYPE_CHECKING:
     from tinygrad2.nn.layer import Layer
 

@@ -11,6 +11,8 @@ from tinygrad2.nn.reverse.base import ReverseLayer
 from tinygrad2.ops import families
 from tinygrad2.ops.functional import bordered, unbordered, with_rows, without_rows
 
+__all__ = ["ReverseBorderedConv2d", "ReverseConv1d", "ReverseConv2d", "ReverseConv2dAt", "ReverseConvTranspose2d"]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseConv2d(ReverseLayer):
