@@ -72,7 +72,8 @@ def applied(forward: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Rev
     if not isinstance(y, Tensor):
         raise TypeError(f"forward must return one Tensor, got {type(y).__name__}")
     assert start.node is not None
-    follows = outside and y.node is not None and bool(made_before(start.node.id, y.node))
+    # x itself, where it is recorded, and what is older than the tape and takes part, such as a parameter.
+    follows = outside and y.node is not None and (x.node is not None or bool(made_before(start.node.id, y.node)))
     seen = y if follows or y.node is None else wrap(y.array, None, None if outside else "computed under no_grad")
     return seen, ReverseTape(start, y, follows)
 
