@@ -16,6 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
+__all__ = ["atomic_write", "load", "save"]
+
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 

@@ -14,6 +14,8 @@ from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseSequential, Ro
 from tinygrad2.nn.summary import table, times
 from tinygrad2.ops import broadcast_to, concatenate
 
+__all__ = ["ReverseNetwork", "Trace"]
+
 if TYPE_CHECKING:
     from tinygrad2.nn.layer import Layer
 
@@ -131,8 +133,9 @@ class ReverseNetwork:
     @property
     def _given(self) -> tuple[str, tuple[int, ...]]:
         """What the network takes, and its shape."""
-        linearized = isinstance(self.layer, Linearized)
-        return ("tangent", self._input_shape) if linearized else ("cotangent", self._output.shape)
+        if isinstance(self.layer, Linearized):
+            return "tangent", self.layer.of.domain(self._input_shape)
+        return "cotangent", self._output.shape
 
     def _checked(self, u: Any) -> Tensor:
         kind, shape = self._given

@@ -26,6 +26,8 @@ from tinygrad2.ops.shape import (
     take,
 )
 
+__all__ = ["flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "tile"]
+
 PadWidth = int | tuple[int, int] | Sequence[tuple[int, int]]
 MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 

@@ -16,6 +16,12 @@ from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels import masked
 from tinygrad2.kernels.arrays import Array, to_device
 
+__all__ = [
+    "abs", "add", "astype", "clip", "divide", "equal", "exp", "greater", "greater_equal", "leaky_relu", "less",
+    "less_equal", "log", "logical_not", "maximum", "minimum", "multiply", "negative", "not_equal", "power", "prelu",
+    "relu", "sigmoid", "sign", "sqrt", "subtract", "tanh", "where",
+]  # fmt: skip
+
 
 class Unary(Protocol):
     """The type of a primitive of one tensor."""

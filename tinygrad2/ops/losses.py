@@ -15,6 +15,8 @@ from tinygrad2.ops.reduce import mean, sum
 from tinygrad2.ops.shape import gather, reshape
 from tinygrad2.ops.softmax import log_softmax, logsumexp
 
+__all__ = ["cross_entropy"]
+
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}
 
 

@@ -100,6 +100,7 @@ class Other(NamedTuple):
     cost: float = 0.0
 
 
+ROOT = "√(the right slope)"  # one of two equal factors is missing
 CONDITIONS = ("relu", "where", "maximum", "clip", "max", "mask", "abs", "minimum", "min")
 
 
@@ -113,7 +114,7 @@ def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]
             flat = np.broadcast_to(slope, step.out.shape).ravel()
             if np.isfinite(flat).all():
                 apply = partial(np.matmul, gather * flat)
-                mistake = "missing-factor" if text == "1" and word != "mask" else word
+                mistake = "missing-factor" if text in ("1", ROOT) and word != "mask" else word
                 yield Other(mistake, text, apply, True, True, 0.002 * n)
     if step.op.name in CONDITIONS and local.gather is not None:
         gather = local.gather
@@ -193,7 +194,7 @@ def _slopes(step: Step, i: int, right: Array) -> Iterator[tuple[str, Array]]:
             yield "({a} + {b})", a + b
         yield "1 - (the right slope)", 1 - right
         yield "(the right slope)²", right * right
-        yield "√(the right slope)", np.sqrt(right)
+        yield ROOT, np.sqrt(right)
         yield "|the right slope|", np.abs(right)
 
 

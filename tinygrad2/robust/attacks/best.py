@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.ops import where
+from tinygrad2.robust.attacks.base import chosen
 from tinygrad2.robust.types import Flags, Integers
 
 
 class Best:
     """Of each sample: any point that fools the net before any that does not, then the higher value, then the earlier.
 
-    A nan counts as higher, so that it is not overlooked.
+    A value of nan is worse than any other: the logits there are not finite, and nobody can say what the class is.
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -24,10 +24,9 @@ class Best:
 
     def offer(self, points: Tensor, values: np.ndarray, fooled: Flags, step: int | Integers) -> None:
         """Keep what is better, found at this step. points: (N, ...); values, fooled: (N,); step: one or (N,)."""
-        better = (fooled > self.fooled) | ((fooled == self.fooled) & ~(values <= self.values))
+        better = (fooled > self.fooled) | ((fooled == self.fooled) & (values > self.values))
         if not better.any():
             return
-        chosen = better.reshape((-1, *(1,) * (points.ndim - 1)))
-        self.points = where(Tensor(chosen).to(points.device), points, self.points)
+        self.points = chosen(better, points, self.points)
         for kept, new in ((self.values, values), (self.fooled, fooled), (self.steps, step)):
             np.copyto(kept, new, where=better)

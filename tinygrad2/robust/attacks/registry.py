@@ -11,13 +11,13 @@ from inspect import Parameter, getdoc, signature
 from typing import NamedTuple
 
 from tinygrad2.nn.layer import nearest
-from tinygrad2.robust.attacks.base import AttackResult
 from tinygrad2.robust.attacks.carlini_wagner import cw_l2
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
 from tinygrad2.robust.attacks.pgd import bim, cw_linf, pgd
 from tinygrad2.robust.attacks.probes import random_noise, square
+from tinygrad2.robust.attacks.result import AttackResult
 from tinygrad2.robust.attacks.universal import universal
 
 

@@ -8,7 +8,19 @@ from functools import partial
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.changes.search import RTOL, Change, Effect, Group, Missing, Search, Value, at, number, oddness
+from tinygrad2.verify.changes.search import (
+    RTOL,
+    Change,
+    Effect,
+    Group,
+    Missing,
+    Search,
+    Value,
+    at,
+    capital,
+    number,
+    oddness,
+)
 from tinygrad2.verify.changes.weights import of_edge
 from tinygrad2.verify.edges import Edge, Pass
 from tinygrad2.verify.local_rules import Other, maps, others, reorderings
@@ -35,7 +47,10 @@ def local_rules(s: Search) -> Iterator[Change]:
             c = 1.0 if abs(c - 1) < 1e-7 else c
             effect = partial(_instead, edge, text, c)
             cost = s.distance(edge.key) + other.cost + 0.0005 * n + oddness(c)
-            yield Change(other.mistake, _sentence(s, edge, text, other, c), effect, cost)
+            mistake = (
+                "wrong-derivative" if text == "1" and c != 1 and other.mistake == "missing-factor" else other.mistake
+            )
+            yield Change(mistake, _sentence(s, edge, text, other, c), effect, cost)
 
 
 def rules_in_groups(s: Search) -> Iterator[Change]:
@@ -145,9 +160,13 @@ def _sentence(s: Search, edge: Edge, text: str, other: Other, c: float) -> str:
     right = s.right(edge)
     if text == "1" and c == 1:
         missing = f" The factor {right} is missing." if right else ""
-        return f"{by[:1].upper()}{by[1:]} is left out: the cotangent is passed on unchanged.{missing}"
-    taken = text if c == 1 else f"{number(c)}·{text}"
-    return f"{by[:1].upper()}{by[1:]} is taken as {taken}" + (f" in place of {right}." if right else ".")
+        return f"{capital(by)} is left out: the cotangent is passed on unchanged.{missing}"
+    if text == "1":
+        text = f"the constant {number(c)}"
+    elif c != 1:
+        text = f"{number(c)}·{text}"
+    text = text.replace("(the right slope)", f"({right})" if right else "(the right slope)")
+    return f"{capital(by)} is taken as {text}" + (f" in place of {right}." if right else ".")
 
 
 def whole_maps(s: Search) -> Iterator[Change]:

@@ -148,8 +148,9 @@ def _alike(op: str, arg: int, other: tuple[int, Value] | None, p: Pass) -> list[
     found = [e for e in p.locals if e.key.op == op and e.arg == arg and not e.key.backward]
     if other is None:
         return found
+    i = other[0]  # a call of another round may have fewer operands
     place = at(p, other[1])
-    return [e for e in found if p.trace.steps[p.trace.index[e.key]].parents[other[0]] == place]
+    return [e for e in found if p.trace.steps[p.trace.index[e.key]].parents[i : i + 1] == [place]]
 
 
 class Search:
