@@ -21,7 +21,7 @@ import numpy as np
 from tinygrad2.kernels.cuda.folders import cuda_folder
 
 if not hasattr(np, "row_stack"):  # NumPy 2.5 dropped it; numba-cuda 0.30 still looks for it when it is imported
-    np.row_stack = np.vstack  # type: ignore[attr-defined]
+    np.row_stack = np.vstack  # noqa: NPY201
 if (folder := cuda_folder()) is not None:  # Numba looks there for NVVM, its compiler
     os.environ.setdefault("CUDA_HOME", folder)
 
