@@ -20,6 +20,7 @@ from tinygrad2.autodiff.node import Node, recording
 from tinygrad2.autodiff.tensor import wrap
 from tinygrad2.autodiff.watch import Call, Place, watching
 from tinygrad2.kernels import Array
+from tinygrad2.verify.filling import filling
 
 LARGEST = 60_000  # entries of one local Jacobian
 
@@ -98,13 +99,10 @@ class Trace:
             if call.out.node is not None:
                 place = place_of.get(rule_of[-1]) if rule_of else call.place()
                 place_of[call.out.node] = place
-                calls.append((call, place, bool(rule_of)))
+                calls.append((_as_it_is(call), place, bool(rule_of)))
 
         with recording(True), np.errstate(all="ignore"), watching(see):
-            try:
-                y = f(*tensors[: len(inputs)])
-            except Exception as error:  # whatever f does with Tensors that it was not written for
-                raise Untraceable(str(error)) from error
+            y = _run(f, tensors[: len(inputs)], calls)
             if not isinstance(y, Tensor) or y.node is None:
                 raise Untraceable("the function gives no Tensor")
             results = [y]
@@ -172,6 +170,30 @@ class FirstOrder(NamedTuple):
     arg: int
     weight: float
     unchanged: bool = False
+
+
+def _as_it_is(call: Call) -> Call:
+    """A call with Tensors of its own: f may fill those that it was made with."""
+    return call._replace(args=tuple(map(_same, call.args)), out=_same(call.out))
+
+
+def _same(a: Any) -> Any:
+    if isinstance(a, list | tuple) and any(isinstance(part, Tensor) for part in a):
+        return [_same(part) for part in a]
+    return wrap(a.array, a.node) if isinstance(a, Tensor) else a
+
+
+def _run(f: Callable[..., Any], tensors: Sequence[Any], calls: list[Any]) -> Any:
+    """What f makes of Tensors; where it breaks on them, once more as a function that fills arrays."""
+    try:
+        return f(*tensors)
+    except Exception:  # whatever f does with Tensors that it was not written for
+        calls.clear()
+    try:
+        with filling():
+            return f(*tensors)
+    except Exception as error:
+        raise Untraceable(str(error)) from error
 
 
 def _node_of(change: FirstOrder, calls: Sequence[tuple[Call, Place | None, bool]]) -> Node | None:
