@@ -1,4 +1,7 @@
-"""What people take for the rules of a matrix's inverse, of the solution of a linear system, and of determinants."""
+"""What people take for the rules of a matrix's inverse, of the solution of a linear system, and of determinants.
+
+And where people take an inverse for the rule of a product.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def t(x: Array) -> Array:
 
 
 def of_inverse(step: Step, i: int) -> Iterator[Wrong]:
-    """The wrong rules for argument i of inv, solve, det and logdet; none for another call."""
+    """The wrong rules for argument i of inv, solve, det, logdet and of products; none for another call."""
     if step.op.name == "inv":
         yield from _of_inv(t(step.inputs[0]), t(step.out))
     if step.op.name == "solve":
@@ -31,6 +34,21 @@ def of_inverse(step: Step, i: int) -> Iterator[Wrong]:
     if step.op.name in ("det", "logdet"):
         size = step.out if step.op.name == "det" else np.ones(step.out.shape)
         yield from _of_det(step.inputs[0], size[..., None, None])
+    if step.op.name in ("matmul", "linear") and min(a.ndim for a in step.inputs) >= 2:
+        a, b = step.inputs
+        right = t(b) if step.op.name == "linear" else b
+        yield from _of_product(a, right, i, step.op.name == "linear")
+
+
+def _of_product(a: Array, b: Array, i: int, transposed: bool) -> Iterator[Wrong]:
+    """y = a b. transposed: argument 1 is bᵀ."""
+    text = "the pseudo-inverse of the other factor stands where its transpose should"
+    if i == 0:
+        yield "inverse", text, lambda g: g @ np.linalg.pinv(b)
+    elif transposed:
+        yield "inverse", text, lambda g: t(np.linalg.pinv(a) @ g)
+    else:
+        yield "inverse", text, lambda g: np.linalg.pinv(a) @ g
 
 
 def _of_inv(a: Array, y: Array) -> Iterator[Wrong]:

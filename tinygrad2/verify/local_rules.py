@@ -16,6 +16,7 @@ from tinygrad2.autodiff import VariadicPrimitive
 from tinygrad2.kernels import Array
 from tinygrad2.verify.edges import Local, summed
 from tinygrad2.verify.local_inverse import of_inverse, t
+from tinygrad2.verify.local_windows import of_windows
 from tinygrad2.verify.tracing import Step
 
 # The right slopes, as they are printed: x or a, b are the operands, y the result, p an exponent.
@@ -133,11 +134,13 @@ def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]
             yield Other("transpose", text, apply)
     for mistake, text, chosen in _of_extreme(step):
         yield Other(mistake, text, partial(_to_entries, chosen, step.out.shape), scaled=True)
-    for mistake, text, product in of_inverse(step, i):
+    for mistake, text, product in (*of_inverse(step, i), *of_windows(step, i)):
         yield Other(mistake, text, partial(_multiplied, product, step.out.shape, to))
     if step.op.name == "index":
         text = "entries that are taken several times overwrite each other, they must add"
         yield Other("unsummed", text, lambda g: _overwritten(step, g))
+        text = "the places are ignored: the first rows get the cotangent, in its order"
+        yield Other("wrong-index", text, lambda g: _in_order(step, g))
     if local.slope is None or local.matrix.shape[0] != local.matrix.shape[1]:
         for mistake, text, matrix in maps(local.matrix, to, step.out.shape):
             yield Other(mistake, text, partial(np.matmul, matrix), cost=0.1)
@@ -187,6 +190,15 @@ def _to_entries(chosen: Array, out: tuple[int, ...], g: Array) -> Array:
 def _overwritten(step: Step, g: Array) -> Array:
     out = np.zeros(step.inputs[0].shape)
     out[step.consts[0]] = g.reshape(step.out.shape)
+    return out.ravel()
+
+
+def _in_order(step: Step, g: Array) -> Array:
+    rows = g.reshape(step.out.shape)
+    out = np.zeros(step.inputs[0].shape)
+    if rows.ndim == 0 or rows.shape[1:] != out.shape[1:]:
+        raise ValueError
+    out[: len(rows)] = rows[: len(out)]
     return out.ravel()
 
 

@@ -19,7 +19,7 @@ from tinygrad2.autodiff.engine import reachable
 from tinygrad2.autodiff.node import Node, recording
 from tinygrad2.autodiff.tensor import wrap
 from tinygrad2.autodiff.watch import Call, Place, watching
-from tinygrad2.kernels import Array
+from tinygrad2.kernels import Array, Geometry
 from tinygrad2.verify.filling import filling
 
 LARGEST = 60_000  # entries of one local Jacobian
@@ -39,7 +39,10 @@ class Key(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One call that the output depends on. parents: the numbers of the values that went in, -1 for constants."""
+    """One call that the output depends on. parents: the numbers of the values that went in, -1 for constants.
+
+    geometry: of the windows, for a convolution or a pool.
+    """
 
     key: Key
     op: Primitive
@@ -47,6 +50,7 @@ class Step(NamedTuple):
     parents: list[int]
     out: Array
     consts: tuple[Any, ...]
+    geometry: Geometry | None = None
 
     def passed(self, i: int, g: Array) -> Array:
         """What the rule makes of the cotangent for argument i, before it is summed over broadcast axes."""
@@ -94,8 +98,11 @@ class Trace:
         calls: list[tuple[Call, Place | None, bool]] = []
         place_of: dict[Node, Place | None] = {}
         rule_of: list[Node] = []
+        taken: dict[int, tuple[Array, Geometry]] = {}  # places of largest entries, and the windows that they are of
 
         def see(call: Call) -> None:
+            if call.op.name == "pool_argmax":
+                taken[id(call.out.array)] = call.out.array, call.args[-1]
             if call.out.node is not None:
                 place = place_of.get(rule_of[-1]) if rule_of else call.place()
                 place_of[call.out.node] = place
@@ -120,7 +127,7 @@ class Trace:
             if node in needed and node not in number:
                 number[node] = len(self.leaves) + len(self.steps)
                 site = (place, call.op.name, backward)
-                self.steps.append(_step(call, Key(*site, counts[site]), number))
+                self.steps.append(_step(call, Key(*site, counts[site]), number, taken))
                 counts[site] += 1
         if any(node not in number for node in needed):
             raise Untraceable("a part of the function was computed out of sight")
@@ -229,7 +236,7 @@ def _backward(
     return [pending[x.node] if x.node in pending else Tensor(np.zeros(x.shape)) for x in inputs]
 
 
-def _step(call: Call, key: Key, number: dict[Node | None, int]) -> Step:
+def _step(call: Call, key: Key, number: dict[Node | None, int], taken: dict[int, tuple[Array, Geometry]]) -> Step:
     op = call.op
     if isinstance(op, VariadicPrimitive):
         given, consts = call.args[0], call.args[1:]
@@ -239,4 +246,7 @@ def _step(call: Call, key: Key, number: dict[Node | None, int]) -> Step:
     kinds = {a.dtype for a in inputs if a.dtype.kind == "f"}
     inputs = [a.astype(np.float64) if len(kinds) == 1 and a.dtype.kind in "iu" and a.ndim == 0 else a for a in inputs]
     parents = [number.get(a.node, -1) if isinstance(a, Tensor) and a.node is not None else -1 for a in given]
-    return Step(key, op, inputs, parents, call.out.array, tuple(consts))
+    geometry = next((c for c in consts if isinstance(c, Geometry)), None)
+    if op.name == "pool_gather":
+        _, geometry = taken.get(id(inputs[1]), (None, None))
+    return Step(key, op, inputs, parents, call.out.array, tuple(consts), geometry)

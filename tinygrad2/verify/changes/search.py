@@ -112,7 +112,7 @@ def _traced(p: Point) -> tuple[Trace, dict[Edge, Local]]:
 def trace_of(p: Point, change: FirstOrder | None = None) -> Trace:
     """What f does at a point. change: for a double backward, a wrong first-order rule in the place of the right one."""
     double = isinstance(p.truth, SecondOrder)
-    f = lambda *xs: p.problem.f(*xs, **p.case.params)
+    f = lambda *xs: (p.problem.operations or p.problem.f)(*xs, **p.case.params)
     inputs = p.inputs[:-1] if double else p.inputs
     return Trace(f, inputs, p.problem.names, p.inputs[-1] if double else None, change)
 

@@ -65,7 +65,7 @@ def of_shape(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     yield Hypothesis("broadcast", said, partial(_spread, False))
     alone = "Right when every sample is treated alone"
     yield Hypothesis("broadcast", f"{alone}: your rule mixes samples along the first axis.", _sample_by_sample)
-    meet = "contributions that meet at one place overwrite each other, they must add"
+    meet = "of contributions that meet at one place not all count, but they must add"
     yield Hypothesis("unsummed", f"{alone} and the results added: {meet}.", _samples_added)
     said = "Right when every entry of the cotangent is passed alone: the result is summed up, but must keep each entry."
     yield Hypothesis("broadcast", said, _entry_by_entry)
