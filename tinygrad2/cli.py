@@ -22,7 +22,7 @@ from tinygrad2 import robust
 from tinygrad2.experiments import checking, checking_class
 from tinygrad2.verify import verify_network
 
-USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
+USER_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError, OverflowError)
 FLAGS: dict[type, dict[str, Any]] = {
     bool: {"action": argparse.BooleanOptionalAction},
     tuple: {"type": float, "nargs": 2, "metavar": ("LO", "HI")},

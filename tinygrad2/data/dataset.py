@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -141,9 +142,14 @@ def check_images(
 def _raise_first_pixel(name: str, x: np.ndarray, bad: np.ndarray, expected: str) -> None:
     first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
     count = int(bad.reshape(len(x), -1).any(axis=1).sum())
-    raise ValueError(
-        f"{name}: expected {expected}, got {x[first]:g} in image {first[0]} at {first[1:]} ({count} such of {len(x)})"
-    )
+    where = f"in image {first[0]} at {first[1:]} ({count} such of {len(x)})"
+    raise ValueError(f"{name}: expected {expected}, got {_exact(x[first])} {where}")
+
+
+def _exact(value: np.floating[Any]) -> str:
+    """Six digits, or all of them where six would be another number: 1.0000001 is not 1."""
+    short = f"{value:g}"
+    return short if value.dtype.type(short) == value or value != value else str(value)
 
 
 def _check_labels(name: str, n: int, labels: np.ndarray, num_classes: int | None) -> None:

@@ -29,10 +29,11 @@ class AttackPlan:
     probes: int = 0
 
     def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("batch_size", 1), ("probes", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.probes and not ("epsilon" in self.options and self.norm == "l∞"):
             raise ValueError(f"probes have an l∞ size epsilon; {self} has none: leave out --probe")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
 
     @property
     def norm(self) -> str:

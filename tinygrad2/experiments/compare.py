@@ -142,9 +142,7 @@ def read(path: str | os.PathLike[str]) -> list[Result]:
     """The networks of one run. Raises FileNotFoundError unless the run is finished."""
     folder = Folder(path)
     config = folder.config()
-    if not (folder / "result.json").is_file():
-        raise FileNotFoundError(f"{path} holds no result.json: go on with it: tinygrad2 train --out {path} --resume")
-    rows = json.loads((folder / "result.json").read_text(encoding="utf-8"))["rows"]
+    rows = folder.result()["rows"]
     settings = to_values(config)
     if "reference.weights" in settings:
         settings["reference.weights"] = "a file"  # of another run, another one for each seed

@@ -61,7 +61,7 @@ def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = Non
     if recipe is not None:
         values |= flatten(tomllib.loads(recipe_text(recipe)))
     if file is not None:
-        values |= flatten(_read(Path(file)))
+        values |= _read(Path(file))
     for assignment in sets:
         values |= _parse_set(assignment)
     return from_values(values)
@@ -69,12 +69,10 @@ def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = Non
 
 def from_values(values: Mapping[str, Any]) -> Config:
     """The configuration with these values under dotted keys, each checked for name, type, choice and range."""
-    for key in values:
-        if key not in FIELDS:
-            raise ValueError(f"unknown setting {key!r}{_nearest_key(key)}")
+    checked = {key: _field(key).checked(value) for key, value in values.items()}
     made = {}
     for name, default in sections(Config()):
-        own = {k.partition(".")[2]: FIELDS[k].checked(v) for k, v in values.items() if k.partition(".")[0] == name}
+        own = {k.partition(".")[2]: v for k, v in checked.items() if k.partition(".")[0] == name}
         section = dataclasses.replace(default, **own)
         if isinstance(section, PhaseSettings):
             section = _with_fitting_momentum(name, section, "momentum" in own)
@@ -155,13 +153,25 @@ def _nearest_key(key: str) -> str:
     return f"{hint}; {f'[{section}] has' if own else 'the sections are'} {names}"
 
 
+def _field(key: str) -> Field:
+    """The setting of that name. Raises ValueError with the nearest."""
+    if key not in FIELDS:
+        raise ValueError(f"unknown setting {key!r}{_nearest_key(key)}")
+    return FIELDS[key]
+
+
 def _read(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, each checked; an error names the file."""
     if not path.is_file():
         raise FileNotFoundError(f"no such configuration file: {path} (for a recipe: --recipe {' | '.join(recipes())})")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = flatten(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid TOML: {error}") from None
+    try:
+        return {key: _field(key).checked(value) for key, value in values.items()}
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _parse_set(assignment: str) -> dict[str, Any]:

@@ -45,21 +45,24 @@ def require() -> None:
 
 
 def curves(metrics: Sequence[Mapping[str, Any]], defense: str, path: str | os.PathLike[str]) -> None:
-    """Accuracy and ρ₂ on the test images against the epoch, the phases marked. metrics: the lines of metrics.jsonl."""
+    """Accuracy and ρ₂ on the test images against the epoch, the phases marked.
+
+    metrics: the lines of metrics.jsonl, of which at least one measures the network in or after training
+    """
     points = [entry for entry in metrics if entry["kind"] == "epoch"]
-    before = max(entry["epoch"] for entry in points if entry["phase"] == "reference")
+    before = max((entry["epoch"] for entry in points if entry["phase"] == "reference"), default=0)
     # An untrained network is left out: it is far off the scale of what matters.
     first = min(1, before)
     points = [entry for entry in points if entry["phase"] != "reference" or entry["epoch"] >= first]
     epochs = [entry["epoch"] + (0 if entry["phase"] == "reference" else before) for entry in points]
-    panels = [panel for panel in PANELS if panel.key in points[0]]
+    panels = [panel for panel in PANELS if all(panel.key in entry for entry in points)]
     figure, rows = _figure(7.2, 2.6 * len(panels), len(panels), 1)
     for panel, ax in zip(panels, rows.flat, strict=True):
         values = [panel.scale * entry[panel.key] for entry in points]
         if max(epochs) > before:
             ax.axvspan(before, max(epochs), color=ORANGE, alpha=0.08, lw=0)
         ax.plot(epochs, values, color=panel.colour, lw=1.6, marker="o", ms=3.2, clip_on=False)
-        for at in {epochs.index(before), len(epochs) - 1}:
+        for at in {i for i, epoch in enumerate(epochs) if epoch == before} | {len(epochs) - 1}:
             text = panel.text.format(values[at])
             ax.annotate(text, (epochs[at], values[at]), color=panel.colour, **_beside(values, at))
         gap = 0.15 * ((max(values) - min(values)) or 0.05 * panel.scale)
@@ -105,13 +108,20 @@ def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str |
 
 
 def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> np.ndarray:
-    """The first test image of each class that all the networks get right. Result: indices (≤ most,)."""
+    """The first test image of each class that all the networks get right. Result: indices (≤ most,), maybe none."""
     right = np.all([robust.predict(net, dataset.x_test) == dataset.y_test for net in nets.values()], axis=0)
     firsts = [np.flatnonzero(right & (dataset.y_test == k))[:1] for k in range(len(dataset.classes))]
-    found = np.concatenate(firsts)[:most]
-    if not found.size:
-        raise ValueError(f"no test image of {dataset.name!r} is classified correctly, so there is none to show fooled")
-    return found
+    return np.concatenate(firsts)[:most]
+
+
+def why_no_images(nets: Mapping[str, Layer], dataset: Dataset) -> str | None:
+    """Why there are no images to show fooled, or None."""
+    shape = dataset.x_test.shape[1:]
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        return f"samples of shape {shape} are no images in grey or in colour"
+    if not one_of_each(nets, dataset).size:
+        return f"no test image of {dataset.name!r} is classified correctly, so there is none to show fooled"
+    return None
 
 
 def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.PathLike[str], mode: str) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 
 from tinygrad2 import __version__, robust
 from tinygrad2.data import Dataset
-from tinygrad2.experiments import figures
+from tinygrad2.experiments import figures, jsonfile
 from tinygrad2.experiments.config import label, to_values
-from tinygrad2.experiments.folder import Folder, write_json
+from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.progress import over_batches, say
 from tinygrad2.experiments.settings import Config, EvalSettings
 from tinygrad2.experiments.trained import from_run
@@ -175,14 +175,21 @@ def finish(
     folder = Folder(out)
     trained = from_run(out, dataset=dataset)
     measured = table(trained.nets, trained.dataset, config.eval)
-    write_json(folder / "result.json", result(config, measured, seconds))
+    jsonfile.write(folder / "result.json", result(config, measured, seconds))
     try:
         figures.require()
     except ModuleNotFoundError as reason:
         say(f"no figures: {reason}")
         return measured
-    figures.curves(folder.metrics(), list(trained.nets)[-1], folder / "curves.png")
-    figures.perturbations(trained.nets, trained.dataset, folder / "perturbations.png", config.eval.mode)
+    metrics = folder.metrics()
+    if any(entry["kind"] == "epoch" for entry in metrics):
+        figures.curves(metrics, list(trained.nets)[-1], folder / "curves.png")
+    else:
+        say("no curves.png: metrics.jsonl has lost its lines")
+    if why := figures.why_no_images(trained.nets, trained.dataset):
+        say(f"no perturbations.png: {why}")
+    else:
+        figures.perturbations(trained.nets, trained.dataset, folder / "perturbations.png", config.eval.mode)
     return measured
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from tinygrad2.data import AUGMENTATIONS, LOADERS, PIXELS
-from tinygrad2.experiments.fields import AtLeast, OneOf
+from tinygrad2.experiments.fields import AtLeast, AtMost, Below, OneOf
 from tinygrad2.nn import OPTIMIZERS
 from tinygrad2.nn.models import MODELS
 from tinygrad2.robust import ATTACKS, DEFENSES, PENALTIES
@@ -23,7 +23,9 @@ SIZED_ATTACKS = tuple(name for name, attack in ATTACKS.items() if "epsilon" in a
 class RunSettings:
     """The training loop."""
 
-    seed: Annotated[int, AtLeast(0), "of the first weights, the order of the images, and all random choices"] = 0
+    seed: Annotated[
+        int, AtLeast(0), AtMost(2**63 - 1), "of the first weights, the order of the images, and all random choices"
+    ] = 0
     device: Annotated[str, OneOf(("cpu", "cuda")), "where the network is trained"] = "cpu"
     batch_size: Annotated[int, AtLeast(1), "images in a step"] = 100
     log_every: Annotated[int, AtLeast(1), "steps between two lines of metrics.jsonl"] = 50
@@ -60,7 +62,7 @@ class ModelSettings:
     input_scale: Annotated[float | None, AtLeast(1e-6), "how large inputs are; the first weights are divided by it"] = (
         None
     )
-    dropout: Annotated[float | None, AtLeast(0), "share of the units that dropout sets to 0"] = None
+    dropout: Annotated[float | None, AtLeast(0), Below(1), "share of the units that dropout sets to 0"] = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,14 @@ class PhaseSettings:
     optimizer: Annotated[str, OneOf(OPTIMIZERS), "the optimizer"] = "adam"
     epochs: Annotated[int, AtLeast(0), "passes over the training images; 0 leaves the phase out"] = 18
     lr: Annotated[float, AtLeast(0), "learning rate"] = 1e-3
-    momentum: Annotated[float | None, AtLeast(0), "momentum of the optimizer, where it has one"] = None
+    momentum: Annotated[float | None, AtLeast(0), Below(1), "momentum of the optimizer, where it has one"] = None
     weight_decay: Annotated[float, AtLeast(0), "this times the weights is added to their gradient"] = 0.0
     drops: Annotated[tuple[float, ...], AtLeast(0), "shares of the epochs after which lr is multiplied by factor"] = ()
     factor: Annotated[float, AtLeast(0), "what lr is multiplied by"] = 0.3
     patience: Annotated[
         int | None, AtLeast(1), "multiply lr when the validation accuracy has not risen for so many epochs"
     ] = None
-    label_smoothing: Annotated[float, AtLeast(0), "share of each label that other classes get"] = 0.0
+    label_smoothing: Annotated[float, AtLeast(0), Below(1), "share of each label that other classes get"] = 0.0
     smoothing_over: Annotated[str, OneOf(("all", "others")), "share it among all classes or the others alone"] = "all"
     settle: Annotated[
         float | None, AtLeast(0), "stop when the validation accuracy moves by less in an epoch, after the first ten"
@@ -128,7 +130,7 @@ class AdversarialSettings:
     steps: Annotated[int | None, AtLeast(1), "steps of the attack"] = None
     step_size: Annotated[float | None, AtLeast(0), "size of a step, in the units of the images"] = None
     max_iter: Annotated[int | None, AtLeast(1), "DeepFool's steps, at most"] = None
-    share: Annotated[float, AtLeast(0), "share of each batch that is attacked"] = 1.0
+    share: Annotated[float, AtLeast(0), AtMost(1), "share of each batch that is attacked"] = 1.0
     append: Annotated[bool, "keep the originals of the attacked images in the batch"] = True
 
 
@@ -137,7 +139,7 @@ class ParsevalSettings:
     """Parseval training."""
 
     beta: Annotated[float, AtLeast(0), "how far the weights move towards orthonormal rows after a step"] = 1e-4
-    share: Annotated[float, AtLeast(0), "share of the rows that do so"] = 0.3
+    share: Annotated[float, AtLeast(0), AtMost(1), "share of the rows that do so"] = 0.3
 
 
 @dataclass(frozen=True)

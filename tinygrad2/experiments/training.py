@@ -6,6 +6,7 @@ running sums. The order of the images is a function of (seed, epoch), so a resum
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -18,7 +19,8 @@ from tinygrad2 import data, nn, robust
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.building import build_net, load_data, load_weights
-from tinygrad2.experiments.folder import Folder, Journal
+from tinygrad2.experiments.config import difference, to_values
+from tinygrad2.experiments.folder import AFRESH, Folder, Journal
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.phases import Phase, phases
 from tinygrad2.experiments.progress import Track, over_batches, say
@@ -78,6 +80,7 @@ class _Training:
         self.net = net
         self.phases = planned
         self.stop = stop
+        self.made_of = json.loads(json.dumps(to_values(config)))
         self.n_train = len(dataset.x_train) - config.data.n_validation
         self.state = State(0, 0, 0, {}, 0, {})
         self.since = time.monotonic()
@@ -98,10 +101,16 @@ class _Training:
                     phase.defense.start(self.net, x, y, over_batches(f"{phase.name}: preparing"))
                 while self.state.epoch < phase.settings.epochs and not self._settled(phase):
                     self._epoch(phase)
-                name = "reference.npz" if phase.name == "reference" else "final.npz"
-                nn.save(self.folder / name, self.net.state_dict())
+                self._keep(phase)
                 self._next_phase()
+        if not (self.folder / "final.npz").exists():  # somebody removed it; the last checkpoint is that network
+            self._keep(self.phases[-1])
         return self.state.seconds
+
+    def _keep(self, phase: Phase) -> None:
+        """Write the network that a phase ends with."""
+        name = "reference.npz" if phase.name == "reference" else "final.npz"
+        nn.save(self.folder / name, self.net.state_dict())
 
     def _epoch(self, phase: Phase) -> None:
         """The rest of the current epoch, then its measurements and a checkpoint."""
@@ -245,19 +254,25 @@ class _Training:
 
     def _save(self) -> None:
         self._count_time()
+        self.journal.settle()  # first: a checkpoint must not count lines that a power failure takes away
         self.state.journal_size = self.journal.size
         arrays = {f"net.{name}": a for name, a in self.net.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
         defense = self._phase().defense
         arrays |= {f"defense.{name}": a for name, a in defense.arrays().items()}
         generator = plain(defense.rng.bit_generator.state)
-        self.folder.save_state(arrays, {**vars(self.state), "rng": rng_state(self.net), "defense_rng": generator})
+        random = {"rng": rng_state(self.net), "defense_rng": generator}
+        self.folder.save_state(arrays, {**vars(self.state), **random, "made_of": self.made_of})
 
     def _restore(self) -> None:
         saved = self.folder.load_state()
         if saved is None:
             return
         arrays, scalars = saved
+        if other := difference(scalars.pop("made_of"), self.made_of):
+            raise ValueError(f"{self.folder.path}: the run began in another way: {other}; put that back, or {AFRESH}")
+        if scalars["phase"] > 0 and not (self.folder / "reference.npz").exists():
+            raise FileNotFoundError(f"{self.folder / 'reference.npz'} is gone, and no other file has it; {AFRESH}")
         try:
             rng = scalars.pop("rng")
             defense_rng = scalars.pop("defense_rng")
