@@ -24,6 +24,7 @@ from tinygrad2.data import Dataset
 from tinygrad2.experiments import attack_report, figures, jsonfile
 from tinygrad2.experiments.attack_options import AttackPlan
 from tinygrad2.experiments.attack_report import RESULT, AttackReport
+from tinygrad2.experiments.catalogues import ATTACKS, find_attack
 from tinygrad2.experiments.config import difference
 from tinygrad2.experiments.folder import ELSEWHERE, alone
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
@@ -32,7 +33,6 @@ from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic
 from tinygrad2.robust.attacks.diagnostic import diagnose
-from tinygrad2.robust.attacks.registry import find_attack
 from tinygrad2.robust.attacks.transfer import same_network
 from tinygrad2.robust.types import Box
 
@@ -183,6 +183,7 @@ def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -
         "network": _digest(*net.state_dict().values()),
         "crafted on": _digest(*crafted_on.state_dict().values()),
         "images": _digest(dataset.x_test, dataset.y_test),
+        **ATTACKS.digests(plan.attack),
     }
     as_read: dict[str, Any] = json.loads(json.dumps(record))
     return as_read

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any
 
+from tinygrad2.experiments.brought import Catalogue
 from tinygrad2.nn.layer import nearest
 
 TYPES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
@@ -42,9 +43,10 @@ class Below:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The names that a setting, or each entry of a list, can have."""
+    """The names that a setting, or each entry of a list, can have; `extra` is one more."""
 
     names: Collection[str]
+    extra: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,24 @@ class Field:
     most: float | None
     below: float | None
     names: Collection[str]
+    extra: str
 
     @property
     def summary(self) -> str:
         """Its meaning, what it can be, and its default."""
-        expected = " | ".join(self.names) or TYPES[self.kind].removeprefix("an ").removeprefix("a ")
+        expected = " | ".join(self.choices) or TYPES[self.kind].removeprefix("an ").removeprefix("a ")
         bounds = {"≥": self.least, "≤": self.most, "<": self.below}
         expected += "".join(f" {sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
         if self.many:
             expected = f"list of: {expected}"
         default = "not set" if self.default is None else f"default {toml(self.default)}"
         return f"{self.meaning} [{expected}; {default}]"
+
+    @property
+    def choices(self) -> list[str]:
+        """The names that it can have, and how others are written."""
+        own = ["path/to/file.py:function"] if isinstance(self.names, Catalogue) else []
+        return [*([self.extra] if self.extra else []), *self.names, *own]
 
     def checked(self, value: Any) -> Any:
         """The value, with a list as a tuple. Raises TypeError or ValueError that says what was expected."""
@@ -90,9 +99,9 @@ class Field:
             value = float(value) if abs(value) < 1e300 else math.inf
         if type(value) is not self.kind:
             raise TypeError(f"{self.key}: expected {TYPES[self.kind]}, got {value!r}")
-        if self.names and value not in self.names:
+        if self.names and value != self.extra and value not in self.names:
             hint = nearest(value, self.names)
-            raise ValueError(f"{self.key}: unknown value {value!r}{hint}; known: {', '.join(self.names)}")
+            raise ValueError(f"{self.key}: unknown value {value!r}{hint}; known: {', '.join(self.choices)}")
         if self.kind in (int, float) and not self._inside(value):
             raise ValueError(f"{self.key}: expected {TYPES[self.kind]}{self._bounds()}, got {value}")
         return value
@@ -137,5 +146,5 @@ def _field(key: str, hint: Any, default: Any) -> Field:
     least, most, below = (
         next((note.value for note in notes if isinstance(note, bound)), None) for bound in (AtLeast, AtMost, Below)
     )
-    names = next((note.names for note in notes if isinstance(note, OneOf)), ())
-    return Field(key, kind, many, default, meaning, least, most, below, names)
+    one_of = next((note for note in notes if isinstance(note, OneOf)), OneOf(()))
+    return Field(key, kind, many, default, meaning, least, most, below, one_of.names, one_of.extra)

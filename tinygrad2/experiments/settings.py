@@ -9,14 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from tinygrad2.data import AUGMENTATIONS, LOADERS, PIXELS
+from tinygrad2.data import AUGMENTATIONS, PIXELS
+from tinygrad2.experiments.catalogues import ATTACKS, DATA, DEFENSES, MODELS, PENALTIES, SIZED_ATTACKS
 from tinygrad2.experiments.fields import AtLeast, AtMost, Below, OneOf
 from tinygrad2.nn import OPTIMIZERS
-from tinygrad2.nn.models import MODELS
-from tinygrad2.robust import ATTACKS, DEFENSES, PENALTIES
 from tinygrad2.robust.attacks.deepfool import MODES
-
-SIZED_ATTACKS = tuple(name for name, attack in ATTACKS.items() if "epsilon" in attack.options)
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,16 @@ class RunSettings:
 class DataSettings:
     """The images."""
 
-    name: Annotated[str, OneOf(LOADERS), "the data set"] = "mnist"
+    name: Annotated[str, OneOf(DATA), "the data set, or an .npz file, or a folder of images by class"] = "mnist"
     n_train: Annotated[int | None, AtLeast(1), "only the first n training images"] = None
     n_test: Annotated[int | None, AtLeast(1), "only the first n test images"] = None
+    size: Annotated[int | None, AtLeast(1), "side length to which the images of a folder are scaled"] = None
     upsample: Annotated[int | None, AtLeast(8), "side length to which the digits are enlarged"] = None
     pixels: Annotated[
         str,
         OneOf(PIXELS),
-        "centred: 0-255 minus the mean training image; unit: 0-1; whitened: of equal contrast and uncorrelated",
+        "centred: 0-255 minus the mean training image; unit: 0-1; whitened: of equal contrast and uncorrelated; "
+        "raw: as they are",
     ] = "centred"
     augment: Annotated[
         str,
@@ -110,7 +109,7 @@ class DefenseSettings(PhaseSettings):
 class PenaltySettings:
     """What a defense adds to the cross-entropy. Only some penalties have the settings after fit."""
 
-    name: Annotated[str, OneOf(("none", *PENALTIES)), "the penalty"] = "none"
+    name: Annotated[str, OneOf(PENALTIES, "none"), "the penalty"] = "none"
     lam: Annotated[float, AtLeast(0), "λ, the weight of the penalty"] = 1.0
     fit: Annotated[str, OneOf(("mean", "sum")), "the cross-entropies' mean or sum over the batch"] = "mean"
     on: Annotated[str | None, "whose Jacobian: logits or softmax"] = None

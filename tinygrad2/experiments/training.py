@@ -19,7 +19,7 @@ from tinygrad2 import data, nn, robust
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.building import build_net, load_data, load_weights
-from tinygrad2.experiments.config import difference, to_values
+from tinygrad2.experiments.config import brought, difference, to_values
 from tinygrad2.experiments.folder import AFRESH, Folder, Journal
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.phases import Phase, phases
@@ -32,6 +32,25 @@ from tinygrad2.nn.schedules import plateau, settled, step
 
 class Diverged(ValueError):
     """The loss or a gradient is NaN or infinite."""
+
+
+GO_ON = "tinygrad2 train --out {} --resume"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, and with what.
+
+    brought: the hashes of what the user brought, by name; a run goes on only with the same
+    again: how to go on with a run that was stopped, in words
+    """
+
+    config: Config
+    dataset: Dataset
+    net: Layer
+    phases: list[Phase]
+    brought: dict[str, str]
+    again: str
 
 
 @dataclass
@@ -63,25 +82,29 @@ def train(
     planned = phases(config, dataset.box)
     if config.reference.weights is not None and folder.load_state() is None:
         load_weights(net, config.reference.weights)
+    return run(Experiment(config, dataset, net, planned, brought(config), GO_ON.format(out)), folder, resume)
+
+
+def run(experiment: Experiment, folder: Folder, resume: bool) -> dict[str, float]:
+    """Train the network of the experiment in the folder, or go on with it. See `train`."""
     quiet = np.errstate(over="ignore", invalid="ignore")  # the loop looks for what is not finite itself, and says where
-    with folder.opened(config, resume), stop_requests() as stop, quiet:
-        return _Training(config, folder, dataset, net, planned, stop).run()
+    with folder.opened(experiment.config, resume), stop_requests() as stop, quiet:
+        return _Training(experiment, folder, stop).run()
 
 
 class _Training:
     """One process's share of a run."""
 
-    def __init__(
-        self, config: Config, folder: Folder, dataset: Dataset, net: Layer, planned: list[Phase], stop: list[int]
-    ) -> None:
-        self.config = config
+    def __init__(self, experiment: Experiment, folder: Folder, stop: list[int]) -> None:
+        self.config = experiment.config
         self.folder = folder
-        self.dataset = dataset
-        self.net = net
-        self.phases = planned
+        self.dataset = experiment.dataset
+        self.net = experiment.net
+        self.phases = experiment.phases
+        self.again = experiment.again
         self.stop = stop
-        self.made_of = json.loads(json.dumps(to_values(config)))
-        self.n_train = len(dataset.x_train) - config.data.n_validation
+        self.made_of = json.loads(json.dumps({**to_values(experiment.config), **experiment.brought}))
+        self.n_train = len(self.dataset.x_train) - self.config.data.n_validation
         self.state = State(0, 0, 0, {}, 0, {})
         self.since = time.monotonic()
         self.optimizer = self._optimizer()
@@ -219,7 +242,7 @@ class _Training:
         return Diverged(f"{phase.name}: {what}. {advice}. What was saved before is kept in {self.folder.path}")
 
     def _interrupted(self) -> Interrupted:
-        return Interrupted(f"all is saved; go on with: tinygrad2 train --out {self.folder.path} --resume")
+        return Interrupted(f"all is saved; go on with: {self.again}")
 
     def _epochs_before(self) -> int:
         return sum(phase.settings.epochs for phase in self.phases[: self.state.phase])
