@@ -83,6 +83,13 @@ EXAMPLES = {
 
         Mean ± standard deviation over the seeds; Wilcoxon's test on the seeds that a row has in common with the first.
         """,
+    "report": """
+        examples:
+          tinygrad2 report runs/demo                            writes runs/demo/report.html
+          tinygrad2 report runs/demo --out demo.html
+
+        The page is one file that holds its pictures; it needs no network. Attacks on the run are in it too.
+        """,
     "list": """
         examples:
           tinygrad2 list
@@ -186,6 +193,11 @@ def compare(args: argparse.Namespace) -> None:
         print(f"written: {', '.join(map(str, ex.save_comparison(found, args.out)))}")
 
 
+def report(args: argparse.Namespace) -> None:
+    """A finished run as one HTML page: settings, curves, table, pictures and diagnostics."""
+    print(f"written: {ex.write_page(args.run, args.out)}")
+
+
 def list_(args: argparse.Namespace) -> None:
     """Every attack, penalty, defense, model, data set, recipe ..., each with a one-line explanation."""
     print(ex.listing(args.what))
@@ -215,7 +227,7 @@ def info(args: argparse.Namespace) -> None:
     print(ex.info())
 
 
-COMMANDS = (demo, train, evaluate, attack, compare, check, verify, list_, info)
+COMMANDS = (demo, train, evaluate, attack, compare, report, check, verify, list_, info)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -245,6 +257,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
     p.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     p.add_argument("--out", metavar="NAME", help="write NAME.md and NAME.png")
+    p = made["report"]
+    p.add_argument("run", metavar="RUN", help="the folder of a finished run")
+    p.add_argument("--out", metavar="FILE.html", help="file to write (default: report.html in the run)")
     made["list"].add_argument("what", nargs="?", metavar="KIND", help="one kind only, such as penalties")
 
     made["demo"].add_argument(

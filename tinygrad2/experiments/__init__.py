@@ -13,6 +13,7 @@ from tinygrad2.experiments.fit import fit
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.interrupts import Interrupted
 from tinygrad2.experiments.listing import info, listing
+from tinygrad2.experiments.page import write_page
 from tinygrad2.experiments.report import Table, finish, peak_memory_mib, table
 from tinygrad2.experiments.settings import Config
 from tinygrad2.experiments.trained import TrainedNetworks, from_run, from_weights, source_network
@@ -52,4 +53,5 @@ __all__ = [
     "table",
     "to_toml",
     "train",
+    "write_page",
 ]

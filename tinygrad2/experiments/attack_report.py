@@ -105,4 +105,4 @@ def write(report: AttackReport, net: Layer, dataset: Dataset, out: Path) -> None
         found = {report.plan.attack: (a["adversarial"][at], notes)}
         nets = {report.plan.attack: net}
         figures.grid(dataset, a["images"][at], a["labels"][at], found, nets, out / "adversarial.png")
-    nn.save(out / RESULT, a)
+    nn.save(out / RESULT, {**a, "report": np.asarray(str(report))})

@@ -92,7 +92,7 @@ def defended(name: str | None, penalty: str | None = None) -> list[str]:
     chosen = {"defense.name": "none", "penalty.name": "none"}
     parts = [] if name is None else [name] if is_brought(name) else name.split("+", 1)
     if penalty is not None:
-        if penalty not in PENALTIES:
+        if penalty != "none" and penalty not in PENALTIES:
             raise ValueError(f"unknown penalty {penalty!r}{nearest(penalty, PENALTIES)}; known: {', '.join(PENALTIES)}")
         chosen["penalty.name"] = penalty
     for part in parts:

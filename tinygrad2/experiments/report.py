@@ -63,7 +63,13 @@ class Table:
             }
             for name, r in self.rows.items()
         }
-        return {"rows": rows, "epsilon_ref": self.epsilon_ref, "test_images": self.n, "eval": asdict(self.settings)}
+        return {
+            "rows": rows,
+            "notes": self.notes,
+            "epsilon_ref": self.epsilon_ref,
+            "test_images": self.n,
+            "eval": asdict(self.settings),
+        }
 
     def __str__(self) -> str:
         width = max(14, *map(len, self.rows))
@@ -73,13 +79,28 @@ class Table:
         for (name, row), cells in zip(self.rows.items(), columns, strict=True):
             under = (f"  {'—' if a is None else f'{100 * a:.2f} %':>{max(8, len(t))}}" for t, a in cells.items())
             lines.append(f"{name:{width}}  {100 * row.accuracy:6.2f} %  {row.rho2:6.4f}{''.join(under)}")
-        return "\n".join([*lines, *(self._sizes() if self.settings.epsilons else self._shares()), *self._warnings()])
+        return "\n".join([*lines, *self.notes])
 
     def columns(self, name: str) -> dict[str, float | None]:
         """The accuracies of one row under perturbations, by the titles of their columns."""
         if self.settings.epsilons:
             return {f"{attack} {e:g}": acc for attack, at in self.under[name].items() for e, acc in at.items()}
         return {f"Acc@{share}": self.rows[name].fgs.get(share) for share in SHARES}
+
+    def over_epsilon(self) -> dict[str, dict[str, dict[float, list[float]]]]:
+        """Attack → network → ε → accuracy in %; ε = 0 is without an attack."""
+        return {
+            attack: {
+                name: {0.0: [100 * row.accuracy], **{e: [100 * acc] for e, acc in self.under[name][attack].items()}}
+                for name, row in self.rows.items()
+            }
+            for attack in self.settings.attacks
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """What the columns mean, and warnings, in sentences."""
+        return [*(self._sizes() if self.settings.epsilons else self._shares()), *self._warnings()]
 
     def _shares(self) -> list[str]:
         whom = "the network" if len(self.rows) == 1 else "the network of the last row"
@@ -194,6 +215,8 @@ def measure(
         figures.curves(metrics, list(trained.nets)[-1], folder / "curves.png")
     else:
         say("no curves.png: metrics.jsonl has lost its lines")
+    if measured.settings.epsilons:
+        figures.over_epsilon(measured.over_epsilon(), folder / "epsilons.png")
     if why := figures.why_no_images(trained.nets, trained.dataset):
         say(f"no perturbations.png: {why}")
     else:
