@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,28 +50,6 @@ class AttackReport:
             spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"
             lines += [f"  {self.plan.norm} norm of what fooled them: {spread}"]
         return "\n".join([*lines, f"accuracy left: {100 * still:.2f} %", *_in_words(self.diagnostic, self.crafted_on)])
-
-
-def merged(notes: Sequence[Diagnostic | None], sizes: Sequence[int], right: Sequence[int]) -> Diagnostic | None:
-    """The diagnostic of all batches: shares of their samples weighted, and each warning once.
-
-    sizes: images in each batch; right: those of them that are classified correctly
-    """
-    given = [note for note in notes if note is not None]
-    if len(given) < len(notes):
-        return None
-    counts = Counter(sentence for note in given for sentence in note.warnings)
-    warnings = [f"{sentence} (in {n} of {len(notes)} batches)" for sentence, n in counts.items()]
-    return Diagnostic(
-        _mean([note.zero_gradients for note in given], right),
-        _mean([note.loss_change for note in given], sizes),
-        {probe: _mean([note.probes[probe] for note in given], sizes) for probe in given[0].probes},
-        tuple(counts if len(notes) == 1 else warnings),
-    )
-
-
-def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
-    return float(np.average(values, weights=weights)) if any(weights) else 0.0
 
 
 def _in_words(d: Diagnostic | None, crafted_on: str | None) -> list[str]:

@@ -33,6 +33,7 @@ from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic
 from tinygrad2.robust.attacks.diagnostic import diagnose
+from tinygrad2.robust.attacks.result import merged
 from tinygrad2.robust.attacks.transfer import same_network
 from tinygrad2.robust.types import Box
 
@@ -155,7 +156,7 @@ def _collect(
     notes = [_diagnostic(json.loads(str(part["diagnostic"]))) for part in parts]
     sizes = [len(part["norms"]) for part in parts]
     right = [int(part.sum()) for part in np.split(before == y, np.cumsum(sizes)[:-1])]
-    return AttackReport(plan, attack_report.units(dataset), name, arrays, attack_report.merged(notes, sizes, right))
+    return AttackReport(plan, attack_report.units(dataset), name, arrays, merged(notes, sizes, right))
 
 
 def _probed(report: AttackReport, net: Layer, x: np.ndarray, shift: np.ndarray) -> AttackReport:

@@ -23,6 +23,7 @@ from tinygrad2.robust import AttackResult, Penalty, lp
 from tinygrad2.robust.attacks import base, registry
 from tinygrad2.robust.attacks.registry import Attack
 from tinygrad2.robust.defenses import Defense
+from tinygrad2.robust.evaluation import accept, correct
 
 MODELS = Catalogue("models", nn.models.MODELS)
 DATA = Catalogue("data", data.LOADERS, reads=data.is_path)
@@ -102,14 +103,16 @@ def _measured(name: str, function: Callable[..., Any]) -> Callable[..., AttackRe
         found = function(net, x, labels, **options)
         if isinstance(found, AttackResult):
             return found
-        start = base.accept(net, x)
-        images = base.accept(net, found.detach() if isinstance(found, Tensor) else np.asarray(found, start.dtype))
+        start = accept(net, x)
+        images = accept(net, found.detach() if isinstance(found, Tensor) else np.asarray(found, start.dtype))
         if images.shape != start.shape:
             raise ValueError(f"{name}: expected images of shape {start.shape}, got {images.shape}")
+        repaired = ~correct(net, start, labels) & correct(net, images, labels)
+        images = base.chosen(repaired, start, images)  # x itself is a candidate of every attack
         default = np.inf if p is None or p.default is Parameter.empty else p.default
         norm = float(options.get("p", default))
         sizes = base.lengths(images - start, norm)
         steps = np.zeros(len(sizes), np.int64)
-        return AttackResult(images, ~base.correct(net, images, labels), sizes, steps, None, lp.name(norm))
+        return AttackResult(images, ~correct(net, images, labels), sizes, steps, None, lp.name(norm))
 
     return attack
