@@ -1,7 +1,7 @@
 """Faults of runs and files that readers found, a group of tests for each: several members of its kind.
 
 The numbers are those of the list of faults that the project keeps; 19 and 20 are in test_brought.py, test_fit.py and
-test_report.py.
+test_run_page.py.
 """
 
 from __future__ import annotations

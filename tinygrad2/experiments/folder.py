@@ -58,7 +58,9 @@ class Folder:
         if resume and (other := difference(to_values(self.config()), to_values(config))):
             raise ValueError(f"{self.path} holds a run with another configuration: {other}; {ELSEWHERE}")
         if not resume and (self / "config.toml").exists():
-            raise FileExistsError(f"{self.path} holds a run already; go on with it by --resume, or {ELSEWHERE}")
+            raise FileExistsError(
+                f"{self.path} holds a run already; go on with it by --resume (in Python: resume=True), or {ELSEWHERE}"
+            )
 
     @contextmanager
     def opened(self, config: Config, resume: bool) -> Iterator[None]:
