@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import numpy as np
@@ -24,12 +24,19 @@ from tinygrad2.verify.changes.search import (
 )
 from tinygrad2.verify.changes.weights import of_edge
 from tinygrad2.verify.edges import Edge, Pass
-from tinygrad2.verify.local_rules import Other, maps, others, reorderings
+from tinygrad2.verify.local_rules import CONDITIONS, Other, maps, others, reorderings
 
 
-def local_rules(s: Search) -> Iterator[Change]:
-    """Another rule at one call."""
+def conditions(s: Search) -> Iterator[Change]:
+    """Another condition at one call that lets the cotangent through where a condition holds, as relu and clip do."""
+    return local_rules(s, CONDITIONS)
+
+
+def local_rules(s: Search, only: Collection[str] | None = None) -> Iterator[Change]:
+    """Another rule at one call. only: of operations of these names."""
     for edge in s.edges:
+        if only is not None and edge.key.op not in only:
+            continue
         p = s.first
         v = at(p, edge.key)
         target = s.seen[0].error + p.share(edge)
