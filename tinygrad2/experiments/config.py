@@ -90,7 +90,7 @@ def defended(name: str | None, penalty: str | None = None) -> list[str]:
     """
     known = {**dict.fromkeys(DEFENSES, "defense.name"), **dict.fromkeys(PENALTIES, "penalty.name")}
     chosen = {"defense.name": "none", "penalty.name": "none"}
-    parts = [] if name is None else [name] if is_brought(name) else name.split("+", 1)
+    parts = [] if name is None else [name] if is_brought(name) else name.split("+")
     if penalty is not None:
         if penalty != "none" and penalty not in PENALTIES:
             raise ValueError(f"unknown penalty {penalty!r}{nearest(penalty, PENALTIES)}; known: {', '.join(PENALTIES)}")
