@@ -26,9 +26,11 @@ lint: .venv/.with-lint ## check the style, the types, and that packages import o
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: .venv/.with-test ## test the derivation checker and NumPy's functions on very many random cases (about an hour)
+soak: .venv/.with-test ## test the checker, NumPy's functions and the attacks on very many random cases (two hours)
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/numpy_expressions.py
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/verify_campaigns.py
+	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/score_elsewhere.py
+	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python -W ignore tests/attack_campaigns.py
 
 bench: .venv/.with-bench ## measure time and memory beside PyTorch, JAX and others (a large download; 20 minutes)
 	$(BIN)/python -m benchmarks

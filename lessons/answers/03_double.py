@@ -138,8 +138,8 @@ WRONG = {
     ],
     "weight_of_penalty": [
         ("The part through `e", error_constant),
-        ("by `w1` is taken as 0", slope_constant),
-        ("without the factor 2", lambda *args: 0.5 * by_lanes(*args)),
+        ("is left out, and the part through", slope_constant),
+        ("is taken as 0.5² in place of 0.5", lambda *args: 0.5 * by_lanes(*args)),
     ],
     "relu_double": [
         ("[x < 0] is missing", lambda g, u, x: (g * u * (x > 0), u * (x > 0))),

@@ -25,7 +25,9 @@ def of_windows(step: Step, i: int) -> Iterator[Wrong]:
         yield "unsummed", OVERWRITE, partial(_assigned, _seen(geo), step.inputs[0].shape, 1 / np.prod(geo.kernel))
     if step.op.name == "conv2d" and i == 0:
         x, w = step.inputs
-        yield "unsummed", OVERWRITE, partial(_filled, w, x.shape, geo, True)
+        yield "unsummed", OVERWRITE, partial(_filled, w, x.shape, geo, geo.stride, True)
+        text = "the stride is ignored: neighbours in g are sent to neighbours in x"
+        yield "wrong-index", text, partial(_filled, w, x.shape, geo, (1, 1), False)
         yield "shift", "the padding is not cut off, so that everything is moved by it", partial(_uncut, w, x.shape, geo)
     if step.op.name == "conv2d" and i == 1:
         x, w = step.inputs
@@ -115,22 +117,22 @@ def _places(geo: Geometry, stride: tuple[int, int], i: int, j: int) -> tuple[sli
     return rows, columns
 
 
-def _spread(w: Array, shape: tuple[int, ...], geo: Geometry, assign: bool, g: Array) -> Array:
+def _spread(w: Array, shape: tuple[int, ...], geo: Geometry, stride: tuple[int, int], assign: bool, g: Array) -> Array:
     full = _padded(shape, geo)
     for i, j in np.ndindex(*geo.kernel):
-        at = (..., *_places(geo, geo.stride, i, j))
+        at = (..., *_places(geo, stride, i, j))
         part = np.einsum("nohw,oc->nchw", g, w[:, :, i, j])
         full[at] = part if assign else full[at] + part
     return full
 
 
-def _filled(w: Array, shape: tuple[int, ...], geo: Geometry, assign: bool, g: Array) -> Array:
+def _filled(w: Array, shape: tuple[int, ...], geo: Geometry, stride: tuple[int, int], assign: bool, g: Array) -> Array:
     (top, _), (left, _) = geo.padding
-    return _spread(w, shape, geo, assign, g)[:, :, top : top + shape[2], left : left + shape[3]]
+    return _spread(w, shape, geo, stride, assign, g)[:, :, top : top + shape[2], left : left + shape[3]]
 
 
 def _uncut(w: Array, shape: tuple[int, ...], geo: Geometry, g: Array) -> Array:
-    return _spread(w, shape, geo, False, g)[:, :, : shape[2], : shape[3]]
+    return _spread(w, shape, geo, geo.stride, False, g)[:, :, : shape[2], : shape[3]]
 
 
 def _dense(x: Array, w: Array, geo: Geometry, g: Array) -> Array:
