@@ -117,7 +117,6 @@ def test_ctrl_c_keeps_what_is_done(tmp_path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[1],
-        preexec_fn=_listens_to_ctrl_c,
     )
     try:
         while not (out.is_file() and len(read(out)) == 1):
@@ -131,8 +130,3 @@ def test_ctrl_c_keeps_what_is_done(tmp_path) -> None:
     assert "my_relu (relu)" in text
     assert "interrupted; 1 of 2 files are checked; they are in" in said
     assert [(r["file"], r["verdict"]) for r in read(out)] == [("a.py", "right")]
-
-
-def _listens_to_ctrl_c() -> None:
-    """A shell that runs the tests in the background (`make test &`) has them, and all they start, ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import tinygrad2 as tg
+from tinygrad2 import cli
 from tinygrad2.lessons import Lesson, Progress, picture, task
 from tinygrad2.lessons.build import LessonError, as_text, build, drifted, main, read, sources
+from tinygrad2.lessons.copy import copy_course
 
 ROOT = Path(__file__).parents[1]
 LESSONS = ROOT / "lessons"
@@ -200,3 +202,26 @@ def test_a_picture_has_words() -> None:
     assert 'alt="A &quot;square&quot;."' in shown._repr_html_()
     with pytest.raises(ValueError, match="text alternative"):
         picture(figure, " ")
+
+
+def test_the_course_is_copied_and_what_is_there_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "course"
+    first = list(copy_course(folder))
+    assert [lesson.state for lesson in first] == ["new"] * len(first)
+    assert all(lesson.exercises >= 4 and lesson.solved == 0 for lesson in first)
+    own = first[0].path
+    own.write_text("the reader's own", encoding="utf-8")
+    Progress(folder).note(own.stem, "square", right=True)
+    again = list(copy_course(folder))
+    assert {lesson.state for lesson in again} == {"kept"}
+    assert again[0].solved == 1
+    assert own.read_text(encoding="utf-8") == "the reader's own"
+
+
+def test_a_file_in_the_place_of_the_course_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "course"
+    file.write_text("", encoding="utf-8")
+    assert cli.main(["lessons", str(file)]) == 2
+    assert "choose another name" in capsys.readouterr().err
+    assert cli.main(["lessons", str(tmp_path / "other")]) == 0
+    assert "01_tape.ipynb" in capsys.readouterr().out

@@ -306,3 +306,20 @@ def test_a_state_that_does_not_fit_is_refused_whole() -> None:
             optimizer.load_state_dict(state)
         after = optimizer.state_dict()
         assert all(np.array_equal(after[k], before[k]) for k in before)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: nn.SGD([p], momentum=2.0), "momentum must be at least 0 and below 1, got 2.0"),
+        (lambda p: nn.Adam([p], betas=(1.0, 0.9)), r"betas\[0\] must be at least 0 and below 1, got 1.0"),
+        (lambda p: nn.RMSprop([p], alpha=-0.1), "alpha must be at least 0"),
+        (
+            lambda p: nn.SGD([p * 2.0]),
+            "parameter 0, of shape .* is the result of an operation.*; give the tensors that it was computed from",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_at_once(make: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make(starts()[0])

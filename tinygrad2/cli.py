@@ -20,6 +20,7 @@ from typing import Any
 from tinygrad2 import __version__, robust
 from tinygrad2 import experiments as ex
 from tinygrad2.experiments import checking, checking_class
+from tinygrad2.lessons import copy
 from tinygrad2.verify import verify_network
 
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError, OverflowError)
@@ -31,6 +32,14 @@ FLAGS: dict[type, dict[str, Any]] = {
     str: {"metavar": "NAME"},
 }
 EXAMPLES = {
+    "lessons": """
+        examples:
+          tinygrad2 lessons course                copy the notebooks into course/
+          tinygrad2 lessons course                again: which exercises are solved
+
+        Each lesson stands alone. The first exercise takes about five minutes, and a wrong answer gets a sentence that
+        says what is wrong with it. Teachers: tinygrad2 check FOLDER --csv OUT.csv checks what a class has handed in.
+        """,
     "demo": """
         examples:
           tinygrad2 demo                          half a minute, no download; writes runs/demo
@@ -227,7 +236,13 @@ def info(args: argparse.Namespace) -> None:
     print(ex.info())
 
 
-COMMANDS = (demo, train, evaluate, attack, compare, report, check, verify, list_, info)
+def lessons(args: argparse.Namespace) -> None:
+    """Copy the course into a folder, as notebooks. What is there stays; it shows which exercises are solved."""
+    print(*copy.listed(copy.copy_course(Path(args.folder))), sep="\n")
+    print(f"\nOpen them with: jupyter lab {args.folder}   (pip install 'tinygrad2[lessons]' installs it)")
+
+
+COMMANDS = (demo, train, evaluate, attack, compare, report, check, verify, lessons, list_, info)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -250,6 +265,7 @@ def parser() -> argparse.ArgumentParser:
     made["check"].add_argument(
         "--timeout", type=float, default=checking.LIMIT, metavar="SECONDS", help="for each derivation (default: 60)"
     )
+    made["lessons"].add_argument("folder", metavar="DIR", help="folder of the course; made if it is not there")
     made["verify"].add_argument("run", metavar="RUN", help="the folder of a finished run")
     made["verify"].add_argument("--n", type=int, default=2, metavar="N", help="on the first N test images (default: 2)")
 

@@ -48,6 +48,12 @@ class Optimizer:
             raise ValueError(
                 "the optimizer needs one or more Tensors with requires_grad=True, as net.parameters() gives"
             )
+        computed = next((i for i, p in enumerate(self.params) if p.node is not None and p.node.op is not None), None)
+        if computed is not None:
+            raise ValueError(
+                f"parameter {computed}, of shape {self.params[computed].shape}, is the result of an operation, so it "
+                "gets no .grad; give the tensors that it was computed from"
+            )
         if not lr >= 0 or not weight_decay >= 0:
             raise ValueError(f"lr and weight_decay must not be negative, got lr={lr}, weight_decay={weight_decay}")
         self.lr = lr
@@ -105,6 +111,13 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(settings)}, {count} parameter{'s' if count > 1 else ''})"
 
 
+def _share(name: str, value: float) -> float:
+    """How much of the past a running average keeps."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+    return float(value)
+
+
 class SGD(Optimizer):
     """v ← momentum·v + g; p ← p - lr·v. Polyak 1964, as PyTorch writes it.
 
@@ -119,7 +132,7 @@ class SGD(Optimizer):
     def __init__(
         self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, *, weight_decay: float = 0.0
     ) -> None:
-        self.momentum = float(momentum)
+        self.momentum = _share("momentum", momentum)
         self.slots = ("velocity",) if momentum else ()
         super().__init__(params, lr, weight_decay)
 
@@ -155,7 +168,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.betas = (float(betas[0]), float(betas[1]))
+        self.betas = (_share("betas[0]", betas[0]), _share("betas[1]", betas[1]))
         self.eps = float(eps)
         super().__init__(params, lr, weight_decay)
 
@@ -190,7 +203,7 @@ class RMSprop(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.alpha = float(alpha)
+        self.alpha = _share("alpha", alpha)
         self.eps = float(eps)
         super().__init__(params, lr, weight_decay)
 
@@ -228,7 +241,7 @@ class WAME(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.alpha = float(alpha)
+        self.alpha = _share("alpha", alpha)
         self.factors = (float(factors[0]), float(factors[1]))
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.eps = float(eps)
