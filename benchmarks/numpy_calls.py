@@ -2,8 +2,8 @@
 
 Each call is made on 4×4 arrays of float64, so that what the recording costs is what is seen. The two sides take turns,
 and each has the shortest of its times: another process on the machine can only add to one. MyGrad has its usual
-settings. A function without a derivative is called on constants, since MyGrad takes no others. Two that MyGrad lists are left
-out: np.copyto, which is refused here with a sentence, and np.isnat, which is for dates.
+settings. A function without a derivative is called on constants, since MyGrad takes no others. Two that MyGrad lists
+are left out: np.copyto, which is refused here with a sentence, and np.isnat, which is for dates.
 
     python -m benchmarks.numpy_calls               # prints the table and writes results/numpy-calls.md
     python -m benchmarks.numpy_calls --rounds 400  # more turns, for a busy machine
@@ -24,6 +24,12 @@ from benchmarks import setting
 
 OUTPUT = Path(__file__).parent / "results" / "numpy-calls.md"
 CALLS_IN_A_ROUND = 100
+
+
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
 
 # x: (4, 4) in (0.2, 0.8), y: (4, 4) in (1.2, 1.8), s: a number. What is not here is np.NAME(x).
 FORMS = {
@@ -55,20 +61,20 @@ FORMS = {
     "swapaxes": "np.swapaxes(x, 0, 1)",
     "where": "np.where(m, x, y)",
 }  # fmt: skip
-DIFFERENTIABLE = """
+DIFFERENTIABLE = words("""
     absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt cos cosh divide exp exp2 expm1 log log10
     log1p log2 logaddexp logaddexp2 matmul maximum minimum multiply negative positive power reciprocal sin sinh sqrt
     square subtract tan tanh
     amax amin atleast_1d atleast_2d atleast_3d broadcast_to clip concatenate cumprod cumsum einsum expand_dims max mean
     min moveaxis norm prod ravel repeat reshape roll squeeze stack std sum swapaxes transpose var where
-""".split()
-CONSTANT = """
+""")
+CONSTANT = words("""
     any argmax argmin empty_like full_like ones_like zeros_like
     allclose bincount can_cast isclose may_share_memory min_scalar_type result_type shape shares_memory
     equal greater greater_equal isfinite isinf isnan less less_equal logical_and logical_not logical_or logical_xor
     not_equal signbit
     ceil divmod floor floor_divide fmod remainder rint sign trunc
-""".split()
+""")
 
 Call = Callable[..., Any]
 
