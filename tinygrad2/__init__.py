@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 # fmt: off
 # isort: off
-from tinygrad2 import autodiff, data, nn, ops, robust, verify
+from tinygrad2 import autodiff, data, nn, ops, robust, verify, view
 from tinygrad2.autodiff import habits as _habits
 from tinygrad2.autodiff import (
     GradientError, NoRule, NotConnected, NotRecorded, Tensor, autograd, checkpoint, custom_vjp, grad, hessian, hvp,
@@ -63,7 +63,7 @@ __all__ = [
     "searchsorted", "sigmoid", "sign", "signbit", "silu", "sin", "sinh", "slogdet", "softmax", "softplus", "solve",
     "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes",
     "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "topk", "trace", "transpose", "tril", "triu",
-    "trunc", "unstack", "value_and_grad", "var", "vdot", "verify", "verify_network", "verify_primitive", "vjp",
+    "trunc", "unstack", "value_and_grad", "var", "vdot", "verify", "verify_network", "verify_primitive", "view", "vjp",
     "vmap", "vstack", "where", "zeros", "zeros_like",
 ]
 # fmt: on
