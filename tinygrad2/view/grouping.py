@@ -156,7 +156,9 @@ class Grouping:
         if step is None:
             self._waiting.append(op)
             return
+        complete = step.time
         self._include(step, op, step.kind not in ("input", "parameter"))
+        step.time = complete  # others may have read it before
 
     def _forward(self, op: Operation) -> Step:
         assert isinstance(op.role, Forward)

@@ -49,8 +49,9 @@ def run(
         targets = _targets(recorder, inputs, y, by)
         gradients = []
         outputs = [y]
-        seeds = [engine.seed(y, cotangent)]
-        for _ in range(recorder.values[output].order, orders):
+        order = recorder.values[output].order
+        seeds = [engine.seed(y, cotangent)] if order < orders and y.node is not None else []
+        for _ in range(order, orders):
             if all(t.node is None for t in outputs):
                 break
             results = engine.vector_jacobian_product(outputs, seeds, [t for _, t in targets], True, allow_unused=True)
