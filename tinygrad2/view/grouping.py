@@ -152,7 +152,8 @@ class Grouping:
 
     def _join(self, op: Operation) -> None:
         """Show an operation that changes nothing together with what it takes."""
-        step = next((s for v in op.inputs if (s := self._step(v)) is not None), None)
+        found = [s for v in op.inputs if (s := self._step(v)) is not None]
+        step = max(found, key=lambda s: s.time, default=None)
         if step is None:
             self._waiting.append(op)
             return

@@ -143,7 +143,7 @@ def record_of(run: Run, orders: int, title: str | None) -> Record:
         for op in recorder.operations
         if op.number in lanes
     ]
-    shown = {step["value"] for level in levels for step in level["steps"]}
+    shown = {f"v{run.output}"} | {step["value"] for level in levels for step in level["steps"]}
     shown |= {v for op in operations for v in (*op["inputs"], op["out"])}
     return Record(
         schema=SCHEMA,
