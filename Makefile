@@ -5,10 +5,10 @@ PYTHON = python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench soak lessons oracle build clean
+.PHONY: help demo test lint bench soak lessons build-lessons test-lessons oracle build clean
 
 help: ## show these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.with-lab ## train and defend a small network on digits; print a table and save figures (one minute)
 	$(BIN)/tinygrad2 demo
@@ -26,15 +26,24 @@ lint: .venv/.with-lint ## check the style, the types, and that packages import o
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: .venv/.with-test ## test the derivation checker and NumPy's functions on very many random cases (about an hour)
+soak: .venv/.with-test ## test the checker, NumPy's functions and the attacks on very many random cases (two hours)
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/numpy_expressions.py
 	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/verify_campaigns.py
+	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python tests/score_elsewhere.py
+	$(TEST_THREADS) PYTHONPATH=tests:. $(BIN)/python -W ignore tests/attack_campaigns.py
 
 bench: .venv/.with-bench ## measure time and memory beside PyTorch, JAX and others (a large download; 20 minutes)
 	$(BIN)/python -m benchmarks
 
-lessons: ## list the lessons that exist
-	@ls lessons/*.py 2>/dev/null || echo "There is no lesson yet. The tour in README.md takes five minutes."
+lessons: .venv/.with-lessons ## open the course in JupyterLab (copied to course/; what you have solved stays)
+	$(BIN)/tinygrad2 lessons course
+	$(BIN)/jupyter lab course
+
+build-lessons: .venv/.with-lessons ## make the student notebooks from lessons/*.py
+	$(BIN)/python -m tinygrad2.lessons.build lessons
+
+test-lessons: .venv/.with-test .venv/.with-lessons ## run every lesson, and check wrong and right answers to each exercise
+	$(TEST_THREADS) $(BIN)/python -m pytest -n 2 lessons/tests
 
 oracle: .venv/.with-oracle .venv/.with-test ## compare the results with PyTorch and attack libraries (a large download)
 	$(TEST_THREADS) $(BIN)/python -m pytest -m oracle tests/oracle

@@ -83,14 +83,14 @@ def agree(workers: list[Worker], step: str, left_out: dict[str, str]) -> list[tu
             left_out[worker.name] = str(reason)
             continue
         ours = ours or (value, gradient)
-        if difference := _difference(*ours, value, gradient):
-            left_out[worker.name] = f"{DISAGREES}: {difference}"
+        if off := difference(*ours, value, gradient):
+            left_out[worker.name] = f"{DISAGREES}: {off}"
         else:
             agreeing.append((worker, seconds))
     return agreeing
 
 
-def _difference(ours: float, our_gradient: Any, value: float, gradient: Any) -> str:
+def difference(ours: float, our_gradient: Any, value: float, gradient: Any) -> str:
     """In words, and empty where value and gradient agree; nan agrees with nothing."""
     import numpy as np
 

@@ -138,22 +138,27 @@ def _deep(rng: Any, depth: int) -> Any:
 OWN = {"deep": _deep, "scaled": _scaled, "three convolutions": _three_convolutions}
 
 
-def problem(name: str, batch: int, images: int, steps: int = 60, **options: Any) -> Problem:
-    """A network, trained for a few steps (an untrained one is too easy to fool), with digits and their labels."""
+def problem(name: str, batch: int, images: int, steps: int = 60, device: str = "cpu", **options: Any) -> Problem:
+    """A network, trained for a few steps (an untrained one is too easy to fool), with digits and their labels.
+
+    device: where it is trained; the parameters and images of the result are in main memory.
+    """
     import numpy as np
 
     from tinygrad2 import data, nn
+    from tinygrad2.kernels import to_device
     from tinygrad2.ops import cross_entropy
 
     digits = data.centre(data.digits(upsample=options.get("size", 28)))
-    net = build(name, options)
+    net = build(name, options).to(device)
     rng = np.random.default_rng(0)
     classes = options.get("classes", CLASSES)
     optimizer = nn.Adam(net.parameters(), lr=5e-4)
     for _ in range(steps):
         some = rng.integers(0, len(digits.x_train), 50)
         optimizer.zero_grad()
-        cross_entropy(net(digits.x_train[some]), digits.y_train[some] % classes).backward()
+        x = to_device(digits.x_train[some], device)
+        cross_entropy(net(x), digits.y_train[some] % classes).backward()
         optimizer.step()
     some = rng.integers(0, len(digits.x_test), max(batch, images))
     return Problem(name, options, net.state_dict(), digits.x_test[some], digits.y_test[some] % classes, batch)

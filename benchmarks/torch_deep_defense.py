@@ -27,7 +27,7 @@ def walk(
     z = logits = net(point)
     source = logits.detach().argmax(1)
     wrong = source != labels
-    at = torch.arange(len(x))
+    at = torch.arange(len(x), device=x.device)
     start = x
     r = torch.zeros_like(x)
     delta = torch.zeros_like(x)
@@ -57,7 +57,7 @@ def nearest(z: Tensor, point: Tensor, source: Tensor) -> Tensor:
     """The class with the nearest linearised boundary, from one unrecorded backward pass for each class."""
     rows = [torch.autograd.grad(z[:, k].sum(), point, retain_graph=True)[0].flatten(1) for k in range(z.shape[1])]
     jacobian = torch.stack(rows, 1)
-    n = torch.arange(len(source))
+    n = torch.arange(len(source), device=source.device)
     length = (jacobian - jacobian[n, source][:, None]).norm(dim=2)
     distance = (z.detach() - z.detach()[n, source][:, None]).abs() / length
     distance[n, source] = torch.inf

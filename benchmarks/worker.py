@@ -153,22 +153,23 @@ class Answers:
         reset = Path("/proc/self/clear_refs")
         if not reset.exists():
             return None
-        _held()
+        held = _held() - self._before
         reset.write_text("5")  # forget the peak so far
+        now = _resident("VmRSS")
         self._steps[step]()
-        return _resident("VmHWM") - self._before
+        return held + _resident("VmHWM") - now
 
 
 def _held() -> int:
-    """Bytes in memory once all garbage is given back."""
+    """Bytes of data in memory once all garbage is given back. Pages of program files come and go with the system."""
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
-    return _resident("VmRSS")
+    return _resident("RssAnon")
 
 
 def _resident(field: str) -> int:
-    """Bytes in memory now (VmRSS) or at most (VmHWM); 0 where Linux does not tell."""
+    """Bytes in memory: now (VmRSS), now without files (RssAnon), at most (VmHWM); 0 where Linux does not tell."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(field)), 0)

@@ -392,9 +392,10 @@ MODULES = {m.__name__: m for m in (cupy, _cuda, _runtime, _lib, _linalg, _stride
 
 def install(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Put the double in CuPy's place until the test ends, and let tinygrad2 probe it afresh."""
-    from tinygrad2.kernels import why_no_gpu
+    from tinygrad2.kernels import why_no_cuda_kernels, why_no_gpu
 
     for name, module in MODULES.items():
         monkeypatch.setitem(sys.modules, name, module)
     why_no_gpu.cache_clear()
+    why_no_cuda_kernels.cache_clear()
     return cupy

@@ -78,6 +78,8 @@ CASES: dict[str, tuple[Callable[[Any], nn.Layer], Shape]] = {
     "Softplus": (lambda d: nn.Softplus(2.0), (3, 7)),
     "Conv1d": (lambda d: nn.Conv1d(4, 3, 3, dtype=d), (3, 4, 6)),
     "Conv1d strided in groups": (lambda d: nn.Conv1d(4, 6, 2, 2, (1, 2), 2, 2, dtype=d), (3, 4, 7)),
+    "Conv1d reflect": (lambda d: nn.Conv1d(4, 3, 3, padding=2, padding_mode="reflect", dtype=d), (3, 4, 6)),
+    "Conv1d circular": (lambda d: nn.Conv1d(4, 3, 3, 2, 1, padding_mode="circular", dtype=d), (3, 4, 6)),
     "Conv1d same, without bias": (lambda d: nn.Conv1d(4, 2, 2, padding="same", bias=False, dtype=d), (3, 4, 6)),
     **{
         f"Conv2d {mode}": (

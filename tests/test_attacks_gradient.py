@@ -133,7 +133,8 @@ def test_whatever_the_steps_the_result_is_in_the_ball_and_exactly_in_the_box(
         a = points(found)
         assert a.min() >= 0 and a.max() <= 1 and a.dtype == found.norms.dtype == dtype
         assert found.norms.max() <= epsilon + 4 * np.finfo(dtype).eps * max(1, epsilon)
-        np.testing.assert_allclose(found.norms, np.linalg.norm(a - x, p, axis=1), 1e-5)
+        largest = np.abs(a - x).max(1) + np.finfo(dtype).tiny  # divided out, for NumPy's norm squares what it is given
+        np.testing.assert_allclose(found.norms, largest * np.linalg.norm((a - x) / largest[:, None], p, axis=1), 1e-5)
         np.testing.assert_array_equal(found.success, robust.predict(net, a) != y)
 
 
@@ -163,13 +164,13 @@ def test_the_best_step_is_at_least_as_good_as_the_last_and_more_steps_or_restart
     assert len(set(restarts.iterations.tolist())) > 1  # the best step is not always the last
 
 
-def test_best_prefers_what_fools_then_the_higher_value_then_the_earlier_and_does_not_swallow_nan() -> None:
+def test_best_prefers_what_fools_then_the_higher_value_then_the_earlier_and_never_takes_nan() -> None:
     best = Best(Tensor(np.zeros((5, 1))))
     offers = [([1, 1, 5, 1, 1], [0, 0, 1, 0, 0]), ([2, 0, 9, 1, np.nan], [0, 1, 0, 0, 0])]
     for k, (values, fooled) in enumerate(offers, 1):
         best.offer(Tensor(np.full((5, 1), float(k))), np.array(values, float), np.array(fooled, bool), k)
-    np.testing.assert_array_equal(best.points.numpy()[:, 0], [2, 2, 1, 1, 2])
-    np.testing.assert_array_equal(best.steps, [2, 2, 1, 1, 2])
+    np.testing.assert_array_equal(best.points.numpy()[:, 0], [2, 2, 1, 1, 1])
+    np.testing.assert_array_equal(best.steps, [2, 2, 1, 1, 1])
     np.testing.assert_array_equal(best.fooled, [0, 1, 1, 0, 0])
 
 
@@ -435,20 +436,25 @@ def test_an_attack_works_inside_no_grad_and_leaves_nothing_on_the_tape(name: str
 
 
 @each_attack
-@pytest.mark.parametrize("training", [True, False])
-def test_the_net_is_attacked_in_the_mode_that_it_is_in_and_stays_in_it(name: str, training: bool) -> None:
+def test_the_net_is_attacked_in_evaluation_mode_and_every_layer_stays_as_it_was(name: str) -> None:
     rng = np.random.default_rng(0)
     net = nn.Sequential(
         fc1=nn.Linear(6, 8, rng=rng, dtype=np.float64),
         bn=nn.BatchNorm1d(8, dtype=np.float64),
+        dropout=nn.Dropout(0.5),
         fc2=nn.Linear(8, 4, rng=rng, dtype=np.float64),
     )
     x = pixels(11, 6)
-    y = robust.predict(net.eval(), x)
-    found = ALL[name](net.train(training), x, y)
-    assert all(layer.training is training for _, layer in net.named_layers())
-    other = ALL[name](net.train(not training), x, y)
-    assert (points(found) != points(other)).any()
+    y = robust.predict(net, x)
+    expected = ALL[name](net.eval(), x, y)
+    net.train()
+    net["bn"].eval()  # every layer has a mode of its own
+    before = {key: value.copy() for key, value in net.state_dict().items()}
+    found = ALL[name](net, x, y)
+    np.testing.assert_array_equal(points(found), points(expected))
+    assert [layer.training for _, layer in net.named_layers()] == [True, True, False, True, True]
+    for key, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[key], key)
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - {"pgd", "random_noise", "square"}))  # which draw for a batch

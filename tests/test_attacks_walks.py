@@ -301,7 +301,7 @@ def test_one_perturbation_inside_the_ball_fools_more_images_than_noise_of_its_si
     assert np.linalg.norm(v.ravel(), p) <= epsilon * (1 + 1e-12)
     np.testing.assert_allclose(found.norms, np.linalg.norm(v.ravel(), p), 1e-9)
     fooled = lambda x, v: (robust.predict(net, x + v) != robust.predict(net, x)).mean()
-    assert found.rates[-1] == fooled(seen, v) == found.success.mean()
+    assert max(found.rates) == fooled(seen, v) == found.success.mean()  # the best v, not the last one
     noise = np.random.default_rng(4).standard_normal((20, 20))
     noise *= np.linalg.norm(v.ravel(), p) / np.linalg.norm(noise, p, axis=1, keepdims=True)
     assert fooled(held_out, v) > 1.5 * np.mean([fooled(held_out, n) for n in noise])

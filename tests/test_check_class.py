@@ -108,11 +108,16 @@ def test_mistakes_are_counted_once_a_file() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
 def test_ctrl_c_keeps_what_is_done(tmp_path) -> None:
     (tmp_path / "a.py").write_text(HEAD + RELU.format("g * (x > 0)"), encoding="utf-8")
-    (tmp_path / "b.py").write_text(HEAD + TANH.format("[g for _ in iter(int, 1)]"), encoding="utf-8")  # never ends
+    (tmp_path / "b.py").write_text(HEAD + TANH.format("max(iter(int, 1))"), encoding="utf-8")  # never ends
     out = tmp_path / "out.csv"
     command = [sys.executable, "-m", "tinygrad2", "check", str(tmp_path), "--csv", str(out)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        preexec_fn=_listens_to_ctrl_c,
     )
     try:
         while not (out.is_file() and len(read(out)) == 1):
@@ -126,3 +131,8 @@ def test_ctrl_c_keeps_what_is_done(tmp_path) -> None:
     assert "my_relu (relu)" in text
     assert "interrupted; 1 of 2 files are checked; they are in" in said
     assert [(r["file"], r["verdict"]) for r in read(out)] == [("a.py", "right")]
+
+
+def _listens_to_ctrl_c() -> None:
+    """A shell that runs the tests in the background (`make test &`) has them, and all they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,7 +20,7 @@ from tinygrad2 import experiments as ex
 from tinygrad2 import nn, robust
 from tinygrad2.cli import main
 from tinygrad2.experiments.attack_options import kind_of
-from tinygrad2.experiments.attack_report import merged
+from tinygrad2.robust.attacks.result import merged
 
 ROOT = Path(__file__).parents[1]
 TINY = [

@@ -42,7 +42,7 @@ def start(*argv: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], code: int) -> tuple[str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == code, err
     assert "Traceback" not in err
     return out, err

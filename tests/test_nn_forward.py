@@ -174,3 +174,16 @@ def test_forward_may_take_several_inputs_and_is_differentiated_by_each() -> None
 def test_an_error_in_a_layer_inside_forward_is_named() -> None:
     with pytest.raises(ValueError, match=r"layer 'gate', Linear\(3, 4\): .*\(2, 5\)"):
         nn.Sequential(gate=Gate(3, D))(np.ones((2, 5)))
+
+
+def test_a_layer_without_parameters_passes_the_gradient_on_to_its_input() -> None:
+    class Double(nn.Layer):
+        def forward(self, x: tg.Tensor) -> tg.Tensor:
+            return x * 2.0
+
+    x = tg.Tensor(np.ones((1, 2)), requires_grad=True)
+    for net in (Double(), nn.Sequential(Double()), nn.Sequential(nn.Identity(), Double(), nn.ReLU())):
+        x.grad = None
+        tg.sum(net(x)).backward()
+        assert x.grad is not None
+        np.testing.assert_array_equal(x.grad.numpy(), [[2.0, 2.0]])

@@ -210,6 +210,11 @@ def test_the_reverse_of_an_embedding_is_that_of_a_linear_layer_on_one_hot_rows()
     w = normal(1, (2, 3, 4))[0]
     jv = reverse_layer.jvp(tg.Tensor(v))
     assert_close(np.vdot(w, jv.numpy()), np.vdot(reverse_layer.vjp(tg.Tensor(w)).numpy(), v))
+    linearised = trace.reverse().reverse()
+    assert_close(np.vdot(u, linearised(v).numpy()), np.vdot(trace.reverse()(u).numpy(), v))
+    assert linearised(np.stack([v, v])).shape == (2, *linear.shape)
+    with pytest.raises(ValueError, match=r"the tangent must have shape \(2, 3, 5\).*got \(2, 3\)"):
+        linearised(tokens.astype(float))
     at = net.parameters()
     for ours, tapes in zip(
         gradients((trace.jacobian() ** 2).sum(), at),
@@ -217,6 +222,28 @@ def test_the_reverse_of_an_embedding_is_that_of_a_linear_layer_on_one_hot_rows()
         strict=True,
     ):
         assert_close(ours, tapes)
+
+
+def test_branches_of_embeddings_are_linearised_by_one_code() -> None:
+    tokens = np.array([[1, 2], [0, 4]])
+    for kind in (nn.Sum, nn.Concatenate):
+        rev = kind(*(nn.Embedding(5, 3, rng=i, dtype=np.float64) for i in range(2))).trace(tokens).reverse()
+        u, v = normal(0, rev._output.shape, (2, 2, 5))
+        assert_close(np.vdot(u, rev.reverse()(v).numpy()), np.vdot(rev(u).numpy(), v))
+
+
+def test_a_forward_of_integers_says_how_to_get_a_reverse() -> None:
+    class Words(nn.Layer):
+        def __init__(self) -> None:
+            self.embedding = nn.Embedding(5, 3, rng=0)
+
+        def forward(self, x: tg.Tensor) -> tg.Tensor:
+            return self.embedding(x).sum(1)
+
+    trace = Words().trace(np.array([[1, 2]]))
+    for reverse_network in (trace.reverse(), trace.reverse().reverse()):
+        with pytest.raises(TypeError, match=r"the layer.s input is int64.*first layer of an nn\.Sequential"):
+            reverse_network(np.ones((1, 3) if reverse_network._given[0] == "cotangent" else (1, 2), np.float32))
 
 
 # --- Random networks --------------------------------------------------------------------------------------------------

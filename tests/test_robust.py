@@ -170,12 +170,14 @@ def test_a_fooled_sample_stops_moving() -> None:
         np.testing.assert_array_equal(short.iterations, np.minimum(full.iterations, most))
 
 
-def test_labels_count_what_is_wrong_already_as_fooled_and_change_nothing_else() -> None:
+def test_labels_leave_what_is_wrong_already_as_it_is_fooled_and_change_nothing_else() -> None:
     net, x = curved(2), images(3, 60, (6,))
     y = mixed_labels(net, x)
+    wrong = robust.predict(net, x) != y
     plain, labelled = robust.deepfool(net, x, max_iter=1), robust.deepfool(net, x, y, max_iter=1)
-    np.testing.assert_array_equal(labelled.success, plain.success | (robust.predict(net, x) != y))
-    np.testing.assert_array_equal(labelled.adversarial.numpy(), plain.adversarial.numpy())
+    np.testing.assert_array_equal(labelled.success, plain.success | wrong)
+    np.testing.assert_array_equal(labelled.adversarial.numpy(), np.where(wrong[:, None], x, plain.adversarial.numpy()))
+    assert not labelled.norms[wrong].any() and not labelled.iterations[wrong].any()
 
 
 def test_in_training_a_misclassified_sample_walks_to_its_true_class() -> None:

@@ -14,6 +14,8 @@ from tinygrad2.autodiff.primitive import REGISTRY, Primitive, Rule
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.kernels.arrays import Array, xp
 
+__all__ = ["checkpoint", "custom_vjp"]
+
 P = ParamSpec("P")
 
 

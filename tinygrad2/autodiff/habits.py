@@ -148,7 +148,7 @@ FUNCTIONS = {
 
 # Names in tg.nn.
 LAYERS = {
-    "Module": "write nn.Layer, with an apply(x) that gives the output and its reverse layer",
+    "Module": "write nn.Layer, with a forward(x), or an apply(x) that gives the output and its reverse layer",
     "ModuleList": "keep the layers in a plain list: self.blocks = [...]",
     "ModuleDict": "keep the layers in a plain dict: self.heads = {...}",
     "ParameterList": "keep the parameters in a plain list: self.weights = [...]",

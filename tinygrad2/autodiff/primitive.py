@@ -22,6 +22,8 @@ from tinygrad2.autodiff.node import Node, is_recording
 from tinygrad2.autodiff.tensor import Tensor, wrap
 from tinygrad2.kernels.arrays import Array, device_of, to_device
 
+__all__ = ["REGISTRY", "Primitive", "VariadicPrimitive", "zero"]
+
 Rule = Callable[..., Tensor]
 
 REGISTRY: dict[str, Primitive] = {}

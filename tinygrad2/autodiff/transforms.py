@@ -20,6 +20,11 @@ from tinygrad2.autodiff.tensor import Tensor, TensorLike, leaf, wrap
 from tinygrad2.autodiff.tree import flatten, leaves, matched, written
 from tinygrad2.kernels.arrays import device_of, to_device
 
+__all__ = [
+    "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "stop_gradient", "value_and_grad",
+    "vjp",
+]  # fmt: skip
+
 P = ParamSpec("P")
 Tree = TypeVar("Tree")  # a tensor, or nested tuples, lists and dicts of tensors
 Function = Callable[..., Any]  # returns one Tensor, or with has_aux a pair of that and anything

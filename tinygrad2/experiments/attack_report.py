@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from tinygrad2 import nn
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
 from tinygrad2.experiments.attack_options import AttackPlan
+from tinygrad2.experiments.progress import say
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Diagnostic
 
@@ -53,28 +52,6 @@ class AttackReport:
         return "\n".join([*lines, f"accuracy left: {100 * still:.2f} %", *_in_words(self.diagnostic, self.crafted_on)])
 
 
-def merged(notes: Sequence[Diagnostic | None], sizes: Sequence[int], right: Sequence[int]) -> Diagnostic | None:
-    """The diagnostic of all batches: shares of their samples weighted, and each warning once.
-
-    sizes: images in each batch; right: those of them that are classified correctly
-    """
-    given = [note for note in notes if note is not None]
-    if len(given) < len(notes):
-        return None
-    counts = Counter(sentence for note in given for sentence in note.warnings)
-    warnings = [f"{sentence} (in {n} of {len(notes)} batches)" for sentence, n in counts.items()]
-    return Diagnostic(
-        _mean([note.zero_gradients for note in given], right),
-        _mean([note.loss_change for note in given], sizes),
-        {probe: _mean([note.probes[probe] for note in given], sizes) for probe in given[0].probes},
-        tuple(counts if len(notes) == 1 else warnings),
-    )
-
-
-def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
-    return float(np.average(values, weights=weights)) if any(weights) else 0.0
-
-
 def _in_words(d: Diagnostic | None, crafted_on: str | None) -> list[str]:
     """The lines of the report that tell the diagnostic."""
     if d is None:
@@ -96,8 +73,12 @@ def units(dataset: Dataset) -> str:
 def write(report: AttackReport, net: Layer, dataset: Dataset, out: Path) -> None:
     """A picture of one image of each class, and last, for it says that all is done, adversarial.npz."""
     a = report.arrays
-    at = figures.one_of_each({"": net}, dataset)
-    notes = [f"{report.plan.norm} {size:.3g}" for size in a["norms"][at]]
-    found = {report.plan.attack: (a["adversarial"][at], notes)}
-    figures.grid(dataset, a["images"][at], a["labels"][at], found, {report.plan.attack: net}, out / "adversarial.png")
-    nn.save(out / RESULT, a)
+    if reason := figures.why_no_images({"": net}, dataset):
+        say(f"no adversarial.png: {reason}")
+    else:
+        at = figures.one_of_each({"": net}, dataset)
+        notes = [f"{report.plan.norm} {size:.3g}" for size in a["norms"][at]]
+        found = {report.plan.attack: (a["adversarial"][at], notes)}
+        nets = {report.plan.attack: net}
+        figures.grid(dataset, a["images"][at], a["labels"][at], found, nets, out / "adversarial.png")
+    nn.save(out / RESULT, {**a, "report": np.asarray(str(report))})

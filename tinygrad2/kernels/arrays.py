@@ -76,24 +76,70 @@ def why_no_gpu() -> str | None:
     try:
         import cupy
     except ImportError as error:
-        return f"CuPy cannot be imported ({error}); install it with: pip install 'tinygrad2[cuda]'"
+        return f"CuPy cannot be imported ({error}); install it with: pip install 'tinygrad2[cuda13]', or [cuda12]"
     try:
         if cupy.cuda.runtime.getDeviceCount() == 0:
             return "CuPy is installed but finds no CUDA device"
         a = cupy.arange(4, dtype=np.float32).reshape(2, 2)
         product = cupy.asnumpy(a @ a)
     except Exception as error:  # a broken driver raises CuPy's own errors, OSError, RuntimeError ...: all mean "no GPU"
-        return f"CuPy is installed but its CUDA device does not work ({type(error).__name__}: {error})"
+        return _old_driver(cupy) or (
+            f"CuPy is installed but its CUDA device does not work ({type(error).__name__}: {error})"
+        )
     if product.tolist() != [[2, 3], [6, 11]]:
         return f"the CUDA device multiplies wrongly: [[0,1],[2,3]] squared came out as {product.tolist()}"
     return None
 
 
+def _old_driver(cupy: Any) -> str | None:
+    """What to do where the driver is missing or of an older major CUDA version than CuPy, else None."""
+    try:
+        driver = cupy.cuda.runtime.driverGetVersion() // 1000
+        needed = cupy.cuda.runtime.runtimeGetVersion() // 1000
+    except Exception:  # whatever is broken here, the first error says more
+        return None
+    if driver == 0:
+        return "CuPy is installed but there is no NVIDIA driver; a GPU of NVIDIA needs one"
+    if driver >= needed:
+        return None
+    return (
+        f"the NVIDIA driver is for CUDA {driver}, but CuPy was built for CUDA {needed}: update the driver, or use "
+        f"pip install 'tinygrad2[cuda{driver}]'"
+    )
+
+
+@functools.cache
+def why_no_cuda_kernels() -> str | None:
+    """None if kernels that Numba compiles work on the GPU, else the reason why not; probed once.
+
+    Without them CuPy does all the work: more slowly, with the same results. TINYGRAD2_NUMBA=0 turns them off.
+    """
+    if reason := _numba_is_off() or why_no_gpu():
+        return reason
+    import cupy
+
+    try:
+        from tinygrad2.kernels.cuda.select import masked
+
+        passed = cupy.asnumpy(masked(cupy.arange(4, dtype=np.float32), cupy.arange(4) % 2 == 1))
+    except Exception as error:  # numba-cuda, NVVM or NVRTC may be missing or of another version: all mean "no kernels"
+        message = " ".join(str(error).split())
+        return f"Numba's CUDA kernels do not work ({type(error).__name__}: {message}); CuPy does the work, more slowly"
+    if passed.tolist() != [0, 1, 0, 3]:
+        return f"Numba's CUDA kernels compute wrongly: a mask of [0, 1, 2, 3] gave {passed.tolist()}, not [0, 1, 0, 3]"
+    return None
+
+
+def _numba_is_off() -> str | None:
+    off = os.environ.get("TINYGRAD2_NUMBA", "1") == "0"
+    return "Numba is turned off by the environment variable TINYGRAD2_NUMBA=0" if off else None
+
+
 @functools.cache
 def why_no_numba() -> str | None:
     """None if the compiled CPU kernels may be used, else the reason why not (TINYGRAD2_NUMBA=0 turns them off)."""
-    if os.environ.get("TINYGRAD2_NUMBA", "1") == "0":
-        return "Numba is turned off by the environment variable TINYGRAD2_NUMBA=0"
+    if reason := _numba_is_off():
+        return reason
     try:
         import numba  # noqa: F401
     except ImportError as error:

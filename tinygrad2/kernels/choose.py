@@ -5,7 +5,9 @@
     NumPy, float32 or float64,        | convolution, where a    | cpu/pattern.py: only what is wanted
     Numba works                       | pattern pays (`Pays`)   |
     the same                          | everything              | cpu: compiled
-    CuPy, complex, integer, no Numba  | everything              | reference.py: NumPy or CuPy
+    CuPy, the same dtypes,            | everything              | cuda: compiled, and cuBLAS
+    numba-cuda works                  |                         |
+    complex, integer, no Numba        | everything              | reference.py: NumPy or CuPy
 
 All have the meaning of `reference.py`. The compiled ones are imported when they are first chosen, so that importing the
 package does not import Numba.
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tinygrad2.kernels import reference
-from tinygrad2.kernels.arrays import Array, why_no_numba
+from tinygrad2.kernels.arrays import Array, why_no_cuda_kernels, why_no_numba
 from tinygrad2.kernels.geometry import Geometry
 from tinygrad2.kernels.once import once
 from tinygrad2.kernels.pattern import Mask, Pattern
@@ -68,17 +70,23 @@ class Implementation(Convolution, Protocol):
 @once
 def implementation(kind: type, *dtypes: np.dtype[Any]) -> Implementation:
     """For arrays of the type `kind` (`np.ndarray` or CuPy's) and of these dtypes."""
-    if not _compiled(kind, dtypes):
+    if not any(all(dtype == one for dtype in dtypes) for one in FAST_DTYPES):
         return reference
+    if issubclass(kind, np.ndarray):
+        return reference if why_no_numba() else _cpu()
+    return reference if why_no_cuda_kernels() else _cuda()
+
+
+def _cpu() -> Implementation:
     from tinygrad2.kernels import cpu
 
     return cpu
 
 
-def _compiled(kind: type, dtypes: tuple[np.dtype[Any], ...]) -> bool:
-    """Whether they are NumPy arrays of one real floating dtype, and Numba works."""
-    fast = any(all(dtype == one for dtype in dtypes) for one in FAST_DTYPES)
-    return issubclass(kind, np.ndarray) and fast and why_no_numba() is None
+def _cuda() -> Implementation:
+    from tinygrad2.kernels import cuda
+
+    return cuda
 
 
 class Pays(NamedTuple):
@@ -97,7 +105,9 @@ SHARING = 5
 def convolution(geo: Geometry, channels: int, images: int, pattern: Pattern | None, a: Array, b: Array) -> Convolution:
     """For the arrays a and b. channels: of a filter, C/groups; images: K*N, where K images share each pattern."""
     chosen = implementation(type(a), a.dtype, b.dtype)
-    if pattern is None or chosen is reference or not follows(geo, channels, images, pattern):
+    if pattern is None or chosen is reference or not isinstance(a, np.ndarray):
+        return chosen
+    if not follows(geo, channels, images, pattern):
         return chosen
     from tinygrad2.kernels.cpu import pattern as only_wanted
 

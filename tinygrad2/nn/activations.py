@@ -12,6 +12,8 @@ from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.nn.sizes import check_counts
 from tinygrad2.ops import elu, gelu, leaky_relu, mask, positive, reshape, sigmoid, silu, softmax, softplus, tanh
 
+__all__ = ["ELU", "GELU", "LeakyReLU", "PReLU", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
+
 
 class ReLU(Layer):
     """max(x, 0); the derivative at 0 is 0. x: (N, ...). Nair & Hinton 2010.

@@ -21,6 +21,8 @@ from tinygrad2.nn.sizes import check_counts
 from tinygrad2.ops import embedding, functional, linear, matmul
 from tinygrad2.ops.attention import attention_weights
 
+__all__ = ["Embedding", "MultiheadAttention"]
+
 
 class Embedding(Layer):
     """A vector for each token. x: integers in [0, num_embeddings), (N, ...); result: (N, ..., embedding_dim).

@@ -11,6 +11,8 @@ from tinygrad2.nn.layers import Identity
 from tinygrad2.nn.reverse import ReverseConcatenate, ReverseResidual, ReverseSequential, ReverseSum, Step
 from tinygrad2.ops import concatenate
 
+__all__ = ["Concatenate", "Residual", "Sequential", "Sum"]
+
 
 class Container(Layer):
     """Layers with names. A layer without a name is named by its position.

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,25 +17,19 @@ from tinygrad2.nn import reverse as r
 from tinygrad2.nn.init import Rng, default_rng, fan_in_uniform, fans, uniform
 from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.nn.sizes import check_counts, pair, plane
+from tinygrad2.nn.summary import times
 from tinygrad2.ops import families, functional
 from tinygrad2.ops.functional import Size
+
+__all__ = ["Conv1d", "Conv2d", "ConvTranspose2d"]
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class Conv2d(Layer):
-    """Cross-correlation. x: (N, in_channels, H, W); result: (N, out_channels, OH, OW).
+class Convolution(Layer):
+    """What Conv2d and Conv1d share: the parameters, the settings, and the padding with copies of x's own entries."""
 
-    weight: (out_channels, in_channels/groups, kh, kw); bias: (out_channels,). Both start uniform in ±1/√fan_in, as in
-    PyTorch.
-    padding: a number, a pair, ((top, bottom), (left, right)), "valid" or "same" (output ⌈H/stride⌉).
-    padding_mode: what stands there: "zeros", or copies of x's own entries: "reflect", "replicate" or "circular".
-    Raises ValueError where the sizes, channels and groups do not fit.
-
-    >>> nn.Conv2d(3, 8, 3, padding="same", rng=0)(np.ones((2, 3, 5, 5), np.float32)).shape
-    (2, 8, 5, 5)
-    """
-
+    axes: ClassVar[int]
     weight: Tensor
     bias: Tensor | None
     stride: Size
@@ -60,8 +54,11 @@ class Conv2d(Layer):
         dtype: DTypeLike = np.float32,
     ) -> None:
         check_channels(in_channels, out_channels, kernel_size, groups)
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}; got {padding_mode!r}")
         rng = default_rng(rng)
-        shape = (out_channels, in_channels // groups, *pair(kernel_size))
+        kernel = (kernel_size,) * self.axes if isinstance(kernel_size, int) else kernel_size
+        shape = (out_channels, in_channels // groups, *kernel)
         self.weight = fan_in_uniform(shape, rng, dtype)
         self.bias = uniform((out_channels,), fans(shape)[0] ** -0.5, rng, dtype) if bias else None
         self.stride = stride
@@ -69,85 +66,79 @@ class Conv2d(Layer):
         self.dilation = dilation
         self.groups = groups
         self.padding_mode = padding_mode
-        if padding_mode not in PADDING_MODES:
-            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}; got {padding_mode!r}")
 
     def convolve(self, x: Tensor) -> Applied:
-        """The output without the bias, and the reverse layer, which the bias does not change. x: (N, C, H, W)."""
-        kernel = self.weight.shape[-2:]
-        geometry = Geometry.of(plane(x), kernel, self.stride, self.padding, self.dilation, self.groups)
-        if self.padding_mode == "zeros":
-            return families.conv2d(x, self.weight, geometry), r.ReverseConv2d(self.weight, geometry)
-        border = functional.border(geometry, self.padding_mode, x)
-        padded = Geometry.of(geometry.padded, kernel, self.stride, 0, self.dilation, self.groups)
-        y = families.conv2d(functional.bordered(x, border), self.weight, padded)
-        return y, r.ReverseBorderedConv2d(self.weight, padded, border, geometry.input)
+        """The output without the bias, and the reverse layer, which the bias does not change.
+
+        x: the shape that the layer takes.
+        """
+        raise NotImplementedError
 
     def apply(self, x: Tensor) -> Applied:
         y, reverse = self.convolve(x)
-        return functional.add_channels(y, self.bias), reverse
+        return functional.add_channels(y, self.bias, self.axes), reverse
 
     def extra_repr(self) -> str:
-        o, c, kh, kw = self.weight.shape
+        o, c, *_ = self.weight.shape
         settings = _unusual(self, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros")
-        return f"{c * self.groups}, {o}, {kh}×{kw}{settings}{'' if self.bias is not None else ', bias=False'}"
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"{c * self.groups}, {o}, {times(self.weight.shape[2:])}{settings}{bias}"
 
 
-class Conv1d(Layer):
+class Conv2d(Convolution):
+    """Cross-correlation. x: (N, in_channels, H, W); result: (N, out_channels, OH, OW).
+
+    weight: (out_channels, in_channels/groups, kh, kw); bias: (out_channels,). Both start uniform in ±1/√fan_in, as in
+    PyTorch.
+    padding: a number, a pair, ((top, bottom), (left, right)), "valid" or "same" (output ⌈H/stride⌉).
+    padding_mode: what stands there: "zeros", or copies of x's own entries: "reflect", "replicate" or "circular".
+    Raises ValueError where the sizes, channels and groups do not fit.
+
+    >>> nn.Conv2d(3, 8, 3, padding="same", rng=0)(np.ones((2, 3, 5, 5), np.float32)).shape
+    (2, 8, 5, 5)
+    """
+
+    axes = 2
+
+    def convolve(self, x: Tensor) -> Applied:
+        geometry = Geometry.of(plane(x), self.weight.shape[-2:], self.stride, self.padding, self.dilation, self.groups)
+        return _convolved(x, self.weight, geometry, self.padding_mode)
+
+
+class Conv1d(Convolution):
     """Cross-correlation along one axis. x: (N, in_channels, L); result: (N, out_channels, OL).
 
     weight: (out_channels, in_channels/groups, kernel_size); bias: (out_channels,). Both start uniform in ±1/√fan_in, as
-    in PyTorch. padding: a number, (before, after), "valid" or "same" (output ⌈L/stride⌉).
+    in PyTorch. padding: a number, (before, after), "valid" or "same" (output ⌈L/stride⌉); padding_mode: as Conv2d's.
     Raises ValueError where the sizes, channels and groups do not fit.
 
     >>> nn.Conv1d(3, 8, 3, padding="same", rng=0)(np.ones((2, 3, 5), np.float32)).shape
     (2, 8, 5)
     """
 
-    weight: Tensor
-    bias: Tensor | None
+    axes = 1
     stride: int
-    padding: Any
     dilation: int
-    groups: int
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: Any = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = True,
-        *,
-        rng: Rng = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
-        check_channels(in_channels, out_channels, kernel_size, groups)
-        rng = default_rng(rng)
-        shape = (out_channels, in_channels // groups, kernel_size)
-        self.weight = fan_in_uniform(shape, rng, dtype)
-        self.bias = uniform((out_channels,), fans(shape)[0] ** -0.5, rng, dtype) if bias else None
-        self.stride = stride
-        self.padding = padding
-        self.dilation = dilation
-        self.groups = groups
-
-    def apply(self, x: Tensor) -> Applied:
+    def convolve(self, x: Tensor) -> Applied:
         if x.ndim != 3:
             raise ValueError(f"expected sequences (N, C, L), got shape {x.shape}")
         geometry = functional.row_geometry(
             x.shape[-1], self.weight.shape[-1], self.stride, self.padding, self.dilation, self.groups
         )
-        reverse = r.ReverseConv1d(self.weight, geometry)
-        return functional.add_channels(reverse.jvp(x), self.bias, 1), reverse
+        rows = functional.with_rows(x)
+        y, image = _convolved(rows, functional.with_rows(self.weight), geometry, self.padding_mode)
+        return functional.without_rows(y), r.ReverseConv1d(image)
 
-    def extra_repr(self) -> str:
-        o, c, k = self.weight.shape
-        settings = _unusual(self, stride=1, padding=0, dilation=1, groups=1)
-        return f"{c * self.groups}, {o}, {k}{settings}{'' if self.bias is not None else ', bias=False'}"
+
+def _convolved(x: Tensor, weight: Tensor, geometry: Geometry, padding_mode: str) -> Applied:
+    """The convolution of images without a bias, and its reverse layer. x: (N, C, H, W)."""
+    if padding_mode == "zeros":
+        return families.conv2d(x, weight, geometry), r.ReverseConv2d(weight, geometry)
+    border = functional.border(geometry, padding_mode, x)
+    padded = Geometry.of(geometry.padded, geometry.kernel, geometry.stride, 0, geometry.dilation, geometry.groups)
+    y = families.conv2d(functional.bordered(x, border), weight, padded)
+    return y, r.ReverseBorderedConv2d(weight, padded, border, geometry.input)
 
 
 class ConvTranspose2d(Layer):

@@ -26,6 +26,8 @@ from tinygrad2.nn.state import snapshot
 from tinygrad2.nn.summary import Summary
 from tinygrad2.nn.trace import Trace
 
+__all__ = ["Layer"]
+
 Applied = tuple[Tensor, ReverseLayer]
 _COUNTER = "num_batches_tracked"
 T = TypeVar("T")

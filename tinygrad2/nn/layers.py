@@ -18,6 +18,8 @@ from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.nn.sizes import check_counts
 from tinygrad2.ops import functional, mask, reshape
 
+__all__ = ["Dropout", "Flatten", "Identity", "Linear"]
+
 
 class Linear(Layer):
     """x Wᵀ + b. x: (N, ..., in_features); result: (N, ..., out_features).

@@ -22,6 +22,8 @@ from tinygrad2.ops import families, functional, reshape
 from tinygrad2.ops.elementwise import power
 from tinygrad2.ops.normalization import Sizes, grouped, last_axes, scaled, unit_scaled
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+
 
 class _BatchNorm(Layer):
     """Batch normalisation over all axes but the channel's, γ (x - μ)/√(var + eps) + β. Ioffe & Szegedy 2015.

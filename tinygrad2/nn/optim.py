@@ -15,6 +15,8 @@ import numpy as np
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels.arrays import Array, to_device, to_numpy, xp
 
+__all__ = ["OPTIMIZERS", "SGD", "WAME", "Adam", "Optimizer", "RMSprop"]
+
 
 class Optimizer:
     """Base: p ← p - lr·direction(g) for every parameter p. A subclass defines `direction`.

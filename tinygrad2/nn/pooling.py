@@ -13,6 +13,8 @@ from tinygrad2.ops import families, functional, mean
 from tinygrad2.ops.functional import Size
 from tinygrad2.ops.pooling import adaptive_argmax, between_means, mean_matrices, windows
 
+__all__ = ["AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool2d", "GlobalAvgPool", "MaxPool2d"]
+
 
 class MaxPool2d(Layer):
     """The maximum of each window. x: (N, C, H, W); result: (N, C, OH, OW).

@@ -12,6 +12,8 @@ import numpy as np
 
 from tinygrad2.nn.layer import Layer, dotted, members
 
+__all__ = ["rng_state", "set_rng_state"]
+
 
 def generators(net: Layer) -> dict[str, np.random.Generator]:
     """The generators of all layers under dotted names such as "drop1.rng"."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tinygrad2.nn.reverse import Row
 
+__all__ = ["Summary"]
+
 
 def table(lines: Sequence[Sequence[str]]) -> str:
     """Lines of cells as text, each column as wide as its widest cell."""

@@ -32,15 +32,24 @@ class ReverseTape(ReverseLayer):
 
     # A backward pass multiplies u by the transposed Jacobian of every recorded call, from the last to the first: by Jᵀ.
     def vjp(self, u: Tensor) -> Tensor:
+        self._check_input()
         return _each(self._vjp, u, self.output, self.input)
 
     # u ↦ Jᵀu is linear, so its Jacobian is Jᵀ wherever it is taken, here at u = 0. One more backward pass gives Jv.
     def jvp(self, v: Tensor) -> Tensor:
+        self._check_input()
         u = _start(zero_cotangent(self.output))
         with recording(True):
             (w,) = vector_jacobian_product([self.output], [u], [self.input], create_graph=True)
         assert w is not None
         return _each(lambda v: self._product(w, v, u), v, self.input, self.output)
+
+    def _check_input(self) -> None:
+        if self.input.dtype.kind != "f":
+            raise TypeError(
+                f"the layer's input is {self.input.dtype}, and integers have no derivative: only an nn.Embedding has a "
+                "reverse, by their one-hot code. Write it as the first layer of an nn.Sequential, and the rest after it"
+            )
 
     def _vjp(self, u: Tensor) -> Tensor:
         return self._product(self.output, u, self.input)
@@ -63,7 +72,8 @@ def applied(forward: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Rev
     if not isinstance(y, Tensor):
         raise TypeError(f"forward must return one Tensor, got {type(y).__name__}")
     assert start.node is not None
-    follows = outside and y.node is not None and bool(made_before(start.node.id, y.node))
+    # x itself, where it is recorded, and what is older than the tape and takes part, such as a parameter.
+    follows = outside and y.node is not None and (x.node is not None or bool(made_before(start.node.id, y.node)))
     seen = y if follows or y.node is None else wrap(y.array, None, None if outside else "computed under no_grad")
     return seen, ReverseTape(start, y, follows)
 

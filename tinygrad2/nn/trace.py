@@ -14,10 +14,13 @@ from tinygrad2.nn.reverse import Linearized, ReverseLayer, ReverseSequential, Ro
 from tinygrad2.nn.summary import table, times
 from tinygrad2.ops import broadcast_to, concatenate
 
+__all__ = ["ReverseNetwork", "Trace"]
+
 if TYPE_CHECKING:
     from tinygrad2.nn.layer import Layer
 
 BLOCK_BYTES = 3 << 24  # of the largest cotangents between convolutions; small blocks are slower, large ones need memory
+GPU_BLOCK_BYTES = 1 << 30  # on a GPU, where each block costs the launch of all its kernels
 
 
 class Trace:
@@ -130,8 +133,9 @@ class ReverseNetwork:
     @property
     def _given(self) -> tuple[str, tuple[int, ...]]:
         """What the network takes, and its shape."""
-        linearized = isinstance(self.layer, Linearized)
-        return ("tangent", self._input_shape) if linearized else ("cotangent", self._output.shape)
+        if isinstance(self.layer, Linearized):
+            return "tangent", self.layer.of.domain(self._input_shape)
+        return "cotangent", self._output.shape
 
     def _checked(self, u: Any) -> Tensor:
         kind, shape = self._given
@@ -169,13 +173,13 @@ class ReverseNetwork:
 
 
 def _blocks(layer: ReverseLayer, u: Tensor) -> tuple[ReverseLayer, Sequence[Tensor]]:
-    """The layers that the cotangents (K, ...) still go to, and these cotangents in blocks of at most BLOCK_BYTES.
+    """The layers that the cotangents (K, ...) still go to, and these cotangents in blocks of at most BLOCK_BYTES each.
 
     All go together through the last layers, down to the first one with `in_blocks` that would make them too large.
     """
     steps = layer.steps if isinstance(layer, ReverseSequential) else ()
     count = len(u.array)
-    limit = BLOCK_BYTES // u.array.itemsize
+    limit = (BLOCK_BYTES if u.device == "cpu" else GPU_BLOCK_BYTES) // u.array.itemsize
     for below in range(len(steps), 1, -1):
         if steps[below - 1].reverse.in_blocks and count * steps[below - 2].size > limit:
             break

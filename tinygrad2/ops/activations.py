@@ -10,6 +10,8 @@ from tinygrad2.ops.analytic import expm1
 from tinygrad2.ops.elementwise import add, divide, exp, logical_not, mask, multiply, positive, sigmoid
 from tinygrad2.ops.erf import erfc
 
+__all__ = ["elu", "gelu", "silu", "softplus"]
+
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """x Φ(x), where Φ is the distribution function of the standard normal. x: any shape.

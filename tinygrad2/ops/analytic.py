@@ -26,6 +26,37 @@ from tinygrad2.ops.elementwise import (
 from tinygrad2.ops.logic import floor_divide, trunc
 from tinygrad2.ops.reduce import ratio
 
+__all__ = [
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "degrees",
+    "divmod",
+    "exp2",
+    "expm1",
+    "fmod",
+    "hypot",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logaddexp2",
+    "radians",
+    "reciprocal",
+    "remainder",
+    "sin",
+    "sinh",
+    "square",
+    "tan",
+]  # fmt: skip
+
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 

@@ -14,6 +14,8 @@ from tinygrad2.ops.families import matmul
 from tinygrad2.ops.shape import index, swapaxes
 from tinygrad2.ops.softmax import softmax
 
+__all__ = ["embedding", "scaled_dot_product_attention"]
+
 
 def embedding(x: Any, weight: Tensor) -> Tensor:
     """The rows of weight that x names. x: integers of any shape, e.g. (N, T); weight: (V, D). Result: (N, T, D).

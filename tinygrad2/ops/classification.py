@@ -9,6 +9,8 @@ from tinygrad2.ops.elementwise import add, exp, log, maximum, multiply, negative
 from tinygrad2.ops.reduce import sum
 from tinygrad2.ops.regression import matching, reduced
 
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"]
+
 LEAST_LOG = -100.0  # as in PyTorch, so that a certain mistake has a finite loss
 
 

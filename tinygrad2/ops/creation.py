@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels.arrays import Array, to_device
 
+__all__ = ["arange", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros", "zeros_like"]
+
 Shape = int | Sequence[int]
 
 

@@ -17,6 +17,8 @@ from tinygrad2.ops.elementwise import multiply, subtract
 from tinygrad2.ops.reduce import _axes, _reduced
 from tinygrad2.ops.shape import Axis, concatenate, expand_dims, index, moveaxis, position, ravel, reshape, transpose
 
+__all__ = ["cumprod", "cumsum", "diff", "prod"]
+
 
 def _cumsum_array(x: Array, axis: int) -> Array:
     """float32 is added in float64: one part after the other, the error of a sum of 10⁶ entries would reach 1e-3."""

@@ -18,6 +18,8 @@ from tinygrad2.ops.matrix import diagonal
 from tinygrad2.ops.reduce import sum
 from tinygrad2.ops.shape import as_tensor, reshape, squeeze, transpose
 
+__all__ = ["einsum"]
+
 
 @dataclass(frozen=True)
 class Lettered:

@@ -15,6 +15,8 @@ from tinygrad2.autodiff import Primitive
 from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.ops.elementwise import Unary, exp, multiply, negative
 
+__all__ = ["erf", "erfc"]
+
 Piece = tuple[float, float, Callable[[Array], Array]]  # from, to, and the function between them
 
 # Coefficients of 1, z, z², ...: numerator and denominator.

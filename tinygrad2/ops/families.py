@@ -15,6 +15,8 @@ from tinygrad2.autodiff.primitive import Rule
 from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.ops.shape import index, reshape, swapaxes
 
+__all__ = ["matmul"]
+
 ArrayFunction = Callable[..., Array]
 
 

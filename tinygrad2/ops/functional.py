@@ -17,6 +17,11 @@ from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, sqrt, 
 from tinygrad2.ops.reduce import mean, var
 from tinygrad2.ops.shape import _index_add, index, reshape
 
+__all__ = [
+    "avg_pool2d", "batch_norm", "conv1d", "conv2d", "conv_transpose2d", "dropout", "linear", "local_response_norm",
+    "max_pool2d",
+]  # fmt: skip
+
 Size = int | tuple[int, int]
 
 

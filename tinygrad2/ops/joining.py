@@ -19,6 +19,8 @@ from tinygrad2.ops.shape import (
     several,
 )
 
+__all__ = ["array_split", "column_stack", "dstack", "hstack", "split", "unstack", "vstack"]
+
 Cuts = int | Sequence[int]
 
 

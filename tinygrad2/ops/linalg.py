@@ -14,6 +14,8 @@ from tinygrad2.ops.elementwise import derivative_of, multiply, negative
 from tinygrad2.ops.families import matmul
 from tinygrad2.ops.shape import as_tensor, broadcast_to, expand_dims, index, swapaxes
 
+__all__ = ["det", "inv", "matrix_power", "slogdet", "solve"]
+
 
 def _transposed(x: Tensor) -> Tensor:
     return swapaxes(x, -1, -2)

@@ -11,6 +11,11 @@ from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels.arrays import Array
 from tinygrad2.ops.elementwise import Binary, Unary
 
+__all__ = [
+    "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "floor", "floor_divide", "invert", "isfinite", "isinf", "isnan",
+    "logical_and", "logical_or", "logical_xor", "rint", "round", "signbit", "trunc",
+]  # fmt: skip
+
 
 def _of_real(f: Callable[[Array], Array]) -> Callable[[Array], Array]:
     """f, which NumPy has for real numbers; it is constant along the complex step."""

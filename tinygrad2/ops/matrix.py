@@ -15,6 +15,8 @@ from tinygrad2.ops.families import matmul
 from tinygrad2.ops.reduce import sum
 from tinygrad2.ops.shape import _index_add, as_tensor, index, moveaxis, positions, ravel, reshape, transpose
 
+__all__ = ["diag", "diagonal", "dot", "inner", "kron", "outer", "tensordot", "trace", "tril", "triu", "vdot"]
+
 # To set entries to zero is its own adjoint.
 _tril: Primitive = Primitive("tril", lambda x, k: np.tril(x, k)).defvjp(lambda g, y, x, k: _tril(g, k))
 _triu: Primitive = Primitive("triu", lambda x, k: np.triu(x, k)).defvjp(lambda g, y, x, k: _triu(g, k))

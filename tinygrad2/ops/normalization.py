@@ -12,6 +12,8 @@ from tinygrad2.ops.functional import standardize
 from tinygrad2.ops.reduce import mean
 from tinygrad2.ops.shape import reshape
 
+__all__ = ["group_norm", "layer_norm", "rms_norm"]
+
 Sizes = int | tuple[int, ...]
 
 

@@ -12,6 +12,8 @@ from tinygrad2.ops.elementwise import abs, multiply, subtract
 from tinygrad2.ops.reduce import _axes, _finish, _freedom, floating, max, mean, ratio, sum
 from tinygrad2.ops.shape import Axis
 
+__all__ = ["norm", "std"]
+
 
 def _norm_array(x: Array, axes: tuple[int, ...], p: float) -> Array:
     """s (Σ |x/s|^p)^(1/p), where s is a power of two near the largest entry: division by it rounds nothing.

@@ -11,6 +11,8 @@ from tinygrad2.ops.families import matmul
 from tinygrad2.ops.functional import Size
 from tinygrad2.ops.shape import swapaxes
 
+__all__ = ["adaptive_avg_pool2d", "adaptive_max_pool2d"]
+
 Span = tuple[int, int]  # the first entry that an output looks at, and the first one after
 
 

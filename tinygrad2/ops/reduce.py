@@ -12,6 +12,8 @@ from tinygrad2.kernels.arrays import Array
 from tinygrad2.ops.elementwise import Binary, Unary, divide, mask, multiply, negative, scale, subtract
 from tinygrad2.ops.shape import Axis, _sum_to, as_tensor, broadcast_to, positions, reshape
 
+__all__ = ["all", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "ptp", "sum", "var"]
+
 
 def _axes(x: Tensor, axis: Axis, what: str = "", who: str = "a reduction") -> tuple[int, ...]:
     """The axes counted from the first one. `what`: names a quantity that does not exist over an empty axis."""

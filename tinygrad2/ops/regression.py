@@ -6,6 +6,8 @@ from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.ops.elementwise import abs, clip, multiply, subtract
 from tinygrad2.ops.reduce import mean, sum
 
+__all__ = ["huber_loss", "l1_loss", "mse_loss"]
+
 
 def mse_loss(input: Tensor, target: TensorLike, reduction: str = "mean") -> Tensor:
     """(input - target)², then reduced. input, target: one shape. reduction: "mean", "sum" or "none".

@@ -16,6 +16,12 @@ from tinygrad2.autodiff import Primitive, Tensor, TensorLike, VariadicPrimitive
 from tinygrad2.kernels import sum_over
 from tinygrad2.kernels.arrays import Array, freeze, index_add, to_device, xp
 
+__all__ = [
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "concatenate", "expand_dims",
+    "gather", "index", "moveaxis", "ravel", "reshape", "scatter_add", "squeeze", "stack", "swapaxes", "take",
+    "take_along_axis", "transpose",
+]  # fmt: skip
+
 Axis = int | Sequence[int] | None
 Indices = TensorLike
 

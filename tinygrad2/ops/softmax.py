@@ -22,6 +22,8 @@ from tinygrad2.ops.elementwise import multiply, negative
 from tinygrad2.ops.reduce import _axes, _finish, _reduced, sum
 from tinygrad2.ops.shape import Axis, reshape, transpose
 
+__all__ = ["log_softmax", "logsumexp", "softmax"]
+
 
 class _Shifted(NamedTuple):
     """x - m along an axis, in float64 (or complex128, for the complex step)."""

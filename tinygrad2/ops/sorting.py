@@ -13,6 +13,8 @@ from tinygrad2.ops.elementwise import where
 from tinygrad2.ops.reduce import _axes, _finish, _reduced, floating, mean
 from tinygrad2.ops.shape import Axis, as_tensor, gather, index, position, ravel, reshape, transpose
 
+__all__ = ["argsort", "median", "searchsorted", "sort", "topk"]
+
 
 def _argsort_array(x: Array, axis: int, descending: bool) -> Array:
     """Stable: of equal entries the first one comes first, in both directions."""

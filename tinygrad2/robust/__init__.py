@@ -8,10 +8,19 @@ The code follows the formulas of the papers. Each package lists its names; all o
 """
 
 from tinygrad2.robust import attacks, defenses, metrics, penalties
-from tinygrad2.robust.attacks import *  # noqa: F403
-from tinygrad2.robust.attacks.base import AttackResult, Diagnostic
-from tinygrad2.robust.defenses import *  # noqa: F403
-from tinygrad2.robust.metrics import *  # noqa: F403
-from tinygrad2.robust.penalties import *  # noqa: F403
+from tinygrad2.robust.attacks import *
+from tinygrad2.robust.attacks.result import AttackResult, Diagnostic
+from tinygrad2.robust.defenses import *
+from tinygrad2.robust.evaluation import two_logits
+from tinygrad2.robust.metrics import *
+from tinygrad2.robust.penalties import *
 
-__all__ = ["AttackResult", "Diagnostic", *attacks.__all__, *defenses.__all__, *metrics.__all__, *penalties.__all__]
+__all__ = [
+    "AttackResult",
+    "Diagnostic",
+    *attacks.__all__,
+    *defenses.__all__,
+    *metrics.__all__,
+    *penalties.__all__,
+    "two_logits",
+]

@@ -13,3 +13,4 @@ Labels: TypeAlias = Tensor | np.ndarray | list[int] | tuple[int, ...]  # N integ
 Box: TypeAlias = tuple[float, float]  # the range of the pixels: lowest, highest
 Integers: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Flags: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+Targets: TypeAlias = int | Integers  # the class that every image is to reach, or one for each of N images

@@ -75,9 +75,14 @@ def _window(x: Array, geo: Geometry) -> Sight:
     return _first_of(np.stack([padded[(..., *seen)].ravel() for _, _, seen in reference.offsets(geo)], 1))
 
 
-def _zero(x: Array, axes: Any) -> Sight:
+def _zero(x: Array, axes: Any, p: float) -> Sight:
     size = np.sqrt((x * x).sum(axes))
     return size == 0, size
+
+
+def _cusp(r: Array, q: float) -> Sight:
+    """|r|^q has no slope at 0 where q is at most 1."""
+    return _side(r if q <= 1 else r.ravel()[:0])
 
 
 # Every primitive that is not smooth everywhere, and what tells its pieces apart.
@@ -93,6 +98,7 @@ KINKS: dict[str, Callable[..., Sight]] = {
     "positive": _mask,
     "pool_argmax": _window,
     "norm": _zero,
+    **dict.fromkeys(("odd_power", "even_power"), _cusp),
     "ratio": lambda a, b: (b == 0, np.abs(b[b != 0])),
 }
 

@@ -19,6 +19,7 @@ from tinygrad2.verify.diagnosis import diagnose
 from tinygrad2.verify.differences import Uncertified, Unsteady
 from tinygrad2.verify.gradcheck import gradcheck
 from tinygrad2.verify.ladder import AGAIN, DTYPE, STEPS, Finding, climb, dtype
+from tinygrad2.verify.mistakes.hypothesis import Diagnosis
 from tinygrad2.verify.point import Broken, Point, Tally, make_point
 from tinygrad2.verify.problem import Problem
 from tinygrad2.verify.report import Report
@@ -30,6 +31,7 @@ NEAR = 3  # points near the given values, where there are any
 TRIES = 30  # draws before a check gives up
 POINTS = 12  # random cases; a diagnosis must repair all of them
 SECOND = "order 2"
+BROKEN = "the search for a name has broken"
 
 
 def run(problem: Problem, seed: int = 0, order: int = 1, exercise: str | None = None) -> Report:
@@ -191,7 +193,7 @@ def _name_mistakes(report: Report, finding: Finding, points: Sequence[Point], fa
     problem = points[0].problem
     wrong = sorted({k for p in failing for k in p.wrong()})
     with np.errstate(all="ignore"):
-        found = {k: d for k in wrong if (d := diagnose(points, k)) is not None}
+        found = {k: d for k in wrong if (d := _named(report, points, k)) is not None}
     report.repairs = [*found.items()]
     several = len(problem.wrt) > 1
     said = [f"{problem.result(k) + ': ' if several else ''}{d.sentence}" for k, d in found.items()]
@@ -208,6 +210,15 @@ def _name_mistakes(report: Report, finding: Finding, points: Sequence[Point], fa
         report.notes.append(f"no single known mistake explains {', '.join(unnamed)}")
     if problem.cotangent_of and failing:
         _which_order(report, problem, failing)
+
+
+def _named(report: Report, points: Sequence[Point], k: int) -> Diagnosis | None:
+    """The mistake in the k-th result. Where the search itself breaks, the verdict stands, and a note says so."""
+    try:
+        return diagnose(points, k)
+    except Exception as error:
+        report.notes.append(f"{BROKEN} ({type(error).__name__}: {error}); please report it with your f")
+        return None
 
 
 def _which_order(report: Report, problem: Problem, failing: Sequence[Point]) -> None:

@@ -9,6 +9,11 @@ from tinygrad2.nn.reverse.base import Symmetric
 from tinygrad2.ops import exp, logical_not, mask, positive, sigmoid, sum
 from tinygrad2.ops.activations import gelu_slope
 
+__all__ = [
+    "ReverseELU", "ReverseGELU", "ReverseMask", "ReverseSiLU", "ReverseSigmoid", "ReverseSlope", "ReverseSoftmax",
+    "ReverseSoftplus", "ReverseTanh",
+]  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseMask(Symmetric):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.nn.reverse.base import ReverseLayer
+from tinygrad2.nn.reverse.base import ReverseLayer, Shape
 from tinygrad2.ops import concatenate, families, matmul, reshape, sum, swapaxes, transpose
+
+__all__ = ["ReverseAttention", "ReverseEmbedding", "ReverseMultiheadAttention"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,6 +29,9 @@ class ReverseEmbedding(ReverseLayer):
 
     def jvp(self, v: Tensor) -> Tensor:
         return families.linear_input(v, self.weight)
+
+    def domain(self, shape: Shape) -> Shape:
+        return (*shape, len(self.weight))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,6 +9,8 @@ from typing import ClassVar, NamedTuple
 from tinygrad2.autodiff import Tensor
 from tinygrad2.ops.reduce import sum_squares
 
+__all__ = ["Linearized", "ReverseLayer", "Row", "Shape", "Symmetric"]
+
 Shape = tuple[int, ...]
 
 
@@ -51,6 +53,10 @@ class ReverseLayer:
     def jvp(self, v: Tensor) -> Tensor:
         """Jv. v: (..., N, *in), with any leading axes; result: (..., N, *out)."""
         raise NotImplementedError(f"{type(self).__name__} must define jvp(v), its product with the Jacobian")
+
+    def domain(self, shape: Shape) -> Shape:
+        """The shape of v and of Jᵀu where the layer's input has this shape: the same, but for integers."""
+        return shape
 
     def squared_norms(self, u: Tensor, lead: int) -> Tensor:
         """‖Jᵀu‖² over all but the first `lead` axes. u: (..., N, *out); result: the first `lead` axes of u."""

@@ -12,6 +12,8 @@ from tinygrad2.nn.reverse.base import ReverseLayer, Row, Shape
 from tinygrad2.ops import concatenate
 from tinygrad2.ops.reduce import sum_squares
 
+__all__ = ["Place", "ReverseConcatenate", "ReverseResidual", "ReverseSequential", "ReverseSum", "Step"]
+
 if TYPE_CHECKING:
     from tinygrad2.nn.layer import Layer
 
@@ -72,6 +74,9 @@ class ReverseSequential(ReverseLayer):
             v = step.reverse.jvp(v)
         return v
 
+    def domain(self, shape: Shape) -> Shape:
+        return _domain(self.steps, shape)
+
     def rows(self, name: str, layer: str, shape: Shape) -> Iterator[Row]:
         for step in self.steps:
             yield from step.rows(name)
@@ -110,6 +115,9 @@ class ReverseSum(ReverseLayer):
     def jvp(self, v: Tensor) -> Tensor:
         return _total([step.reverse.jvp(v) for step in self.branches])
 
+    def domain(self, shape: Shape) -> Shape:
+        return _domain(self.branches, shape)
+
     def rows(self, name: str, layer: str, shape: Shape) -> Iterator[Row]:
         yield from _branch_rows(self.branches, Row(name, "sum", shape, "sum of all", "sum of all", ""))
 
@@ -134,10 +142,18 @@ class ReverseConcatenate(ReverseLayer):
     def jvp(self, v: Tensor) -> Tensor:
         return concatenate([step.reverse.jvp(v) for step in self.branches], self.axis)
 
+    def domain(self, shape: Shape) -> Shape:
+        return _domain(self.branches, shape)
+
     def rows(self, name: str, layer: str, shape: Shape) -> Iterator[Row]:
         yield from _branch_rows(
             self.branches, Row(name, "concatenation", shape, "split, sum of all", "concatenation", "")
         )
+
+
+def _domain(steps: Sequence[Step], shape: Shape) -> Shape:
+    """That of the first step: all branches have one, and later steps take what it gives."""
+    return steps[0].reverse.domain(shape) if steps else shape
 
 
 def _total(parts: Sequence[Tensor]) -> Tensor:

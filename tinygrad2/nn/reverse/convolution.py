@@ -11,6 +11,8 @@ from tinygrad2.nn.reverse.base import ReverseLayer
 from tinygrad2.ops import families
 from tinygrad2.ops.functional import bordered, unbordered, with_rows, without_rows
 
+__all__ = ["ReverseBorderedConv2d", "ReverseConv1d", "ReverseConv2d", "ReverseConv2dAt", "ReverseConvTranspose2d"]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseConv2d(ReverseLayer):
@@ -54,19 +56,22 @@ class ReverseConv2dAt(ReverseLayer):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseConv1d(ReverseLayer):
-    """Conv1d ↔ transposed convolution along the same axis. u: (..., N, O, OL); result: (..., N, C, L)."""
+    """Conv1d ↔ the reverse of the convolution of images with one row. u: (..., N, O, OL); result: (..., N, C, L)."""
 
     in_blocks = True
     constant = True
 
-    weight: Tensor  # (O, C/groups, k)
-    geometry: Geometry  # of images with one row
+    image: ReverseLayer
 
     def vjp(self, u: Tensor) -> Tensor:
-        return without_rows(families.conv2d_input(with_rows(u), with_rows(self.weight), self.geometry))
+        return without_rows(self.image.vjp(with_rows(u)))
 
     def jvp(self, v: Tensor) -> Tensor:
-        return without_rows(families.conv2d(with_rows(v), with_rows(self.weight), self.geometry))
+        return without_rows(self.image.jvp(with_rows(v)))
+
+    @property
+    def shares(self) -> str:
+        return self.image.shares
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,6 +9,8 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn.reverse.base import ReverseLayer, Shape, Symmetric
 from tinygrad2.ops import families, gram, reshape
 
+__all__ = ["ReverseFlatten", "ReverseIdentity", "ReverseLinear"]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseIdentity(Symmetric):

@@ -10,6 +10,11 @@ from tinygrad2.nn.reverse.base import ReverseLayer, Symmetric
 from tinygrad2.ops import families, mean, reshape
 from tinygrad2.ops.elementwise import power
 
+__all__ = [
+    "ReverseBatchNorm", "ReverseGroupNorm", "ReverseLayerNorm", "ReverseLocalResponseNorm", "ReverseRMSNorm",
+    "ReverseScale",
+]  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseScale(Symmetric):

@@ -10,6 +10,8 @@ from tinygrad2.nn.reverse.base import ReverseLayer
 from tinygrad2.ops import families, mean, reshape, swapaxes
 from tinygrad2.ops.pooling import between_means
 
+__all__ = ["ReverseAdaptiveAvgPool2d", "ReverseAvgPool2d", "ReverseGlobalAvgPool", "ReverseMaxPool2d"]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReverseMaxPool2d(ReverseLayer):

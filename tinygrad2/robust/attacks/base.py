@@ -1,68 +1,82 @@
-"""What all attacks share: their result, the checks of what they are given, and an objective with its gradient."""
+"""What all attacks share: the task that they are given, and one rule of what they may return.
+
+A sample is fooled if the network, in evaluation mode, gives it another class than its label; in a targeted attack, if
+it gives the class that was to be reached. x itself is a candidate of every attack, so nothing that an attack returns is
+classified better than x. A point where pixels or logits are not finite is no candidate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad, vjp
-from tinygrad2.data import check_images
 from tinygrad2.nn import Layer
-from tinygrad2.ops import clip, cross_entropy, gather, reshape
-from tinygrad2.ops.losses import check_labels
+from tinygrad2.ops import clip, concatenate, cross_entropy, gather, reshape, where
+from tinygrad2.ops.losses import check_labels, log_odds_against
 from tinygrad2.robust import lp
-from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
+from tinygrad2.robust.attacks.result import AttackResult, Diagnostic
+from tinygrad2.robust.evaluation import accept, argmax, check_logits, finite
+from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels, Targets
 
 AttackObjective: TypeAlias = Callable[[Tensor], Tensor]  # what an attack wants to be large: (N, K) logits to (N,)
 
+SOFTMAX = (
+    "the network's outputs are probabilities: it ends in a softmax, where the gradient vanishes as the network grows "
+    "sure; attack its logits, the same network without the last layer"
+)
+
 
 @dataclass(frozen=True)
-class Diagnostic:
-    """Whether an attack had a gradient to follow, and the signs that the gradient misled it (gradient masking).
+class Aim:
+    """What is to be reached for each of N samples: any class but its label, or its target.
 
-    zero_gradients: share in [0, 1] of the correctly classified samples whose gradient at x is exactly 0
-    loss_change: mean cross-entropy at the adversarial points minus that at x
-    probes: for each probe of `diagnose`, the share of the samples in [0, 1] that it fools
-    warnings: sentences
+    labels: (N,), the true classes
+    targets: (N,), the classes to be reached; None for any class but the label
     """
 
-    zero_gradients: float
-    loss_change: float
-    probes: Mapping[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    labels: Integers
+    targets: Integers | None = None
 
+    def reached(self, logits: Tensor) -> Flags:
+        """Which samples are fooled: (N,). A label is no target of its own sample. logits: (N, K)."""
+        now = argmax(logits)
+        goal = now if self.targets is None else self.targets
+        fooled: Flags = (now == goal) & (now != self.labels) & finite(logits)
+        return fooled
 
-@dataclass(frozen=True, repr=False)
-class AttackResult:
-    """What an attack found, for each of N samples.
+    def rank(self, logits: Tensor) -> Integers:
+        """How much each sample is worth, (N,): 2 fooled, 1 wrong, 0 right, -1 not finite. logits: (N, K)."""
+        wrong = argmax(logits) != self.labels
+        worth: Integers = np.where(finite(logits), wrong.astype(np.int64) + self.reached(logits), -1)
+        return worth
 
-    adversarial: (N, ...), the perturbed batch
-    success: (N,), whether the network gets the perturbed sample wrong
-    norms: (N,), size of the perturbation in the norm that `norm` names, in the units of x
-    iterations: (N,), steps taken
-    diagnostic: what the attack can tell of itself
-    norm: "l2", "l∞" ...
+    def lead(self, logits: Tensor) -> Tensor:
+        """max_{j≠t} z_j - z_t for the label t, or z_t - max_{j≠t} z_j for the target t. logits: (N, K); result: (N,).
 
-    >>> robust.fgsm(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6)  # the logits are the pixels
-    AttackResult(1 of 1 fooled; l∞ norms 0.6 to 0.6, mean 0.6; 1 to 1 iterations; images (2,))
-    """
+        It is positive only where the sample is fooled. The class j is a constant.
+        """
+        return margin(logits, self.labels) if self.targets is None else -margin(logits, self.targets)
 
-    adversarial: Tensor
-    success: Flags
-    norms: np.ndarray
-    iterations: Integers
-    diagnostic: Diagnostic | None = None
-    norm: str = ""
+    def rising(self, saturating: bool = False) -> AttackObjective:
+        """What grows with the cross-entropy of the label, or falls with that of the target: log odds.
 
-    def __repr__(self) -> str:
-        sizes = f"{self.norm} norms {self.norms.min():.4g} to {self.norms.max():.4g}, mean {self.norms.mean():.4g}"
-        steps = f"{self.iterations.min()} to {self.iterations.max()} iterations"
-        counts = f"{self.success.sum():,} of {len(self.success):,} fooled"
-        return f"{type(self).__name__}({counts}; {sizes.lstrip()}; {steps}; images {self.adversarial.shape[1:]})"
+        Their gradient is a positive multiple of CE's and does not underflow, however confident the net. `saturating`:
+        CE itself with p_t - 1, which rounds to 0 for a confident net, as usual float32 code does.
+        """
+        t = self.labels if self.targets is None else self.targets
+        sign = 1.0 if self.targets is None else -1.0
+        if saturating:
+            return lambda z: cross_entropy(z, t, reduction="none", saturating=True) * sign
+        return lambda z: log_odds_against(z, t) * sign
+
+    def some(self, at: Integers) -> Aim:
+        """The aim of some of the samples. at: (n,), where they are in the batch."""
+        return Aim(self.labels[at], None if self.targets is None else self.targets[at])
 
 
 @dataclass(frozen=True)
@@ -79,20 +93,95 @@ class ValueAndGradient:
 
     @cached_property
     def gradient(self) -> Tensor:
-        """∂values_i/∂x_i, (N, ...), a constant."""
-        return self.compute()
+        """∂values_i/∂x_i, (N, ...), a constant, always finite: nan counts as 0, infinity as a very large number."""
+        g = self.compute()
+        if finite(g).all():
+            return g
+        largest = np.finfo(g.dtype).max / (2 * g.size)  # so that no norm of it overflows
+        return Tensor(np.nan_to_num(g.numpy(), nan=0.0).clip(-largest, largest)).to(g.device)
 
 
-def accept(net: Layer, x: Images, box: Box | None = None) -> Tensor:
-    """The batch as a constant Tensor on the net's device; raises TypeError or ValueError for what a net cannot take."""
-    x = x.detach() if isinstance(x, Tensor) else Tensor(x)
-    if box is not None and not box[0] < box[1]:
-        raise ValueError(f"the box is the range (lowest, highest) of the pixels, got {box}")
-    check_images(x.numpy(), box=box)
-    first = next(iter(net.parameters()), None)
-    if first is not None and first.dtype != x.dtype:
-        raise TypeError(f"the images are {x.dtype}, the network {first.dtype}; convert one: x.astype(np.{first.dtype})")
-    return x if first is None else x.to(first.device)
+class Task:
+    """What an attack is given, checked: a network in evaluation mode, images, and the aim.
+
+    x: (N, ...), a constant Tensor on the net's device; logits: (N, K), at x
+    labels: (N,); None: the classes that the net gives, so that no true label leaks into what an attack makes
+    targets: one class or N of them to be reached; None for any class but the label
+    Raises ValueError or TypeError for images, labels or targets that do not fit, and for logits that are not finite.
+    """
+
+    def __init__(
+        self,
+        net: Layer,
+        x: Images,
+        labels: Labels | None,
+        box: Box | None = None,
+        targets: Targets | None = None,
+    ) -> None:
+        self.net = net
+        self.x = accept(net, x, box)
+        with no_grad():  # nobody differentiates the result
+            self.logits, self._pullback = vjp(net, self.x)
+        predicted = check_logits(net, self.logits)
+        given = predicted if labels is None else check_labels(labels, *self.logits.shape)
+        self.aim = Aim(given, None if targets is None else _goals(targets, self.logits))
+
+    def at_x(self, objective: AttackObjective) -> ValueAndGradient:
+        """The objective of the logits at x, with its gradient."""
+        return _value_and_gradient(self.logits, self._pullback, objective)
+
+    def at(self, points: Tensor, objective: AttackObjective) -> ValueAndGradient:
+        """The objective of the logits at other points, with its gradient. points: (N, ...)."""
+        return value_and_gradient(self.net, points, objective)
+
+    def conclude(
+        self,
+        points: Tensor,
+        start: ValueAndGradient,
+        p: float,
+        iterations: Integers,
+        warnings: tuple[str, ...] = (),
+    ) -> AttackResult:
+        """What the net says at the points found, and how the attack fared.
+
+        points: (N, ...); one that the net classifies better than x is replaced by x
+        start: the attack's objective at x; p: of the norms; iterations: (N,)
+        """
+        with no_grad():
+            logits = self.net(points)
+            worse = (self.aim.rank(logits) < self.aim.rank(self.logits)) | ~finite(points)
+            if worse.any():
+                points = chosen(worse, self.x, points)
+                iterations = np.where(worse, 0, iterations)
+                logits = self.net(points)
+            norms = lengths(points - self.x, p)
+            told = self._observed(logits, lengths(start.gradient, np.inf) == 0, warnings)
+            return AttackResult(points, self.aim.reached(logits), norms, iterations, told, lp.name(p))
+
+    def _observed(self, after: Tensor, flat: Flags, warnings: tuple[str, ...]) -> Diagnostic:
+        """What every attack can tell of itself. after: logits (N, K) at the end; flat: (N,), no gradient at x."""
+        labels = self.aim.labels
+        right = argmax(self.logits) == labels
+        before, now = (cross_entropy(z.astype(np.float64), labels).item() for z in (self.logits, after))
+        found = [*warnings]
+        if _probabilities(self.logits):
+            found.append(SOFTMAX)
+        own = 0 if self.aim.targets is None else int((self.aim.targets == labels).sum())
+        if own:
+            found.append(f"{own} of {len(labels)} images have the target as their label; they do not count as fooled")
+        return Diagnostic(float(flat[right].mean()) if right.any() else 0.0, now - before, warnings=tuple(found))
+
+
+def _goals(targets: Targets, z: Tensor) -> Integers:
+    """One class for each sample, of one class for all or N of them."""
+    return check_labels(np.full(z.shape[0], targets) if np.ndim(targets) == 0 else targets, *z.shape)
+
+
+def _probabilities(z: Tensor) -> bool:
+    """Whether every row looks like the result of a softmax. z: (N, K)."""
+    rows = z.numpy()
+    off = np.abs(rows.sum(1, dtype=np.float64) - 1)
+    return bool((rows >= 0).all() and (off <= 4 * rows.shape[1] * np.finfo(rows.dtype).eps).all())
 
 
 def check_epsilon(epsilon: float) -> None:
@@ -101,20 +190,10 @@ def check_epsilon(epsilon: float) -> None:
         raise ValueError(f"epsilon is a size in the units of x and must be finite and not negative, got {epsilon}")
 
 
-def argmax(z: Tensor) -> Integers:
-    """The predicted classes on the host. z: (N, K), K ≥ 2; result: (N,)."""
-    if z.ndim != 2 or z.shape[1] < 2:
-        raise ValueError(f"the network must give logits (N, K) for K ≥ 2 classes; got shape {z.shape}")
-    classes: Integers = z.detach().numpy().argmax(1)
-    return classes
-
-
-def correct(net: Layer, x: Images, labels: Labels) -> Flags:
-    """Which samples the net classifies as labelled, on the host. x: (N, ...); labels, result: (N,)."""
-    with no_grad():
-        logits = net(accept(net, x))
-    right: Flags = argmax(logits) == check_labels(labels, *logits.shape)
-    return right
+def check_count(name: str, meaning: str, count: int) -> None:
+    """Raise ValueError unless count is at least 1; meaning: what is counted."""
+    if count < 1:
+        raise ValueError(f"{name} is a number of {meaning} and must be at least 1, got {count}")
 
 
 def sizes(x: Tensor, p: float = 2) -> Tensor:
@@ -128,14 +207,27 @@ def sizes(x: Tensor, p: float = 2) -> Tensor:
 
 
 def lengths(delta: Tensor, p: float) -> np.ndarray:
-    """‖δ_i‖_p of each sample on the host. delta: (N, ...); result: (N,)."""
+    """‖δ_i‖_p of each sample on the host; p = 0 counts the entries that are not 0. delta: (N, ...); result: (N,)."""
     with no_grad():
-        return lp.length(reshape(delta, (delta.shape[0], -1)), p).numpy()[:, 0]
+        rows = reshape(delta, (delta.shape[0], -1))
+        return (rows.numpy() != 0).sum(1).astype(rows.dtype) if p == 0 else lp.length(rows, p).numpy()[:, 0]
 
 
 def boxed(x: Tensor, box: Box | None) -> Tensor:
     """x clipped to the range of the pixels, if one is given."""
     return x if box is None else clip(x, *box)
+
+
+def chosen(flags: Flags, a: Tensor, b: Tensor) -> Tensor:
+    """Of each sample a where its flag is set, else b. flags: (N,); a, b: (N, ...)."""
+    return where(Tensor(flags.reshape((-1, *(1,) * (b.ndim - 1)))).to(b.device), a, b)
+
+
+def placed(whole: Tensor, at: Integers, part: Tensor) -> Tensor:
+    """The whole with other samples at some places. whole: (N, ...); at: (n,); part: (n, ...)."""
+    source = np.arange(whole.shape[0])
+    source[at] = whole.shape[0] + np.arange(len(at))
+    return concatenate([whole, part])[source]
 
 
 def runner_up(logits: Tensor, labels: Integers) -> Integers:
@@ -155,34 +247,13 @@ def margin(logits: Tensor, labels: Labels) -> Tensor:
 def value_and_gradient(net: Layer, x: Tensor, objective: AttackObjective) -> ValueAndGradient:
     """The objective of the net's logits at x with its gradient, all constants, also inside no_grad. x: (N, ...)."""
     with no_grad():  # nobody differentiates the result
-        logits, net_pullback = vjp(net, x)
+        return _value_and_gradient(*vjp(net, x), objective)
+
+
+def _value_and_gradient(
+    logits: Tensor, pullback: Callable[[Tensor], tuple[Tensor, ...]], objective: AttackObjective
+) -> ValueAndGradient:
+    with no_grad():
         values, objective_pullback = vjp(objective, logits)
     ones = Tensor(np.ones(values.shape, values.dtype)).to(values.device)
-    return ValueAndGradient(logits, values, lambda: net_pullback(*objective_pullback(ones))[0])
-
-
-def observed(before: Tensor, after: Tensor, labels: Labels, flat: Flags, warnings: tuple[str, ...] = ()) -> Diagnostic:
-    """What every attack can tell of itself. before, after: logits (N, K) at both ends; flat: (N,), no gradient at x."""
-    right = argmax(before) == labels
-    change = (cross_entropy(after, labels) - cross_entropy(before, labels)).item()
-    return Diagnostic(float(flat[right].mean()) if right.any() else 0.0, change, warnings=warnings)
-
-
-def conclude(
-    net: Layer,
-    x: Tensor,
-    adversarial: Tensor,
-    labels: Labels,
-    start: ValueAndGradient,
-    p: float,
-    iterations: Integers,
-    warnings: tuple[str, ...] = (),
-) -> AttackResult:
-    """What the net says at the points found, and how the attack fared. start: the attack's objective at x."""
-    with no_grad():
-        labels = check_labels(labels, *start.logits.shape)
-        logits = net(adversarial)
-        flat = lengths(start.gradient, np.inf) == 0
-        seen = observed(start.logits, logits, labels, flat, warnings)
-        norms = lengths(adversarial - x, p)
-        return AttackResult(adversarial, argmax(logits) != labels, norms, iterations, seen, lp.name(p))
+    return ValueAndGradient(logits, values, lambda: pullback(*objective_pullback(ones))[0])

@@ -12,16 +12,18 @@ fooled" are constants.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Trace
-from tinygrad2.ops import abs, concatenate, ratio, reshape, sum
+from tinygrad2.ops import abs, concatenate, ratio, reshape, sum, zeros_like
 from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, lengths, observed
+from tinygrad2.robust.attacks.base import Task, boxed, check_count, chosen
+from tinygrad2.robust.attacks.result import AttackResult
+from tinygrad2.robust.evaluation import argmax, evaluated, finite
 from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
 
 # What is added to each component inside the norm of w: the authors' code needs it to avoid 0/0, our norm does not.
@@ -38,14 +40,12 @@ class Walk:
     logits: (N, K), of the unperturbed x, on the tape
     fooled: (N,)
     iterations: (N,), steps taken
-    reached: (N, K), the logits where it ended, constants
     """
 
     delta: Tensor
     logits: Tensor
     fooled: Flags
     iterations: Integers
-    reached: Tensor
 
 
 def walk(
@@ -69,6 +69,9 @@ def walk(
     p: of the norm that is smallest, 1 ≤ p ≤ ∞; the papers differentiate p = 2
     box: lowest and highest pixel; every point of the walk is clipped to it if it is given
 
+    The net is used in the mode (train or eval) that it is in. A sample whose next point or its logits would not be
+    finite stops where it is. Raises ValueError for an option out of range.
+
     >>> robust.walk(nn.Flatten(), tg.Tensor([[2.0, 1.0]])).delta.numpy()  # 1.02 times the way to the boundary
     array([[-0.51,  0.51]])
     """
@@ -83,38 +86,65 @@ def walk(
         goal = np.where(source == labels, ANY, labels)
     fooled = np.zeros(len(source), bool)
     iterations = np.zeros(len(source), np.int64)
-    # From here on at, start, r, source and goal are those of the samples that still move.
-    at = np.arange(len(source))
-    start = x
-    r = None
-    ended: list[tuple[Integers, Tensor, Tensor]] = []
+    moving = _Moving(np.arange(len(source)), x, zeros_like(x), source, goal)
+    ended: list[_Moving] = []
     for i in range(1, max_iter + 1):
-        step = _step(trace, source, goal, geometry)
-        r = step if r is None else r + step
-        r = _within(start, r, box)
-        with no_grad():
-            there = net(start + _within(start, r * (1 + overshoot), box))
-        now = argmax(there)
-        fooled[at] = reached = np.where(goal == ANY, now != source, now == goal)
-        iterations[at] = i
-        stop = reached | (i == max_iter)
+        r, now, sound = moving.advance(net, trace, geometry, overshoot, box)
+        if not sound.all():
+            # The step of the others is recorded again, without those that overflow: in the backward pass of these,
+            # 0 · ∞ would be nan.
+            ended.append(moving.some(~sound))
+            moving = moving.some(sound)
+            if not moving.at.size:
+                break
+            trace = net.trace(moving.start + moving.r)
+            r, now, _ = moving.advance(net, trace, geometry, overshoot, box)
+        there = np.where(moving.goal == ANY, now != moving.source, now == moving.goal)
+        fooled[moving.at] = there
+        iterations[moving.at] = i
+        moving = replace(moving, r=r)
+        stop = there | (i == max_iter)
         if stop.any():
-            ended.append((at[stop], r[stop], there[stop]))
-            at = at[~stop]
-            source = source[~stop]
-            goal = goal[~stop]
-            start = start[~stop]
-            r = r[~stop]
-        if not at.size:
+            ended.append(moving.some(stop))
+            moving = moving.some(~stop)
+        if not moving.at.size:
             break
-        trace = net.trace(start + r)
-        source = np.where(goal == ANY, source, argmax(trace.output))
-    samples, steps, reached = zip(*ended, strict=True)
-    order = np.argsort(np.concatenate(samples))
-    delta = _within(x, concatenate(steps)[order] * (1 + overshoot), box)
-    return Walk(delta, logits, fooled, iterations, concatenate(reached)[order])
+        trace = net.trace(moving.start + moving.r)
+        moving = replace(moving, source=np.where(moving.goal == ANY, moving.source, argmax(trace.output)))
+    order = np.argsort(np.concatenate([some.at for some in ended]))
+    delta = _within(x, concatenate([some.r for some in ended])[order] * (1 + overshoot), box)
+    return Walk(delta, logits, fooled, iterations)
 
 
+@dataclass(frozen=True)
+class _Moving:
+    """The samples that still move.
+
+    at: (n,), where they are in the batch; start: (n, ...), their images; r: (n, ...), how far they have come
+    source, goal: (n,), the classes that they leave and should reach
+    """
+
+    at: Integers
+    start: Tensor
+    r: Tensor
+    source: Integers
+    goal: Integers
+
+    def some(self, kept: Flags) -> _Moving:
+        return _Moving(self.at[kept], self.start[kept], self.r[kept], self.source[kept], self.goal[kept])
+
+    def advance(
+        self, net: Layer, trace: Trace, geometry: _Geometry, overshoot: float, box: Box | None
+    ) -> tuple[Tensor, Integers, Flags]:
+        """r after one more step, the class at the overshot point, and whether pixels and logits are finite there."""
+        r = _within(self.start, self.r + _step(trace, self.source, self.goal, geometry), box)
+        with no_grad():
+            point = self.start + _within(self.start, r * (1 + overshoot), box)
+            logits = net(point)
+        return r, argmax(logits), finite(point) & finite(logits)
+
+
+@evaluated
 def deepfool(
     net: Layer,
     x: Images,
@@ -129,30 +159,26 @@ def deepfool(
     """The smallest l_p perturbation that DeepFool finds for each image.
 
     x: (N, ...)
-    labels: (N,), say only which samples count as fooled in `success` (those that the net gets wrong already do); the
-        attack leaves the predicted class, as the papers' ρ demands
+    labels: (N,); one that the net gets wrong already is fooled, and returned as it was. None: the classes that the net
+        gives, so every image leaves its predicted class, as the papers' ρ demands
     p: 1 ≤ p ≤ ∞ (`float("inf")`)
     box: lowest and highest pixel; every point of the walk is clipped to it, and success is what the net says inside.
         None unless given, because results that are clipped to a box afterwards are rarely adversarial.
     mode, overshoot: see `walk`
     max_iter: 50, as in DeepFool's own experiments; inside the Deep Defense loss (`walk`) and in its ρ₂ (`rho`) it is 5
 
-    The net is used in the mode (train or eval) that it is in. Source: Moosavi-Dezfooli et al. 2016, algorithm 2.
+    Raises ValueError for an option out of range, and for logits that are not finite.
+    Source: Moosavi-Dezfooli et al. 2016, algorithm 2; section 3.3 for p ≠ 2.
 
     >>> robust.deepfool(nn.Flatten(), np.array([[2.0, 1.0]])).norms.round(3)  # 1.02/√2: the logits are the pixels
     array([0.721])
     """
-    x = accept(net, x, box)
+    task = Task(net, x, labels, box)
     with no_grad():
-        found = walk(net, x, None, mode, max_iter, overshoot, p, box)
-        classes = argmax(found.logits)
-        labels = classes if labels is None else check_labels(labels, *found.logits.shape)
-        norms = lengths(found.delta, p)  # 0 where there was no gradient to follow
-        diagnostic = observed(found.logits, found.reached, labels, norms == 0)
-        adversarial = boxed(x + found.delta, box)
-        return AttackResult(
-            adversarial, found.fooled | (classes != labels), norms, found.iterations, diagnostic, lp.name(p)
-        )
+        found = walk(net, task.x, None, mode, max_iter, overshoot, p, box)
+        wrong = task.aim.reached(task.logits)
+        adversarial = chosen(wrong, task.x, boxed(task.x + found.delta, box))
+    return task.conclude(adversarial, task.at_x(task.aim.lead), p, np.where(wrong, 0, found.iterations))
 
 
 def _check_options(mode: str, max_iter: int, overshoot: float, p: float) -> None:
@@ -160,8 +186,7 @@ def _check_options(mode: str, max_iter: int, overshoot: float, p: float) -> None
         raise ValueError(f"unknown mode {mode!r}; expected one of {', '.join(map(repr, MODES))}")
     if mode == "coded" and p != 2:
         raise ValueError(f"mode 'coded' is the Deep Defense authors' l2 code; for p = {p} use mode 'corrected'")
-    if max_iter < 1:
-        raise ValueError(f"DeepFool: max_iter is a number of steps and must be at least 1, got {max_iter}")
+    check_count("DeepFool: max_iter", "steps", max_iter)
     if not 0 <= overshoot < np.inf:
         raise ValueError(f"DeepFool: overshoot is a share of the step and must be finite and ≥ 0, got {overshoot}")
 

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad2.nn import Layer
-from tinygrad2.ops.losses import check_labels
-from tinygrad2.robust.attacks.base import AttackResult, Diagnostic, accept, argmax, check_epsilon, lengths
+from tinygrad2.robust.attacks.base import Task, check_epsilon, lengths
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.pgd import bim
 from tinygrad2.robust.attacks.probes import random_noise, square
+from tinygrad2.robust.attacks.result import AttackResult, Diagnostic
+from tinygrad2.robust.evaluation import evaluated
 from tinygrad2.robust.types import Box, Flags, Images, Labels
 
 
@@ -56,13 +57,14 @@ CHANCE = 0.05  # a warning needs a difference less likely than this between equa
 
 
 # fmt: off
+@evaluated
 def diagnose(
-    net: Layer, x: Images, labels: Labels, result: AttackResult, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels | None, result: AttackResult, epsilon: float, *,
     other: Layer | None = None, rng: int = 0, box: Box | None = None,
 ) -> Diagnostic:
     """The attack's diagnostic, with every probe run, and what speaks of gradient masking named.
 
-    x: (N, ...); labels: (N,)
+    x: (N, ...); labels: (N,), or None for the classes that the net gives
     result: of an attack on x of at most the size epsilon
     epsilon: l∞ size of the probes, in the units of x
     other: a net trained on its own, for the black-box probe: BIM on it, tried on this net
@@ -71,20 +73,26 @@ def diagnose(
 
     A probe that fools more images than the attack, by a sign test over the images, is a warning; so are gradients that
     are exactly zero and a loss that did not rise. Raises ValueError if the result's perturbations are larger than
-    epsilon. Source: Athalye et al. 2018.
+    epsilon. Source: Athalye et al. 2018, section 3.1.
+
+    >>> x = np.array([[2.0, 1.0]])
+    >>> robust.diagnose(nn.Flatten(), x, [0], robust.fgsm(nn.Flatten(), x, [0], 0.6), 0.6).probes["fgsm"]
+    1.0
     """
     # fmt: on
     check_epsilon(epsilon)
-    x = accept(net, x, box)
+    task = Task(net, x, labels, box)
+    x = task.x
+    labels = task.aim.labels
     reach = lengths(result.adversarial - x, np.inf).max()
-    if reach > epsilon * (1 + 1e-5):
+    if reach > epsilon * (1 + 1e-5) + np.spacing(np.abs(x.numpy()).max()):
         raise ValueError(
             f"the attack moved a pixel by {reach:g}, the probes only by epsilon = {epsilon:g}; give its size"
         )
     probes = {name: (p.run(net, x, labels, epsilon, box, rng).success, p) for name, p in PROBES.items()}
     if other is not None:
-        z = net(bim(other, x, labels, epsilon, box=box).adversarial).detach()
-        probes["transfer"] = argmax(z) != check_labels(labels, *z.shape), TRANSFER
+        crafted = bim(other, x, labels, epsilon, box=box).adversarial
+        probes["transfer"] = task.aim.reached(net(crafted).detach()), TRANSFER
     cheap = result.diagnostic or Diagnostic(math.nan, math.nan)
     found = list(cheap.warnings)
     if cheap.zero_gradients > 0:

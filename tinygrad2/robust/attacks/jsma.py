@@ -14,52 +14,57 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer, Sequential, Softmax, Trace
 from tinygrad2.ops import concatenate, reshape
-from tinygrad2.ops.losses import check_labels
-from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, observed, runner_up
-from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels
+from tinygrad2.robust.attacks.base import Task, boxed, runner_up
+from tinygrad2.robust.attacks.result import AttackResult
+from tinygrad2.robust.evaluation import evaluated
+from tinygrad2.robust.types import Box, Flags, Images, Integers, Labels, Targets
 
 
+@evaluated
 def jsma(
     net: Layer,
     x: Images,
-    labels: Labels,
+    labels: Labels | None,
     *,
     box: Box,
     theta: float | None = None,
     steps: int = 80,
     gamma: float | None = None,
     pairs: bool = False,
-    targets: int | Integers | None = None,
+    targets: Targets | None = None,
     softmax: bool = False,
 ) -> AttackResult:
     """Change one pixel a step, or a pair, where the saliency map is largest, until the class changes.
 
-    x: (N, ...); labels: (N,)
+    x: (N, ...); labels: (N,), or None for the classes that the net gives
     box: lowest and highest pixel; a pixel at its end is left out
     theta: added to a pixel, negative to darken; by default the size of the box
     steps: at most
     gamma: share of the pixels that may change, instead of steps (0.145 in the paper's experiments)
-    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do
+    targets: a class, or N of them, to be reached; by default the runner-up of each image, and any wrong label will do.
+        An image whose label is its target stays, and does not count as fooled.
     softmax: take derivatives of the probabilities. They sum to 1, so β = -α, the map is α² and says less; and it
         underflows for a confident net.
 
-    Norms are l0: the number of entries changed. A sample without a valid pixel stops.
-    Source: Papernot et al. 2016, section III.
+    Norms are l0: the number of entries changed. A sample without a valid pixel stops. Raises ValueError for an option
+    out of range, and for logits that are not finite. Source: Papernot et al. 2016, section III, equations 8 to 10.
+
+    >>> x = np.array([[0.6, 0.5, 0.0]])  # the logits are the pixels
+    >>> robust.jsma(nn.Flatten(), x, [0], box=(0.0, 1.0), softmax=True).adversarial.numpy()
+    array([[0.6, 1. , 0. ]])
     """
-    x = accept(net, x, box)
+    task = Task(net, x, labels, box, targets)
+    x = task.x
     theta = float(box[1] - box[0] if theta is None else theta)
     steps = _steps(steps, gamma, x.size // x.shape[0], pairs)
     if theta == 0 or not np.isfinite(theta):
         raise ValueError(f"theta is added to a pixel and must be finite and not 0, got {theta}")
     model = Sequential(net, Softmax()) if softmax else net
     find = _most_salient_pair if pairs else _most_salient
+    aim = task.aim
+    goal = runner_up(task.logits, aim.labels) if aim.targets is None else aim.targets
     with no_grad():
-        z = net(x)
-        labels = check_labels(labels, *z.shape)
         n = x.shape[0]
-        goal = runner_up(z, labels) if targets is None else _goal(targets, z)
-        success = np.zeros(n, bool)
-        flat = np.zeros(n, bool)
         iterations = np.zeros(n, np.int64)
         # Of the samples that still move: where they are in the batch, and their images.
         at = np.arange(n)
@@ -67,27 +72,26 @@ def jsma(
         ended: list[tuple[Integers, Tensor]] = []
         for i in range(steps + 1):
             trace = model.trace(here)
-            now = argmax(trace.output)
-            success[at] = reached = now != labels[at] if targets is None else now == goal[at]
             iterations[at] = i
             a, b = _rows(trace, goal[at], theta)
-            if i == 0:
-                flat[:] = ~(a.any(1) | b.any(1))
-            chosen, found = find(a, b, _free(here, theta, box))
-            stop = reached | ~found | (i == steps)
+            change, found = find(_to_one(a), _to_one(b), _free(here, theta, box))
+            stop = aim.some(at).reached(trace.output) | (goal[at] == aim.labels[at]) | ~found | (i == steps)
             if stop.any():
                 ended.append((at[stop], here[stop]))
             at = at[~stop]
-            here = here[~stop]
-            chosen = chosen[~stop]
             if not at.size:
                 break
-            change = Tensor(theta * chosen.astype(x.dtype)).to(x.device)
-            here = boxed(here + reshape(change, here.shape), box)
+            moves = Tensor(theta * change[~stop].astype(x.dtype)).to(x.device)
+            here = boxed(here[~stop] + reshape(moves, (len(at), *x.shape[1:])), box)
         adversarial = concatenate([piece for _, piece in ended])[np.argsort(np.concatenate([s for s, _ in ended]))]
-        diagnostic = observed(z, net(adversarial), labels, flat)
-    changed = (adversarial.numpy() != x.numpy()).reshape(n, -1).sum(1)
-    return AttackResult(adversarial, success, changed.astype(x.dtype), iterations, diagnostic, "l0")
+    return task.conclude(adversarial, task.at_x(aim.lead), 0, iterations)
+
+
+def _to_one(rows: np.ndarray) -> np.ndarray:
+    """The rows (n, D) over the largest size in each, so that no product of two of them overflows or vanishes."""
+    largest = np.abs(rows).max(1, keepdims=True)
+    scaled: np.ndarray = np.divide(rows, largest, out=np.zeros_like(rows), where=(largest > 0) & np.isfinite(largest))
+    return scaled
 
 
 def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
@@ -98,11 +102,6 @@ def _steps(steps: int, gamma: float | None, pixels: int, pairs: bool) -> int:
     if steps < 1:
         raise ValueError(f"JSMA: the number of steps must be at least 1, got {steps}")
     return steps
-
-
-def _goal(targets: int | Integers, z: Tensor) -> Integers:
-    """One class for each sample, of one class for all or N of them."""
-    return check_labels(np.full(z.shape[0], targets) if np.ndim(targets) == 0 else targets, *z.shape)
 
 
 def _rows(trace: Trace, t: Integers, theta: float) -> tuple[np.ndarray, np.ndarray]:

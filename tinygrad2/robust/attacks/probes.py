@@ -13,17 +13,10 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
-from tinygrad2.ops.losses import check_labels
-from tinygrad2.robust.attacks.base import (
-    AttackResult,
-    accept,
-    boxed,
-    check_epsilon,
-    conclude,
-    margin,
-    value_and_gradient,
-)
+from tinygrad2.robust.attacks.base import Task, boxed, check_count, check_epsilon
 from tinygrad2.robust.attacks.best import Best
+from tinygrad2.robust.attacks.result import AttackResult
+from tinygrad2.robust.evaluation import evaluated
 from tinygrad2.robust.types import Box, Flags, Images, Labels
 
 SHARE = 0.8  # of the pixels that the first square covers
@@ -31,13 +24,14 @@ HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # shares of the
 
 
 # fmt: off
+@evaluated
 def random_noise(
-    net: Layer, x: Images, labels: Labels, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels | None, epsilon: float, *,
     samples: int = 10, rng: Rng = 0, box: Box | None = None,
 ) -> AttackResult:
     """The best of several x ± epsilon with random signs: a probe that knows nothing of the net.
 
-    x: (N, ...); labels: (N,)
+    x: (N, ...); labels: (N,), or None for the classes that the net gives
     epsilon: l∞ size, in the units of x
     samples: random samples for each image; rng: a seed or a generator
     box: lowest and highest pixel; the result is clipped to it if it is given
@@ -49,26 +43,28 @@ def random_noise(
     """
     # fmt: on
     _check(epsilon, "samples", samples)
-    x = accept(net, x, box)
+    task = Task(net, x, labels, box)
     rng = np.random.default_rng(rng)
-    start = value_and_gradient(net, x, lambda z: margin(z, labels))
-    best = Best(x)
+    start = task.at_x(task.aim.lead)
+    best = Best(task.x)
     with no_grad():
         for k in range(1, samples + 1):
-            y = _moved(x, rng.choice([-1.0, 1.0], x.shape), epsilon, box)
-            lead = margin(net(y), labels).numpy()
-            best.offer(y, lead, lead > 0, k)
-    return conclude(net, x, best.points, labels, start, np.inf, best.steps)
+            y = _moved(task.x, rng.choice([-1.0, 1.0], task.x.shape), epsilon, box)
+            logits = net(y)
+            best.offer(y, task.aim.lead(logits).numpy(), task.aim.reached(logits), k)
+    return task.conclude(best.points, start, np.inf, best.steps)
 
 
 # fmt: off
+@evaluated
 def square(
-    net: Layer, x: Images, labels: Labels, epsilon: float, *,
+    net: Layer, x: Images, labels: Labels | None, epsilon: float, *,
     steps: int = 500, rng: Rng = 0, box: Box | None = None,
 ) -> AttackResult:
     """Random squares of ± epsilon, kept where they raise the margin of a wrong class: needs logits, no gradient.
 
-    x: (N, C, H, W), starting from vertical stripes, or (N, D), which is taken for an image of one row; labels: (N,)
+    x: (N, C, H, W), starting from vertical stripes, or (N, D), which is taken for an image of one row
+    labels: (N,), or None for the classes that the net gives
     epsilon: l∞ size, in the units of x
     steps: queries of the net, at most; a sample that is fooled stays as it is. rng: a seed or a generator
     box: lowest and highest pixel; the result is clipped to it if it is given
@@ -81,30 +77,35 @@ def square(
     """
     # fmt: on
     _check(epsilon, "steps", steps)
-    x = accept(net, x, box)
+    task = Task(net, x, labels, box)
     rng = np.random.default_rng(rng)
-    start = value_and_gradient(net, x, lambda z: margin(z, labels))
-    labels = check_labels(labels, *start.logits.shape)
-    n, c, h, w = x.shape if x.ndim == 4 else (x.shape[0], 1, 1, x.shape[1])
+    start = task.at_x(task.aim.lead)
+    shape = task.x.shape
+    n, c, h, w = shape if len(shape) == 4 else (shape[0], 1, 1, shape[1])
     signs = np.zeros((n, c, h, w))
     leads = np.full(n, -np.inf)
+    going = np.ones(n, bool)
     queries = np.zeros(n, np.int64)
     with no_grad():
         for k in range(steps):
-            going = leads <= 0
-            if not going.any():
-                break
             if k == 0:
                 tried = np.broadcast_to(rng.choice([-1.0, 1.0], (n, c, 1, w)), signs.shape)
             else:
                 tried = np.where(_windows(rng, n, h, w, area(k / steps)), rng.choice([-1.0, 1.0], (n, c, 1, 1)), signs)
-            now = margin(net(_moved(x, tried, epsilon, box)), labels).numpy()  # all: batch statistics may couple them
-            higher = going & (now > leads)
-            signs[higher] = tried[higher]
-            leads[higher] = now[higher]
-            queries += going
-        adversarial = _moved(x, signs, epsilon, box)
-    return conclude(net, x, adversarial, labels, start, np.inf, queries)
+            at = np.flatnonzero(going)
+            aim = task.aim.some(at)
+            logits = net(_moved(task.x[at], tried[at], epsilon, box))
+            now = aim.lead(logits).numpy()
+            fooled = aim.reached(logits)
+            higher = fooled | (now > leads[at])
+            signs[at[higher]] = tried[at[higher]]
+            leads[at[higher]] = now[higher]
+            queries[at] += 1
+            going[at[fooled]] = False
+            if not going.any():
+                break
+        adversarial = _moved(task.x, signs, epsilon, box)
+    return task.conclude(adversarial, start, np.inf, queries)
 
 
 def _moved(x: Tensor, signs: np.ndarray, epsilon: float, box: Box | None) -> Tensor:
@@ -130,5 +131,4 @@ def area(progress: float) -> float:
 
 def _check(epsilon: float, name: str, count: int) -> None:
     check_epsilon(epsilon)
-    if count < 1:
-        raise ValueError(f"{name} is a number of queries and must be at least 1, got {count}")
+    check_count(name, "queries", count)

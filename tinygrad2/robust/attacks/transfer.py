@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad2.nn import Layer
-from tinygrad2.robust.attacks.base import AttackResult, correct
+from tinygrad2.robust.attacks.result import AttackResult
 from tinygrad2.robust.batches import Progress, in_batches
+from tinygrad2.robust.evaluation import correct
 from tinygrad2.robust.types import Flags, Images
 
 
@@ -61,8 +62,8 @@ def transfer_matrix(
     """Craft on each network, and test on every other.
 
     attack: attack(net, x, labels) → AttackResult
-    nets: name → network, at least two, which should be training runs of their own (other seeds); they are used in the
-        mode (train or eval) that they are in
+    nets: name → network, at least two, which should be training runs of their own (other seeds); they are tested in
+        evaluation mode
     x: (N, ...); labels: (N,)
     progress: wraps the list of batches
 

@@ -14,13 +14,14 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
-from tinygrad2.ops import concatenate, reshape
+from tinygrad2.ops import concatenate, reshape, zeros_like
 from tinygrad2.ops.losses import check_labels
 from tinygrad2.robust import lp
-from tinygrad2.robust.attacks.base import AttackResult, accept, argmax, boxed, lengths, observed
+from tinygrad2.robust.attacks.base import Task, boxed
 from tinygrad2.robust.attacks.deepfool import walk
-from tinygrad2.robust.attacks.fgsm import sign_direction
+from tinygrad2.robust.attacks.result import AttackResult, merged
 from tinygrad2.robust.batches import in_batches
+from tinygrad2.robust.evaluation import accept, argmax, classify, evaluated, finite
 from tinygrad2.robust.types import Box, Images, Integers, Labels
 
 BATCH = 250
@@ -30,7 +31,7 @@ BATCH = 250
 class UniversalResult(AttackResult):
     """The images moved by v, v itself, and how many were fooled on the way.
 
-    perturbation: v, (1, ...)
+    perturbation: v, (1, ...), the best one of all passes
     rates: share of the images whose class v changes, in [0, 1], after each pass
     """
 
@@ -38,6 +39,7 @@ class UniversalResult(AttackResult):
     rates: tuple[float, ...]
 
 
+@evaluated
 def universal(
     net: Layer,
     x: Images,
@@ -55,7 +57,9 @@ def universal(
 ) -> UniversalResult:
     """One perturbation of ‖v‖_p ≤ epsilon for all images, collected from DeepFool steps.
 
-    x: (N, ...); labels: (N,)
+    x: (N, ...)
+    labels: (N,), decide only what counts as fooled; an image that is wrong already and that v would put right is
+        returned as it was. None: the classes that the net gives
     epsilon: in the units of x; p: 2 or inf
     box: lowest and highest pixel; images are clipped to it after v is added, if it is given
     share: it ends when v changes the class of this share of the images
@@ -63,7 +67,9 @@ def universal(
     max_iter, overshoot: DeepFool's, as in the authors' code
     progress: wraps the order of a pass
 
-    Norms are l_p, iterations are passes. Source: Moosavi-Dezfooli et al. 2017, algorithm 1.
+    The v of the pass after which most images change their class is returned. Norms are l_p, iterations are passes.
+    Raises ValueError for an option out of range, and for logits that are not finite.
+    Source: Moosavi-Dezfooli et al. 2017, algorithm 1.
 
     >>> robust.universal(nn.Flatten(), np.array([[2.0, 1.0]]), [0], epsilon=1.0).perturbation.numpy()
     array([[-0.51,  0.51]])
@@ -75,11 +81,10 @@ def universal(
         )
     x = accept(net, x, box)
     rng = np.random.default_rng(rng)
+    before = in_batches(lambda part: classify(net, x[part])[1], x.shape[0], BATCH)
+    labels = before if labels is None else _checked(net, x, labels)
     with no_grad():
-        start = _logits(net, x)
-        before = argmax(start)
-        labels = before if labels is None else check_labels(labels, *start.shape)
-        v = x[:1] * 0.0
+        v = best = zeros_like(x[:1])
         rates = list[float]()
         lp.project(reshape(v, (1, -1)), p, epsilon)  # raises for a p without projection, before the work
         while len(rates) < passes and (not rates or rates[-1] < share):
@@ -90,19 +95,46 @@ def universal(
                     found = walk(net, here, None, "corrected", max_iter, overshoot, box=box)
                     if found.fooled[0]:
                         v = reshape(lp.project(reshape(v + found.delta, (1, -1)), p, epsilon), v.shape)
-            adversarial = boxed(x + v, box)
-            end = _logits(net, adversarial)
-            rates.append(float((argmax(end) != before).mean()))
-        norms = lengths(adversarial - x, p)
-        success = argmax(end) != labels
-        largest = lambda part: lengths(sign_direction(net, x[part], labels[part]), np.inf)  # 0 without a gradient, or 1
-        diagnostic = observed(start, end, labels, in_batches(largest, len(before)) == 0)
-    taken = np.full(len(before), len(rates))
+            rates.append(_rate(net, x, v, before, box))
+            if rates[-1] > max(rates[:-1], default=0.0):
+                best = v
+    parts = [slice(i, i + BATCH) for i in range(0, len(before), BATCH)]
+    results = [_concluded(net, x[part], labels[part], best, len(rates), p, box) for part in parts]
+    right = [int((before[part] == labels[part]).sum()) for part in parts]
     return UniversalResult(
-        adversarial, success, norms, taken, diagnostic, lp.name(p), perturbation=v, rates=tuple(rates)
+        adversarial=concatenate([r.adversarial for r in results]),
+        success=np.concatenate([r.success for r in results]),
+        norms=np.concatenate([r.norms for r in results]),
+        iterations=np.concatenate([r.iterations for r in results]),
+        diagnostic=merged([r.diagnostic for r in results], [len(r.norms) for r in results], right),
+        norm=lp.name(p),
+        perturbation=best,
+        rates=tuple(rates),
     )
 
 
-def _logits(net: Layer, x: Tensor) -> Tensor:
-    """The logits of all images, a batch at a time."""
-    return concatenate([net(x[i : i + BATCH]) for i in range(0, x.shape[0], BATCH)])
+def _rate(net: Layer, x: Tensor, v: Tensor, before: Integers, box: Box | None) -> float:
+    """The share of the images whose class v changes. x: (N, ...); v: (1, ...); before: (N,)."""
+
+    def changed(part: slice) -> np.ndarray:
+        logits = net(boxed(x[part] + v, box))
+        moved: np.ndarray = finite(logits) & (argmax(logits) != before[part])
+        return moved
+
+    return float(in_batches(changed, len(before), BATCH).mean())
+
+
+def _concluded(
+    net: Layer, x: Tensor, labels: Integers, v: Tensor, passes: int, p: float, box: Box | None
+) -> AttackResult:
+    """What v does to some of the images. x: (n, ...); labels: (n,); v: (1, ...)."""
+    task = Task(net, x, labels, box)
+    return task.conclude(boxed(x + v, box), task.at_x(task.aim.lead), p, np.full(len(labels), passes))
+
+
+def _checked(net: Layer, x: Tensor, labels: Labels) -> Integers:
+    """The labels (N,). Raises ValueError for one that is no class of the net. x: (N, ...)."""
+    with no_grad():
+        classes = net(x[:1]).shape[1]
+    checked: Integers = check_labels(labels, x.shape[0], classes)
+    return checked

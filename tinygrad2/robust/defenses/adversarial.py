@@ -14,10 +14,10 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
 from tinygrad2.ops import concatenate
-from tinygrad2.robust.attacks.base import accept
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.batches import Progress, in_batches
-from tinygrad2.robust.defenses.defense import Defense, Losses, Objective, evaluating
+from tinygrad2.robust.defenses.defense import Defense, Losses, Objective
+from tinygrad2.robust.evaluation import accept, evaluating
 
 Craft = Callable[[Layer, Tensor, np.ndarray], Tensor]  # craft(net, x, labels): adversarial images like x
 

@@ -11,9 +11,10 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.nn import Layer
 from tinygrad2.ops import cross_entropy, exp, norm, reshape, sum
 from tinygrad2.ops.losses import check_labels
-from tinygrad2.robust.attacks.base import accept, argmax, sizes
+from tinygrad2.robust.attacks.base import sizes
 from tinygrad2.robust.attacks.deepfool import walk
 from tinygrad2.robust.defenses.defense import Defense, Losses, with_parts
+from tinygrad2.robust.evaluation import accept, argmax
 from tinygrad2.robust.types import Flags, Images, Labels
 
 

@@ -6,8 +6,7 @@ with a penalty is `AdversarialTraining` with an objective that has the penalty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -97,14 +96,3 @@ def with_parts(net: Layer, fit: Tensor, regularizer: Tensor, layers: Collection[
     """What is minimised, and the two parts that are logged. layers: see `total_loss`."""
     loss = total_loss(net, fit, regularizer, layers)
     return {"loss": loss, "cross_entropy": fit, "regularizer": regularizer}
-
-
-@contextmanager
-def evaluating(net: Layer) -> Iterator[Layer]:
-    """The net in eval mode: attacks on it neither draw dropout masks nor move running statistics."""
-    modes = [(layer, layer.training) for _, layer in net.named_layers()]
-    try:
-        yield net.eval()
-    finally:
-        for layer, mode in modes:
-            layer.training = mode

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad2.autodiff import no_grad
 from tinygrad2.nn import Layer
-from tinygrad2.robust.attacks.base import accept, argmax, correct
 from tinygrad2.robust.batches import in_batches
+from tinygrad2.robust.evaluation import classify, correct
 
 
 def predict(net: Layer, x: np.ndarray, batch_size: int = 250) -> np.ndarray:
-    """The predicted classes.
+    """The predicted classes, in evaluation mode.
 
-    x: (N, ...); result: (N,), int64
+    x: (N, ...); result: (N,), int64. Raises ValueError for logits that are not finite.
 
     >>> robust.predict(nn.Flatten(), np.array([[2.0, 1.0], [0.0, 1.0]]))
     array([0, 1])
     """
-    with no_grad():
-        return in_batches(lambda part: argmax(net(accept(net, x[part]))), len(x), batch_size)
+    return in_batches(lambda part: classify(net, x[part])[1], len(x), batch_size)
 
 
 def accuracy(net: Layer, x: np.ndarray, labels: np.ndarray, batch_size: int = 250) -> float:
-    """The share of samples that the net classifies as labelled, in [0, 1].
+    """The share of samples that the net, in evaluation mode, classifies as labelled, in [0, 1].
 
-    x: (N, ...); labels: (N,)
+    x: (N, ...); labels: (N,). Raises ValueError for logits that are not finite, and for labels that do not fit.
 
     >>> robust.accuracy(nn.Flatten(), np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([0, 0]))
     0.5

@@ -14,14 +14,12 @@ from math import sqrt
 
 import numpy as np
 
-from tinygrad2.autodiff import no_grad
-from tinygrad2.nn import Layer, Trace
-from tinygrad2.ops import abs, sum
-from tinygrad2.ops.reduce import root
-from tinygrad2.robust.attacks.base import accept, argmax
+from tinygrad2.autodiff import Tensor, no_grad
+from tinygrad2.nn import Layer, Softmax, Trace
+from tinygrad2.ops import abs, broadcast_to, norm, reshape, sum
 from tinygrad2.robust.attacks.deepfool import differences, others
 from tinygrad2.robust.batches import Progress, in_batches
-from tinygrad2.robust.penalties.jacobian import NORMS
+from tinygrad2.robust.evaluation import accept, check_logits, evaluated
 from tinygrad2.robust.penalties.reduction import pick
 
 
@@ -56,7 +54,7 @@ class MarginBound:
 def margin_bound(net: Layer, x: np.ndarray, *, batch_size: int = 100, progress: Progress | None = None) -> MarginBound:
     """Margins, Jacobians and first-order distances of all images.
 
-    x: (N, ...). The net is used in the mode (train or eval) that it is in.
+    x: (N, ...). The net is in evaluation mode meanwhile. Raises ValueError for logits that are not finite.
     Source: Jacobian regularisation (Jakubovitz & Giryes 2018), equations 16 and 17.
 
     >>> robust.margin_bound(nn.Flatten(), np.array([[2.0, 1.0]])).bound.round(3)  # 1/(√2·√2): the logits are the pixels
@@ -73,29 +71,63 @@ def frobenius_norms(
     x: (N, ...); result: (N,)
     on: of the "logits", or of "softmax", as the size of the paper's numbers (0.14 without a defense) says theirs are
 
+    The net is in evaluation mode meanwhile. Source: Jacobian regularisation (Jakubovitz & Giryes 2018), table 1.
+
     >>> robust.frobenius_norms(nn.Flatten(), np.array([[2.0, 1.0]])).round(3)  # √2: the Jacobian is the identity
     array([1.414])
     """
-    squares = pick(NORMS, on, "output")
-    return _over(net, x, lambda trace: root(sum(squares(trace, 2), 0)).numpy(), batch_size, progress)
+    rows = pick(ROWS, on, "output")
+    return _over(net, x, lambda trace: _frobenius(trace, rows(trace)), batch_size, progress)
 
 
+# The cotangents whose rows make the Jacobian: (K, N, K).
+ROWS: dict[str, Callable[[Trace], Tensor]] = {
+    "logits": lambda trace: _one_hot(trace.output),
+    "softmax": lambda trace: Softmax().trace(trace.output).jacobian(),
+}
+
+
+def _one_hot(z: Tensor) -> Tensor:
+    n, k = z.shape
+    return broadcast_to(Tensor(np.eye(k, dtype=z.dtype)[:, None]).to(z.device), (k, n, k))
+
+
+@evaluated
 def _over(
     net: Layer, x: np.ndarray, f: Callable[[Trace], np.ndarray], batch_size: int, progress: Progress | None
 ) -> np.ndarray:
+    def of(part: slice) -> np.ndarray:
+        trace = net.trace(accept(net, x[part]))
+        check_logits(net, trace.output)
+        return f(trace)
+
     with no_grad():
-        return in_batches(lambda part: f(net.trace(accept(net, x[part]))), len(x), batch_size, progress)
+        return in_batches(of, len(x), batch_size, progress)
 
 
 def _margins(trace: Trace) -> np.ndarray:
     """The fields of MarginBound, as columns. Result: (n, 3)."""
     z = trace.output
-    predicted = argmax(trace.output)
+    predicted = z.numpy().argmax(1)
     u = differences(trace, others(trace, predicted), predicted)
     f = abs(sum(z * u, -1)).numpy()
-    w = root(trace.reverse().squared_norms(u)).numpy()
-    frobenius = root(sum(trace.jacobian_norms(), 0)).numpy()
-    return np.stack([f.min(0), frobenius, _divide(f, w).min(0)], 1)
+    return np.stack([f.min(0), _frobenius(trace, _one_hot(z)), _divide(f, _lengths(trace, u)).min(0)], 1)
+
+
+def _frobenius(trace: Trace, rows: Tensor) -> np.ndarray:
+    """√Σ_k ‖Jᵀu_k‖² of each image: (n,). rows: u, (K, n, K)."""
+    return norm(Tensor(_lengths(trace, rows)), 0).numpy()
+
+
+def _lengths(trace: Trace, u: Tensor) -> np.ndarray:
+    """‖Jᵀu‖ of each cotangent, (K, n), of any size: where a square overflows or vanishes, without squares."""
+    rev = trace.reverse()
+    squares = rev.squared_norms(u).numpy()
+    limits = np.finfo(squares.dtype)
+    if ((squares > limits.tiny / limits.eps) & (squares < np.inf)).all():
+        lengths: np.ndarray = np.sqrt(squares)
+        return lengths
+    return norm(reshape(rev(u), (*squares.shape, -1)), -1).numpy()
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:

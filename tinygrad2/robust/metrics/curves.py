@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad2.nn import Layer
-from tinygrad2.robust.attacks.base import AttackResult
 from tinygrad2.robust.attacks.fgsm import fgsm
 from tinygrad2.robust.attacks.jsma import jsma
+from tinygrad2.robust.attacks.result import AttackResult
 from tinygrad2.robust.batches import Progress, in_batches
+from tinygrad2.robust.evaluation import correct
 from tinygrad2.robust.metrics.accuracy import check_paired
 from tinygrad2.robust.types import Box
 
@@ -44,7 +45,7 @@ def accuracy_curve(
 
     def standing(part: slice) -> np.ndarray:
         results = (attack(net, x[part], labels[part], **{strength: s}, **options) for s in strengths)
-        return np.stack([~r.success for r in results], 1)
+        return np.stack([correct(net, r.adversarial, labels[part]) for r in results], 1)
 
     curve: np.ndarray = in_batches(standing, len(x), batch_size, progress).mean(0)
     return curve

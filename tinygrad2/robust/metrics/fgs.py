@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad2.nn import Layer
-from tinygrad2.robust.attacks.base import accept, check_epsilon
+from tinygrad2.robust.attacks.base import check_epsilon
 from tinygrad2.robust.attacks.fgsm import sign_direction
 from tinygrad2.robust.batches import Progress, in_batches
+from tinygrad2.robust.evaluation import accept, correct
 from tinygrad2.robust.metrics.accuracy import accuracy, check_paired
 from tinygrad2.robust.metrics.rho import rho
 from tinygrad2.robust.types import Box
@@ -23,6 +24,8 @@ class FGS:
     x: (N, ...); labels: (N,)
     box: lowest and highest pixel; nothing is clipped unless it is given, as in the paper
     saturating: see `fgsm`
+
+    The net is in evaluation mode meanwhile. Source: Deep Defense (Yan et al. 2018), section 4.1.
 
     >>> fgs = robust.FGS(nn.Flatten(), np.array([[2.0, 1.0]]), np.array([0]))  # the logits are the pixels
     >>> fgs.accuracy(0.4), fgs.accuracy(0.6)
@@ -41,11 +44,13 @@ class FGS:
         progress: Progress | None = None,
     ) -> None:
         check_paired(x, labels)
+        accept(net, x, box)
         self.net = net
         self.x = x
         self.labels = labels
         self.box = box
         self.batch_size = batch_size
+        self.right = in_batches(lambda part: correct(net, x[part], labels[part]), len(x), batch_size)
         self.directions = in_batches(
             lambda part: sign_direction(net, accept(net, x[part]), labels[part], saturating).numpy(),
             len(x),
@@ -54,10 +59,16 @@ class FGS:
         )
 
     def accuracy(self, epsilon: float) -> float:
-        """The share still classified as labelled, in [0, 1]. epsilon: l∞ size, in the units of the images."""
+        """The share still classified as labelled, in [0, 1]; what is wrong already stays wrong, as in `fgsm`.
+
+        epsilon: l∞ size, in the units of the images.
+        """
         check_epsilon(epsilon)
         moved = self.x + self.x.dtype.type(epsilon) * self.directions
-        return accuracy(self.net, moved if self.box is None else moved.clip(*self.box), self.labels, self.batch_size)
+        if self.box is not None:
+            moved = moved.clip(*self.box)
+        right = lambda part: correct(self.net, moved[part], self.labels[part])
+        return float((self.right & in_batches(right, len(moved), self.batch_size)).mean())
 
     def epsilon_ref(self, largest: float, steps: int = 32, tolerance: float = 1e-3) -> float:
         """The smallest ε at which half of the images are misclassified; inf if it is larger than `largest`.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.nn import Layer
-from tinygrad2.robust.attacks.base import accept, sizes
+from tinygrad2.robust.attacks.base import sizes
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.batches import Progress, in_batches
+from tinygrad2.robust.evaluation import accept
 
 
 def rho(
@@ -27,7 +28,8 @@ def rho(
     mode, max_iter: DeepFool's
 
     The mean is Deep Defense's ρ₂ (equation 7); with max_iter=50 it is DeepFool's own ρ̂_adv, that of Jacobian
-    regularisation's tables. Raises ValueError for an image of zeros.
+    regularisation's tables. The net is in evaluation mode meanwhile. Raises ValueError for an image of zeros, and for
+    logits that are not finite.
 
     >>> robust.rho(nn.Flatten(), np.array([[2.0, 1.0]])).round(3)  # 1.02/√2 over √5: the logits are the pixels
     array([0.323])
