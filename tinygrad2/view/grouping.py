@@ -7,7 +7,7 @@ pass, and may bring two shares to one value. Each adjoint takes the column of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -244,6 +244,7 @@ class Grouping:
         for a in arrivals:
             if a.owner is not None:
                 self._arrive(a, a.owner, latest)
+        self._untangle(made)
         for step in sorted(made.values(), key=lambda s: s.time):
             self._add(step)
             chain = self.aliases.setdefault(step.value, [])
@@ -258,6 +259,32 @@ class Grouping:
                 step.kind == "adjoint" and step.primal is not None
             ):  # it is complete: it stands in the lane of its primal
                 step.lane = self._lane((number, step.primal.lane.index), step.primal.lane, number)
+
+    def _untangle(self, made: dict[tuple[int, int, int], Step]) -> None:
+        """Make one step of those that read one another: of a layer's inner cotangents and the one they work for."""
+        while circle := _parents_first(made.values())[1]:
+            kept = max(circle, key=lambda s: (s.kind != "inner", s.time))
+            gone = {id(s) for s in circle if s is not kept}
+            for key in [k for k, s in made.items() if id(s) in gone]:
+                self._merge(kept, made.pop(key), made.values())
+
+    def _merge(self, kept: Step, gone: Step, others: Collection[Step]) -> None:
+        """Show what a step does in another one."""
+        kept.operations = sorted({*kept.operations, *gone.operations})
+        kept.inside |= gone.inside
+        kept.time = max(kept.time, gone.time)
+        kept.undone += [s for s in gone.undone if s not in kept.undone]
+        kept.rules += [r for r in gone.rules if r not in kept.rules]
+        kept.reads = {v: s for v, s in (gone.reads | kept.reads).items() if v not in kept.inside}
+        kept.parents = gone.parents | kept.parents
+        for v in gone.inside:
+            self.aliases[v] = [kept if s is gone else s for s in self.aliases.get(v, [kept])]
+        for step in (kept, *others):
+            step.reads = {v: kept if s is gone else s for v, s in step.reads.items()}
+            if id(gone) in step.parents:
+                role = step.parents.pop(id(gone))[1]
+                step.needs(kept, role)
+        kept.parents.pop(id(kept), None)
 
     def _readers(self, gives: dict[int, list[_Arrival]], v: int) -> list[Step]:
         """The steps that need the cotangent of a value inside a step."""
@@ -349,8 +376,9 @@ class Grouping:
     # order and place
 
     def _number(self) -> None:
-        """Give every step but the leaves its number, in the order in which they are complete."""
-        self.steps.sort(key=lambda s: (s.time, s.primal is None))
+        """Give every step but the leaves its number: in the order in which they are complete, after all they read."""
+        self.steps, circle = _parents_first(sorted(self.steps, key=lambda s: (s.time, s.primal is None)))
+        assert not circle, "steps read one another"
         for i, step in enumerate(s for s in self.steps if s.kind not in ("input", "parameter")):
             step.number = i + 1
 
@@ -396,6 +424,25 @@ def _goes_on(before: Forward, now: Forward) -> bool:
         return True
     (was, entered), (is_now, enters) = before.place, now.place
     return is_now > was or (is_now == was and entered == enters != 0)
+
+
+def _parents_first(steps: Collection[Step]) -> tuple[list[Step], list[Step]]:
+    """The steps in their order, but each after those of them that it reads; and the first circle among them, if any."""
+    own = {id(s) for s in steps}
+    found: dict[int, Step] = {}
+    for start in steps:
+        path = {id(start): start}
+        while path:
+            step = next(reversed(path.values()))
+            missing = [p for p, _ in step.parents.values() if id(p) in own and id(p) not in found]
+            if id(step) in found or not missing:
+                found[id(step)] = path.pop(id(step))
+                continue
+            parent = min(missing, key=lambda s: s.time)
+            if id(parent) in path:
+                return [], list(path.values())[list(path).index(id(parent)) :]
+            path[id(parent)] = parent
+    return list(found.values()), []
 
 
 def needed_operations(recorder: Recorder, results: Sequence[int]) -> set[int]:
