@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_every_reverse_layer_is_shown_and_replayed(name: str) -> None:
     make, shape = LAYERS[name]
     layer: Layer = make().eval()
     if name == "ConvTranspose2d":
-        shape = (2, *shape[1:2], 3, 3)  # a Jacobian of larger images is larger than what a record keeps
+        shape = (1, shape[1], 2, 2)  # a Jacobian of larger images is larger than what a record keeps
     x = np.random.default_rng(5).normal(size=shape)
 
     def penalty(x: Tensor) -> Tensor:
@@ -158,3 +159,34 @@ def test_the_second_order_is_hvp() -> None:
     found = [array_from_json(run.record["values"][k]) for k in run.record["gradients"][1].values()]
     for ours, theirs in zip(found, tg.hvp(f, (x, w), (v, u)), strict=True):
         np.testing.assert_array_equal(ours, theirs.numpy())
+
+
+def test_the_output_has_the_function_s_name_though_zero_gradients_come_last() -> None:
+    net = tg.nn.Sequential(tg.nn.Conv2d(1, 2, 3, rng=0), tg.nn.ReLU(), tg.nn.Flatten(), tg.nn.Linear(8, 3, rng=1))
+    x = np.random.default_rng(0).normal(size=(1, 1, 4, 4)).astype(np.float32)
+
+    def loss(x: Tensor) -> Tensor:
+        J = net.trace(x).jacobian()
+        return (J * J).sum()
+
+    record = view.steps(loss, x).record
+    shown = record["levels"][0]["steps"]
+    assert [s["value"] for s in shown if s["symbol"] == "loss"] == [record["output"]]
+    assert not any(s["operations"] for s in shown if s["kind"] == "parameter")
+
+
+def test_a_large_array_is_summed_up_and_not_replayed() -> None:
+    run = view.steps(lambda x: (x * x).sum(), np.ones((300, 300)), orders=1)
+    (x,) = (s["value"] for s in run.record["levels"][0]["steps"] if s["kind"] == "input")
+    assert run.record["values"][x]["summary"]["norm"] == 300
+    with pytest.raises(view.NotKept, match="summary"):
+        view.replay(run.record)
+
+
+def test_a_saved_record_is_loaded_and_another_schema_is_refused(tmp_path: Path) -> None:
+    run = view.steps(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]))
+    loaded = view.load(run.save_json(tmp_path / "run.json"))
+    assert loaded.record == run.record
+    assert repr(loaded) == repr(run)
+    with pytest.raises(ValueError, match=r"tinygrad2\.steps/1"):
+        view.load({**run.record, "schema": "tinygrad2.steps/99"})

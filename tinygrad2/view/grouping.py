@@ -91,7 +91,7 @@ class Grouping:
         self.passes: list[Pass] = [Pass(0, 0, 1, None, None)]
         self.aliases: dict[int, list[Step]] = {}  # value -> the steps whose value it is, or that make it
         self._lanes: dict[tuple[object, ...], Pass] = {}
-        self._waiting: list[Operation] = []  # what a reverse network does before its first layer
+        self._waiting: list[Operation] = []  # what a reverse network does before its first step
 
     def picture(self, needed: set[int]) -> Picture:
         """The steps of the run. needed: the numbers of the operations that the results depend on."""
@@ -111,7 +111,7 @@ class Grouping:
             else:
                 group = groups[event.number]
                 if current is None or current[0] != group:
-                    current = group, self._forward(event)
+                    current = group, self._begin(self._forward(event))
                 self._include(current[1], event)
         self._number()
         self._place()
@@ -153,6 +153,8 @@ class Grouping:
     def _join(self, op: Operation) -> None:
         """Show an operation that changes nothing together with what it takes."""
         found = [s for v in op.inputs if (s := self._step(v)) is not None]
+        if op.op.name not in LINKS:
+            found = [s for s in found if s.kind not in ("input", "parameter")]  # a leaf computes nothing
         step = max(found, key=lambda s: s.time, default=None)
         if step is None:
             self._waiting.append(op)
@@ -176,13 +178,17 @@ class Grouping:
             primal = self._step(role.target) if role.target is not None else None
             walked = primal.lane if primal is not None else self.passes[0]
             lane = self._lane(("reverse", role.run, walked.index), walked, None)
-            step = self._add(Step("adjoint", lane, op.out, op.time, primal=primal, label=f"{role.label}ᵀ"))
-            for waiting in self._waiting:
-                self._include(step, waiting)
-            self._waiting = []
-            current = key, step
+            step = Step("adjoint", lane, op.out, op.time, primal=primal, label=f"{role.label}ᵀ")
+            current = key, self._begin(self._add(step))
         self._include(current[1], op)
         return current
+
+    def _begin(self, step: Step) -> Step:
+        """Show what waited for a step in this one."""
+        for op in self._waiting:
+            self._include(step, op)
+        self._waiting = []
+        return step
 
     def _include(self, step: Step, op: Operation, moves: bool = True) -> None:
         """Put an operation into a step. moves: the step's value is now what the operation gives."""

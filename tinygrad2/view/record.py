@@ -128,7 +128,7 @@ def record_of(run: Run, orders: int, title: str | None) -> Record:
     pictures = [(level, picture(recorder, results, level)) for level in ("steps", "operations")]
     if _alike(pictures[0][1], pictures[1][1]):
         pictures.pop()
-    levels = [LevelRecord(name=level, steps=_steps(recorder, p, function)) for level, p in pictures]
+    levels = [LevelRecord(name=level, steps=_steps(recorder, p, function, run.output)) for level, p in pictures]
     lanes = {n: step.lane.index for step in pictures[0][1].steps for n in step.operations}
     operations = [
         OperationRecord(
@@ -174,8 +174,8 @@ def _pass(p: Pass, all_of: Picture) -> PassRecord:
     return PassRecord(order=p.order, direction=p.direction, walks=p.walks.index if p.walks else None, name=name)
 
 
-def _steps(recorder: Recorder, shown: Picture, function: str) -> list[StepRecord]:
-    symbols = Symbols(recorder, shown, function)
+def _steps(recorder: Recorder, shown: Picture, function: str, output: int) -> list[StepRecord]:
+    symbols = Symbols(recorder, shown, function, output)
     letter = iter(range(len(shown.steps)))
     ids = {id(s): f"s{s.number}" if s.number else f"l{next(letter)}" for s in shown.steps}
     of_value: dict[int, Step] = {}

@@ -13,9 +13,12 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Symbols:
-    """The symbols of a picture's steps. The user's names come from local variables and parameters."""
+    """The symbols of a picture's steps. The user's names come from local variables and parameters.
 
-    def __init__(self, recorder: Recorder, picture: Picture, function: str) -> None:
+    function: the name of the function; output: the number of its value.
+    """
+
+    def __init__(self, recorder: Recorder, picture: Picture, function: str, output: int) -> None:
         self.recorder = recorder
         self.picture = picture
         self.of: dict[int, str] = {}
@@ -27,8 +30,7 @@ class Symbols:
             if recorder.values[step.value].name:
                 named[step.value] = step
         self.named = {id(step) for step in named.values()}
-        last = [s for s in picture.steps if s.primal is None and s.number is not None]
-        self.output = last[-1] if last else None
+        self.output = picture.of_value.get(output)
         for step in picture.steps:
             self.of[id(step)] = self._symbol(step)
 
