@@ -20,8 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import setting
 from benchmarks.ours import Tinygrad2
 from benchmarks.rows import difference
@@ -279,7 +277,9 @@ def main(arguments: list[str] | None = None) -> int:
     for model in options.models:
         problem = setting.problem(model, max(options.batches), 0, device="cuda")
         for batch in options.batches:
-            made = {name: kind(problem.network(), problem.x[:batch], problem.labels[:batch]) for name, kind in sides.items()}
+            made = {
+                name: kind(problem.network(), problem.x[:batch], problem.labels[:batch]) for name, kind in sides.items()
+            }
             forward = operations(problem.network(), problem.x)
             for step in options.steps:
                 row = measure(made, step, options.repeats)
@@ -301,7 +301,8 @@ def write(output: Path, report: dict[str, Any]) -> None:
     table = [line(row["model"], row["batch"], row["step"], row) for row in report["rows"]]
     versions = {name: number for name, number in about["packages"].items() if number}
     head = f"# On {about['gpu']}\n\n{about['date']}, driver {about['driver']}, CuPy {about['cupy']}, {versions}.\n"
-    rates = f"Measured ceilings: {about['ceilings']['flops'] / 1e12:.1f} TFLOP/s, {about['ceilings']['bytes'] / 1e12:.2f} TB/s."
+    ceiling = {name: value / 1e12 for name, value in about["ceilings"].items()}
+    rates = f"Measured ceilings: {ceiling['flops']:.1f} TFLOP/s, {ceiling['bytes']:.2f} TB/s."
     with atomic_write(output.with_suffix(".md"), "w") as file:
         file.write("\n".join([head, rates, "", HEAD, *table]) + "\n")
 

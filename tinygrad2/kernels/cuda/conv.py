@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from tinygrad2.kernels import reference
 from tinygrad2.kernels.arrays import Array, xp
@@ -69,7 +70,7 @@ def conv2d_weight(x: Array, g: Array, geo: Geometry, pattern: Pattern | None = N
         return _rows(_through(g, pattern)).T.dot(_rows(x)).reshape(g.shape[1], channels, *geo.kernel)
     module = xp(x)
     x = module.ascontiguousarray(x)
-    total = None
+    total: Array = None
     for part in _parts(x, geo):
         columns = _unfolded(x[part], geo)
         packed = _packed(g[part], geo, pattern, part.start)
@@ -147,7 +148,7 @@ def _unpack(packed: Array, y: Array, geo: Geometry, pattern: Pattern | None, sta
         run("unpack", y.size, packed, *_mask(packed, pattern, y, outputs, n, pixels, start))
 
 
-def _mask(like: Array, mask: Mask | None, to: Array, outputs: int, n: int, pixels: int, start: int) -> tuple:
+def _mask(like: Array, mask: Mask | None, to: Array, outputs: int, n: int, pixels: int, start: int) -> tuple[Any, ...]:
     """What `pack` and `unpack` take after their first argument. Without a mask any address will do in its place."""
     if mask is None:
         return like, to, outputs, n, pixels, 0, 0

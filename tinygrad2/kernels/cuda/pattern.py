@@ -6,6 +6,7 @@ Positions at: (N, M, ...) in planes, -1 for none, shared by K*N images of M plan
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.kernels.cuda.launch import run
@@ -34,7 +35,7 @@ def deterministic() -> bool:
     return os.environ.get("TINYGRAD2_DETERMINISTIC", "0") == "1"
 
 
-def _sizes(values: Array, at: Array, image: int, channel: int, start: int) -> tuple:
+def _sizes(values: Array, at: Array, image: int, channel: int, start: int) -> tuple[Any, ...]:
     """at, contiguous int32; and the whole numbers that both kernels take after the number of results."""
     images, channels = values.shape[:2]
     wanted = values.size // (images * channels)
