@@ -277,9 +277,9 @@ def main(arguments: list[str] | None = None) -> int:
     for model in options.models:
         problem = setting.problem(model, max(options.batches), 0, device="cuda")
         for batch in options.batches:
-            made = {
-                name: kind(problem.network(), problem.x[:batch], problem.labels[:batch]) for name, kind in sides.items()
-            }
+            images = problem.x[:batch]
+            labels = problem.labels[:batch]
+            made = {name: kind(problem.network(), images, labels) for name, kind in sides.items()}
             forward = operations(problem.network(), problem.x)
             for step in options.steps:
                 row = measure(made, step, options.repeats)
@@ -301,8 +301,8 @@ def write(output: Path, report: dict[str, Any]) -> None:
     table = [line(row["model"], row["batch"], row["step"], row) for row in report["rows"]]
     versions = {name: number for name, number in about["packages"].items() if number}
     head = f"# On {about['gpu']}\n\n{about['date']}, driver {about['driver']}, CuPy {about['cupy']}, {versions}.\n"
-    ceiling = {name: value / 1e12 for name, value in about["ceilings"].items()}
-    rates = f"Measured ceilings: {ceiling['flops']:.1f} TFLOP/s, {ceiling['bytes']:.2f} TB/s."
+    ceilings = about["ceilings"]
+    rates = f"Measured ceilings: {ceilings['flops'] / 1e12:.1f} TFLOP/s, {ceilings['bytes'] / 1e12:.2f} TB/s."
     with atomic_write(output.with_suffix(".md"), "w") as file:
         file.write("\n".join([head, rates, "", HEAD, *table]) + "\n")
 

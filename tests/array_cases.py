@@ -34,7 +34,7 @@ def regular(*shape: int) -> Array:
 
 
 def _numpy() -> SimpleNamespace:
-    """NumPy's functions under the names that tinygrad2 gives them; three of them are not NumPy's."""
+    """NumPy's functions under the names that tinygrad2 gives them; some of them are not NumPy's."""
 
     def topk(x: Array, k: int, axis: int = -1, largest: bool = True) -> Any:
         order = np.argsort(-x if largest else x, axis, kind="stable")
@@ -45,6 +45,7 @@ def _numpy() -> SimpleNamespace:
     own = {
         "topk": topk,
         "matrix_power": np.linalg.matrix_power,
+        "sliding_window_view": np.lib.stride_tricks.sliding_window_view,
         "unstack": lambda x, axis=0: tuple(np.moveaxis(x, axis, 0)),
     }
     return SimpleNamespace(**{**names, **own})
@@ -83,6 +84,8 @@ CASES: dict[str, tuple[Callable[..., Any], Sequence[Array]]] = {
     **{f"rot90, {k} times": (lambda m, x, k=k: m.rot90(x, k, (2, 0)), (X,)) for k in (-1, 0, 1, 2)},
     "roll": (lambda m, x: m.roll(x, (1, -2), (0, 2)), (X,)),
     "roll, all entries": (lambda m, x: m.roll(x, 5), (A,)),
+    "sliding_window_view": (lambda m, x: m.sliding_window_view(x, (2, 3), (0, 2)), (X,)),
+    "sliding_window_view, all axes": (lambda m, x: m.sliding_window_view(x, (2, 2)), (A,)),
     "repeat": (lambda m, x: m.repeat(x, 2, 1), (X,)),
     "repeat, counts": (lambda m, x: m.repeat(x, [0, 2, 1], 0), (A,)),
     "repeat, all entries": (lambda m, x: m.repeat(x, 3), (A,)),

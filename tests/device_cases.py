@@ -464,6 +464,10 @@ DEFENSES = {
 # f(net, x, labels) as named results, x and labels on the host, the net where it is.
 ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
     "accuracy": lambda net, x, labels: [("accuracy", robust.accuracy(net, x, labels))],
+    "apgd": _attacked(
+        lambda net, x, y: robust.apgd(net, x, y, 0.1, loss="dlr", steps=4, restarts=2, rng=1, box=(0.0, 1.0))
+    ),
+    "auto": _attacked(lambda net, x, y: robust.auto(net, x, y, 0.1, steps=4, queries=8, rng=1, box=(0.0, 1.0))),
     "bim": _attacked(lambda net, x, labels: robust.bim(net, x, labels, 0.1, steps=3, box=(0.0, 1.0))),
     "cw_l2": _attacked(
         lambda net, x, labels: robust.cw_l2(net, x, labels, steps=10, searches=2, step_size=0.1, box=(0.0, 1.0))
@@ -519,6 +523,14 @@ ROBUST: dict[str, Callable[[Layer, Any, Any], Any]] = {
             ).transfer(),
         )
     ],
+    "two_logits": _attacked(
+        lambda net, x, y: robust.fgsm(
+            robust.two_logits(nn.Sequential(net, nn.Linear(5, 1, rng=3, dtype=np.float64).to(_device(net)))),
+            x,
+            y % 2,
+            0.1,
+        )
+    ),
     "universal": _attacked(lambda net, x, y: robust.universal(net, x, y, epsilon=0.5, p=2, box=(0.0, 1.0), passes=2)),
     "walk": lambda net, x, labels: [("delta", robust.walk(net, Tensor(x).to(_device(net)), labels).delta)],
 }

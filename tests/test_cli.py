@@ -208,7 +208,7 @@ def test_a_device_that_is_not_there(error, tmp_path, monkeypatch):
         message = error(*TINY_TRAIN, "--set", "run.device=cuda", "--out", tmp_path / "run")
     finally:
         why_no_gpu.cache_clear()
-    assert "pip install 'tinygrad2[cuda]'" in message
+    assert "pip install 'tinygrad2[cuda13]'" in message
     assert not (tmp_path / "run").exists()
 
 

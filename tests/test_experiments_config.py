@@ -20,7 +20,7 @@ VALUES = {
     "reference.weights": st.text(st.characters(blacklist_categories=("Cs",))),
     "reference.lr": finite,
     "reference.drops": st.lists(finite, max_size=4).map(tuple),
-    "defense.momentum": finite,
+    "defense.momentum": st.floats(0, 0.999),
     "defense.mode": st.sampled_from(["coded", "corrected"]),
     "eval.saturating": st.booleans(),
 }

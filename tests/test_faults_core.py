@@ -254,6 +254,21 @@ def test_rivals_that_are_masked_out_get_no_gradient(rivals: list[float], smoothi
         assert tg.cross_entropy(z, [0, 1], reduction="none").numpy()[0] == 0.0
 
 
+# 5: powers of negative numbers and of 0.
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_whole_exponent_in_an_array_takes_every_base(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    base = rng.choice([-3.0, -1.5, -1.0, 0.0, 0.5, 2.0], 8)
+    exponent = rng.integers(0, 5, 8).astype(np.float64)
+    for p in (exponent, tg.Tensor(exponent)):
+        f = lambda x, p=p: (x**p).sum()
+        np.testing.assert_allclose((tg.Tensor(base) ** p).numpy(), base**exponent)
+        for order, derivative in enumerate((tg.grad(f), tg.grad(lambda x, f=f: tg.grad(f)(x).sum())), 1):
+            factor = np.prod([exponent - i for i in range(order)], 0)
+            power = np.where(factor == 0, 0.0, base ** np.maximum(exponent - order, 0.0))
+            np.testing.assert_allclose(derivative(base).numpy(), factor * power, rtol=1e-14)
+
+
 # 6: ways out of the tape.
 WAYS_OUT: dict[str, Callable[[tg.Tensor], Any]] = {
     "float": lambda t: float(t[0]),

@@ -244,6 +244,8 @@ FORMS = """
     np.repeat(x, [1, 2, 0], axis=1)
     np.reshape(x, (3, 2))
     np.reshape(x, -1)
+    np.lib.stride_tricks.sliding_window_view(x, 2, axis=0)
+    np.lib.stride_tricks.sliding_window_view(x, (2, 2), (0, 1))
     np.roll(x, 1)
     np.roll(x, shift=-1, axis=1)
     np.roll(x, (1, 2), axis=(0, 1))

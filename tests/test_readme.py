@@ -46,7 +46,7 @@ def test_the_commands_of_the_tour_run_one_after_the_other(tmp_path):
     pytest.importorskip("matplotlib", reason="the commands draw figures")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     tour = [c for c in commands() if c[0] == "tinygrad2"]
-    names = "check train evaluate attack verify train compare list info"
+    names = "check train evaluate attack verify train compare report list info"
     assert [c[1] for c in tour] == names.split()
     for name, text in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", README, re.M | re.S):
         (tmp_path / name).write_text(text, encoding="utf-8")

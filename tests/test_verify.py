@@ -32,6 +32,7 @@ NAMES = {
     "unsummed",
     "broadcast",
     "mask",
+    "wrong-index",
     "missing-factor",
     "missing-term",
     "ignores-cotangent",

@@ -2,6 +2,7 @@
 
 import typing as _typing
 import warnings as _warnings
+from importlib import import_module as _import_module
 
 from tinygrad2 import autodiff as autodiff
 from tinygrad2 import data as data
@@ -27,11 +28,15 @@ __version__ = "0.1.0"
 # nan and inf are values like others: they propagate, and no operation warns of them. NumPy would, from inside it.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad2\.(autodiff|kernels|ops)\.")
 
-if not _typing.TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
+    from tinygrad2 import experiments as experiments  # it is imported when it is first used: it takes a while
+else:
     __all__ = _public(globals(), "autodiff", "autograd", "data", "nn", "ops", "robust", "verify")
     _habits.answers(globals(), __all__)
 
     # A type checker would take every wrong name for right.
-    def __getattr__(name: str) -> None:
-        """The error for a name that is not here; for one of another framework it says what to write."""
+    def __getattr__(name: str) -> _typing.Any:
+        """The experiments, when they are first asked for; otherwise an error that says what to write."""
+        if name == "experiments":
+            return _import_module("tinygrad2.experiments")
         raise _habits.unknown(__name__, _habits.FUNCTIONS, name)

@@ -17,12 +17,12 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from tinygrad2 import __version__, robust
 from tinygrad2 import experiments as ex
-from tinygrad2 import robust
 from tinygrad2.experiments import checking, checking_class
 from tinygrad2.verify import verify_network
 
-USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
+USER_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError, OverflowError)
 FLAGS: dict[type, dict[str, Any]] = {
     bool: {"action": argparse.BooleanOptionalAction},
     tuple: {"type": float, "nargs": 2, "metavar": ("LO", "HI")},
@@ -45,6 +45,12 @@ EXAMPLES = {
           tinygrad2 train --recipe demo --set defense.lam=5 --set defense.c=25 --out runs/lam5
           tinygrad2 train my.toml                                   settings from a file
           tinygrad2 train --out runs/lam5 --resume                  go on after Ctrl-C or a crash: the same bits
+          tinygrad2 train --set model.name=mine.py:net --set data.name=mine.npz --penalty mine.py:slope
+
+        mine.py:net is the function `net` in your file mine.py. The file is code and runs with your rights: name only
+        files that you trust, in the settings of a run that you were given too. Its SHA-256 is kept in the run, and
+        --resume refuses a changed file. An .npz file holds x_train, y_train, x_test, y_test, and maybe box and classes.
+        A folder with a folder of images for each class is a data set too, with --set data.size=32.
 
         The folder of the run gets config.toml (every setting), metrics.jsonl, checkpoint.npz, reference.npz,
         final.npz, result.json, curves.png and perturbations.png.
@@ -62,6 +68,7 @@ EXAMPLES = {
           tinygrad2 attack runs/demo --attack pgd --epsilon 20 --probe 200     does the gradient mislead the attack?
           tinygrad2 attack runs/demo --attack jsma --box 0 255 --resume        go on after Ctrl-C: the same bits
           tinygrad2 attack runs/demo --attack fgsm --epsilon 20 --from runs/other    black box: crafted on another net
+          tinygrad2 attack runs/demo --attack mine.py:walk --epsilon 20 --option passes=3    your own
           tinygrad2 attack --model lenet --weights lenet-reference.npz --data mnist --n 500 --attack deepfool
 
         It writes adversarial.png and adversarial.npz: images, adversarial, labels, classes before and after, norms,
@@ -75,6 +82,13 @@ EXAMPLES = {
           tinygrad2 compare runs/* --out runs/table                           writes table.md and table.png
 
         Mean ± standard deviation over the seeds; Wilcoxon's test on the seeds that a row has in common with the first.
+        """,
+    "report": """
+        examples:
+          tinygrad2 report runs/demo                            writes runs/demo/report.html
+          tinygrad2 report runs/demo --out demo.html
+
+        The page is one file that holds its pictures; it needs no network. Attacks on the run are in it too.
         """,
     "list": """
         examples:
@@ -141,10 +155,12 @@ def train(args: argparse.Namespace) -> None:
     """Train a reference network, and from there on with a defense (by itself: Deep Defense)."""
     if args.resume and not args.out:
         raise ValueError("--resume needs the folder of the run to go on with: --out RUN")
-    sets = [*(ex.defended(args.defense) if args.defense else []), *args.set]
+    chosen = ex.defended(args.defense, args.penalty) if args.defense or args.penalty else []
+    seed = [] if args.seed is None else [f"run.seed={args.seed}"]
+    sets = [*chosen, *seed, *args.set]
     given = args.recipe or args.config or sets
     config = ex.resolve(args.recipe, args.config, sets) if given or not args.resume else ex.Folder(args.out).config()
-    names = [args.recipe or (Path(args.config).stem if args.config else "default"), args.defense]
+    names = [args.recipe or (Path(args.config).stem if args.config else "default"), ex.label(config) if chosen else ""]
     _train(config, args.out or Path("runs", "-".join(filter(None, names))), args.resume)
 
 
@@ -159,10 +175,10 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
-    options = {name: getattr(args, name) for name in ex.attack_options()}
+    options = {name: getattr(args, name) for name in ex.attack_options()} | ex.parse_options(args.option)
     plan = ex.AttackPlan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size, args.probe)
     trained = _networks(args)
-    out = Path(args.out or Path(args.run or "runs", f"attack-{args.attack}"))
+    out = Path(args.out or Path(args.run or "runs", f"attack-{ex.short(args.attack)}"))
     start = time.monotonic()
     source = (args.source, ex.source_network(args.source, trained, args.net)) if args.source else None
     print(ex.attack(trained.chosen(args.net), trained.dataset, plan, out, args.resume, source))
@@ -175,6 +191,11 @@ def compare(args: argparse.Namespace) -> None:
     print(found.markdown() if args.markdown else found)
     if args.out:
         print(f"written: {', '.join(map(str, ex.save_comparison(found, args.out)))}")
+
+
+def report(args: argparse.Namespace) -> None:
+    """A finished run as one HTML page: settings, curves, table, pictures and diagnostics."""
+    print(f"written: {ex.write_page(args.run, args.out)}")
 
 
 def list_(args: argparse.Namespace) -> None:
@@ -206,7 +227,7 @@ def info(args: argparse.Namespace) -> None:
     print(ex.info())
 
 
-COMMANDS = (demo, train, evaluate, attack, compare, check, verify, list_, info)
+COMMANDS = (demo, train, evaluate, attack, compare, report, check, verify, list_, info)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -216,6 +237,7 @@ def parser() -> argparse.ArgumentParser:
         description="The backward pass is a network you can read, run, differentiate again, and check.",
         epilog="tinygrad2 COMMAND --help shows examples. Start with: tinygrad2 demo",
     )
+    top.add_argument("--version", action="version", version=f"tinygrad2 {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     made = {command.__name__.rstrip("_"): _command(commands, command) for command in COMMANDS}
 
@@ -235,6 +257,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
     p.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     p.add_argument("--out", metavar="NAME", help="write NAME.md and NAME.png")
+    p = made["report"]
+    p.add_argument("run", metavar="RUN", help="the folder of a finished run")
+    p.add_argument("--out", metavar="FILE.html", help="file to write (default: report.html in the run)")
     made["list"].add_argument("what", nargs="?", metavar="KIND", help="one kind only, such as penalties")
 
     made["demo"].add_argument(
@@ -246,6 +271,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("config", nargs="?", metavar="CONFIG.toml", help="settings, over those of the recipe")
     p.add_argument("--recipe", metavar="NAME", help=" | ".join(ex.recipes()))
     p.add_argument("--defense", metavar="NAME", help="a defense, a penalty, or both joined by +; see tinygrad2 list")
+    p.add_argument("--penalty", metavar="NAME", help="a penalty, with or without --defense")
+    p.add_argument("--seed", type=int, metavar="N", help="of weights, order and random choices: run.seed")
     _settings(p)
     p.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/ and the recipe's name)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -265,6 +292,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--attack", required=True, metavar="NAME", help=" | ".join(robust.ATTACKS))
     for option in ex.attack_options().values():
         p.add_argument(option.flag, dest=option.name, help=option.help, **FLAGS[option.kind])
+    p.add_argument(
+        "--option", action="append", default=[], metavar="a=1", help="an option of your own attack, as TOML; repeatable"
+    )
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of the attack's random choices (default: 0)")
     p.add_argument("--batch-size", type=int, default=100, metavar="N", help="images at once (default: 100)")
     p.add_argument("--probe", type=int, default=0, metavar="N", help="search the first N images for gradient masking")

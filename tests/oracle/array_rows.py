@@ -57,6 +57,9 @@ ARRAYS: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[tuple[int,
     "fliplr": (ops.fliplr, torch.fliplr, (M,)),
     "flipud": (ops.flipud, torch.flipud, (M,)),
     "rot90": (lambda x: ops.rot90(x, 3, (1, 2)), lambda x: x.rot90(3, (1, 2)), (X,)),
+    "sliding_window_view": (
+        lambda x: ops.sliding_window_view(x, (2, 2), (0, 2)), lambda x: x.unfold(0, 2, 1).unfold(2, 2, 1), (X,),
+    ),
     "roll": (lambda x: ops.roll(x, (1, -2), (0, 2)), lambda x: x.roll((1, -2), (0, 2)), (X,)),
     "repeat": (lambda x: ops.repeat(x, 3, 1), lambda x: x.repeat_interleave(3, 1), (X,)),
     "repeat counts": (

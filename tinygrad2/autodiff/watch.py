@@ -19,7 +19,7 @@ from tinygrad2.autodiff.primitive import Primitive, VariadicPrimitive
 from tinygrad2.autodiff.tensor import Tensor
 
 _PACKAGE = Path(__file__).parents[1]
-_OWN = tuple(str(_PACKAGE / name) for name in ("autodiff", "kernels", "ops", "nn"))
+_OWN = tuple(str(_PACKAGE / name) for name in ("autodiff", "kernels", "ops", "nn", "verify/filling.py"))
 
 
 class Place(NamedTuple):

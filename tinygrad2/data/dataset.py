@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Dataset", "centre", "check_images", "unit"]
+__all__ = ["Dataset", "centre", "check_images", "raw", "unit"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -24,6 +25,7 @@ class Dataset:
     classes: the names of the K classes
     box: (lo, hi), the range of the raw pixels; None where every entry has a range of its own: once centred, or sound
     mean: (C, H, W) or (D,), float32, what centring subtracted; None while the pixels are raw
+    range: (lo, hi), of what `pixels` gives, which centring keeps; None where it is not known. By itself: the box
     """
 
     name: str
@@ -34,8 +36,11 @@ class Dataset:
     classes: tuple[str, ...]
     box: tuple[float, float] | None = None
     mean: np.ndarray | None = None
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.range is None:
+            object.__setattr__(self, "range", self.box)
         for split, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
             for what, array, dtype in ((f"x_{split}", x, np.float32), (f"y_{split}", y, np.int64)):
                 if getattr(array, "dtype", None) != dtype:
@@ -93,16 +98,23 @@ def centre(dataset: Dataset) -> Dataset:
     return replace(dataset, x_train=dataset.x_train - mean, x_test=dataset.x_test - mean, box=None, mean=mean)
 
 
+def raw(dataset: Dataset) -> Dataset:
+    """The data set as it is."""
+    return dataset
+
+
 def unit(dataset: Dataset) -> Dataset:
-    """The data set with pixels in [0, 1] instead of [0, 255]. Raises ValueError where there are none.
+    """The data set with pixels in [0, 1]. Raises ValueError where there is no box to scale.
 
     >>> data.unit(data.load("digits")).box
     (0.0, 1.0)
     """
-    if dataset.box != (0.0, 255.0):
-        raise ValueError(f"{dataset.name}: there are no pixels in [0, 255] to scale to [0, 1]; centre them instead")
-    scale = np.float32(1 / 255)
-    return replace(dataset, x_train=dataset.x_train * scale, x_test=dataset.x_test * scale, box=(0.0, 1.0))
+    if dataset.box is None:
+        raise ValueError(f"{dataset.name}: no box of pixels to scale to [0, 1]; leave them raw, or centre them")
+    low = np.float32(dataset.box[0])
+    scale = np.float32(1 / (dataset.box[1] - dataset.box[0]))
+    x_train, x_test = (((x - low) * scale).clip(0, 1) for x in (dataset.x_train, dataset.x_test))
+    return replace(dataset, x_train=x_train, x_test=x_test, box=(0.0, 1.0), range=(0.0, 1.0))
 
 
 def check_images(
@@ -141,9 +153,14 @@ def check_images(
 def _raise_first_pixel(name: str, x: np.ndarray, bad: np.ndarray, expected: str) -> None:
     first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
     count = int(bad.reshape(len(x), -1).any(axis=1).sum())
-    raise ValueError(
-        f"{name}: expected {expected}, got {x[first]:g} in image {first[0]} at {first[1:]} ({count} such of {len(x)})"
-    )
+    where = f"in image {first[0]} at {first[1:]} ({count} such of {len(x)})"
+    raise ValueError(f"{name}: expected {expected}, got {_exact(x[first])} {where}")
+
+
+def _exact(value: np.floating[Any]) -> str:
+    """Six digits, or all of them where six would be another number: 1.0000001 is not 1."""
+    short = f"{value:g}"
+    return short if value.dtype.type(short) == value or value != value else str(value)
 
 
 def _check_labels(name: str, n: int, labels: np.ndarray, num_classes: int | None) -> None:

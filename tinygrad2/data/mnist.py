@@ -6,6 +6,7 @@ Source: Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritt
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -66,23 +67,32 @@ def mnist() -> Dataset:
 
 
 def _find(name: str) -> Path:
-    """Where that file is: in the folder, gzipped or plain, or else in the download cache, fetched if need be."""
-    if folder := data_folder("mnist"):
-        for path in (Path(folder, "mnist", name + ".gz"), Path(folder, "mnist", name)):
-            if path.is_file():
-                return path
-    return _download(name + ".gz", FILES[name].gz)
+    """Where that file is: in the folder, gzipped or plain, or else in the download cache, fetched if need be.
+
+    Raises FileNotFoundError where mnist/ has a file of nearly that name: a misspelt one is no reason to go online.
+    """
+    folder = data_folder("mnist")
+    if folder is None:
+        return _download(name + ".gz", FILES[name].gz, "TINYGRAD2_DATA is not set.")
+    own = folder / "mnist"
+    for path in (own / f"{name}.gz", own / name):
+        if path.is_file():
+            return path
+    looked = f"There is neither {name}.gz nor {name} in {own}, which TINYGRAD2_DATA names"
+    others = {path.name for path in own.glob("*")} - {f"{known}{end}" for known in FILES for end in ("", ".gz")}
+    if near := get_close_matches(f"{name}.gz", others, 1):
+        raise FileNotFoundError(f"mnist: {looked}; is {near[0]!r} misnamed?")
+    return _download(name + ".gz", FILES[name].gz, f"{looked}.")
 
 
-def _download(name: str, sha256: str) -> Path:
+def _download(name: str, sha256: str, looked: str) -> Path:
     """The file in pooch's cache of this user; pooch fetches it if it is absent or damaged there."""
-    offline = "To go on offline, set TINYGRAD2_DATA to a folder that holds mnist/*.gz, or use load('digits')."
+    offline = f"{looked} To go on offline, set TINYGRAD2_DATA to a folder that holds mnist/*.gz, or use load('digits')."
     try:
         import pooch
     except ModuleNotFoundError as missing:
         raise FileNotFoundError(
-            f"mnist: {name} is not in $TINYGRAD2_DATA/mnist, and downloading it needs pooch: "
-            f"pip install 'tinygrad2[lab]'. {offline}"
+            f"mnist: downloading {name} needs pooch: pip install 'tinygrad2[lab]'. {offline}"
         ) from missing
     try:
         bar = find_spec("tqdm") is not None

@@ -31,7 +31,7 @@ def whiten(dataset: Dataset) -> Dataset:
     test = normalize_contrast(test, contrast)
     matrix = zca(train)
     x_train, x_test = ((x @ matrix).reshape(-1, *dataset.x_train.shape[1:]) for x in (train, test))
-    return replace(centred, x_train=x_train, x_test=x_test, mean=None)
+    return replace(centred, x_train=x_train, x_test=x_test, mean=None, range=None)
 
 
 def normalize_contrast(x: np.ndarray, contrast: float) -> np.ndarray:

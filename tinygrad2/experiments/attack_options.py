@@ -8,9 +8,10 @@ from inspect import Parameter
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin
 
+from tinygrad2.experiments.catalogues import find_attack
 from tinygrad2.nn.layer import nearest
 from tinygrad2.robust import lp
-from tinygrad2.robust.attacks.registry import ATTACKS, MEANINGS, find_attack
+from tinygrad2.robust.attacks.registry import ATTACKS, MEANINGS
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ class AttackPlan:
     probes: int = 0
 
     def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("batch_size", 1), ("probes", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.probes and not ("epsilon" in self.options and self.norm == "l∞"):
             raise ValueError(f"probes have an l∞ size epsilon; {self} has none: leave out --probe")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
 
     @property
     def norm(self) -> str:
@@ -85,9 +87,11 @@ def kind_of(parameter: Parameter) -> type[Any] | None:
 
 def choose(attack: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given options that are not None. Raises ValueError unless the attack takes them and has all that it needs."""
-    find_attack(attack)
-    options = {name: option for name, option in attack_options().items() if attack in option.takers}
     chosen = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items() if v is not None}
+    own = find_attack(attack).options
+    if attack not in ATTACKS:
+        return _checked(attack, own, chosen)
+    options = {name: option for name, option in attack_options().items() if attack in option.takers}
     taken = ", ".join(option.flag for option in options.values())
     for name in chosen:
         if name not in options:
@@ -96,6 +100,23 @@ def choose(attack: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, option in options.items():
         if option.takers[attack] is Parameter.empty and name not in chosen:
             raise ValueError(f"the attack {attack!r} needs {option.flag}: {MEANINGS[name]}")
+    return chosen
+
+
+def _checked(attack: str, own: Mapping[str, Parameter], chosen: dict[str, Any]) -> dict[str, Any]:
+    """The options of an attack that the user brought."""
+    taken = ", ".join(own) or "no options"
+    every = any(p.kind is p.VAR_KEYWORD for p in own.values())
+    for name in chosen:
+        if name not in own and not every:
+            raise ValueError(f"the attack {attack!r} takes no {name}{nearest(name, own)}; it takes {taken}")
+    for name, parameter in own.items():
+        needed = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+        )
+        if needed and name not in chosen and name != "rng":
+            raise ValueError(f"the attack {attack!r} needs {name}: --option {name}=...")
     return chosen
 
 

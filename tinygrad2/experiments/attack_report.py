@@ -11,6 +11,7 @@ from tinygrad2 import nn
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import figures
 from tinygrad2.experiments.attack_options import AttackPlan
+from tinygrad2.experiments.progress import say
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Diagnostic
 
@@ -72,8 +73,12 @@ def units(dataset: Dataset) -> str:
 def write(report: AttackReport, net: Layer, dataset: Dataset, out: Path) -> None:
     """A picture of one image of each class, and last, for it says that all is done, adversarial.npz."""
     a = report.arrays
-    at = figures.one_of_each({"": net}, dataset)
-    notes = [f"{report.plan.norm} {size:.3g}" for size in a["norms"][at]]
-    found = {report.plan.attack: (a["adversarial"][at], notes)}
-    figures.grid(dataset, a["images"][at], a["labels"][at], found, {report.plan.attack: net}, out / "adversarial.png")
-    nn.save(out / RESULT, a)
+    if reason := figures.why_no_images({"": net}, dataset):
+        say(f"no adversarial.png: {reason}")
+    else:
+        at = figures.one_of_each({"": net}, dataset)
+        notes = [f"{report.plan.norm} {size:.3g}" for size in a["norms"][at]]
+        found = {report.plan.attack: (a["adversarial"][at], notes)}
+        nets = {report.plan.attack: net}
+        figures.grid(dataset, a["images"][at], a["labels"][at], found, nets, out / "adversarial.png")
+    nn.save(out / RESULT, {**a, "report": np.asarray(str(report))})

@@ -21,23 +21,24 @@ import numpy as np
 from tinygrad2 import nn, robust
 from tinygrad2.autodiff import Tensor
 from tinygrad2.data import Dataset
-from tinygrad2.experiments import attack_report, figures
+from tinygrad2.experiments import attack_report, figures, jsonfile
 from tinygrad2.experiments.attack_options import AttackPlan
 from tinygrad2.experiments.attack_report import RESULT, AttackReport
+from tinygrad2.experiments.catalogues import ATTACKS, find_attack
 from tinygrad2.experiments.config import difference
-from tinygrad2.experiments.folder import ELSEWHERE, alone, write_json
+from tinygrad2.experiments.folder import ELSEWHERE, alone
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.progress import Track, say
 from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic
 from tinygrad2.robust.attacks.diagnostic import diagnose
-from tinygrad2.robust.attacks.registry import find_attack
 from tinygrad2.robust.attacks.result import merged
 from tinygrad2.robust.attacks.transfer import same_network
 from tinygrad2.robust.types import Box
 
 RECORD = "attack.json"
+PART = {"adversarial", "norms", "iterations", "diagnostic"}  # what the file of a batch holds
 
 
 class Subtract(Layer):
@@ -65,10 +66,10 @@ def attack(
     Raises Interrupted after Ctrl-C, when the batch is done and saved.
     """
     figures.require()
-    figures.one_of_each({"": net.eval()}, dataset)  # raises now if none will be there to show
     name, crafted_on = source or (None, net)
     if name is not None and same_network(net, crafted_on):
         raise ValueError(f"{name} is the network itself: that is a white-box attack, not transfer; leave out --from")
+    net.eval()
     victim, x, shift = _in_pixels(crafted_on.eval(), dataset, plan.options.get("box"))
     whole = find_attack(plan.attack).whole
     size = len(x) if whole else plan.batch_size
@@ -85,7 +86,7 @@ def attack(
             if stop and i != left[-1]:
                 done = sum(part.exists() for part in parts)
                 raise Interrupted(f"{done} of {len(parts)} batches are saved in {folder}; go on by adding --resume")
-        report = _collect(net, dataset, plan, [nn.load(part) for part in parts], shift, name)
+        report = _collect(net, dataset, plan, [_load(part) for part in parts], shift, name)
         if plan.probes:
             report = _probed(report, victim, x, shift)
         attack_report.write(report, net, dataset, folder)
@@ -120,10 +121,18 @@ def _in_pixels(net: Layer, dataset: Dataset, box: Box | None) -> tuple[Layer, np
 def _save(folder: Path, record: Mapping[str, Any], part: Path, found: AttackResult) -> None:
     """One batch, and with the first one the record of what is done here."""
     if not (folder / RECORD).exists():
-        write_json(folder / RECORD, record)
+        jsonfile.write(folder / RECORD, record)
     arrays = {"adversarial": found.adversarial.numpy(), "norms": found.norms, "iterations": found.iterations}
     note = None if found.diagnostic is None else asdict(found.diagnostic)
     nn.save(part, {**arrays, "diagnostic": np.asarray(json.dumps(note))})
+
+
+def _load(part: Path) -> dict[str, np.ndarray]:
+    """One batch that was saved. Raises ValueError that names the file of a damaged one."""
+    found = nn.load(part)
+    if missing := PART - found.keys():
+        raise ValueError(f"{part} is damaged: it holds no {min(missing)}; delete it, and add --resume")
+    return found
 
 
 def _collect(
@@ -175,6 +184,7 @@ def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -
         "network": _digest(*net.state_dict().values()),
         "crafted on": _digest(*crafted_on.state_dict().values()),
         "images": _digest(dataset.x_test, dataset.y_test),
+        **ATTACKS.digests(plan.attack),
     }
     as_read: dict[str, Any] = json.loads(json.dumps(record))
     return as_read
@@ -206,5 +216,7 @@ def _check(path: Path, record: Mapping[str, Any], resume: bool) -> None:
         raise FileExistsError(f"{path} holds an attack that was stopped; go on with it by --resume, or {ELSEWHERE}")
     if resume and not begun:
         raise FileNotFoundError(f"{path} holds no attack that was stopped; leave out --resume")
-    if begun and (other := difference(json.loads((path / RECORD).read_text(encoding="utf-8")), record)):
-        raise ValueError(f"{path} holds another attack: {other}; {ELSEWHERE}")
+    if begun:
+        there = jsonfile.read(path / RECORD, dict.fromkeys(("attack", "network", "images"), str), ELSEWHERE)
+        if other := difference(there, record):
+            raise ValueError(f"{path} holds another attack: {other}; {ELSEWHERE}")

@@ -11,10 +11,10 @@ from typing import Any
 from tinygrad2 import data, nn
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
+from tinygrad2.experiments.catalogues import MODELS, build_model, load_dataset
 from tinygrad2.experiments.settings import Config
 from tinygrad2.kernels import why_no_gpu
 from tinygrad2.nn import Layer
-from tinygrad2.nn.models import MODELS
 from tinygrad2.robust.defenses.total_loss import parameters_of
 
 
@@ -24,8 +24,8 @@ def load_data(config: Config) -> Dataset:
     Raises ValueError or TypeError for a setting that the data set does not have.
     """
     d = config.data
-    options = {} if d.upsample is None else {"upsample": d.upsample}
-    dataset = data.PIXELS[d.pixels](data.load(d.name, **options).subset(d.n_train, d.n_test))
+    options = {name: value for name in ("size", "upsample") if (value := getattr(d, name)) is not None}
+    dataset = data.PIXELS[d.pixels](load_dataset(d.name, **options).subset(d.n_train, d.n_test))
     if d.n_validation >= len(dataset.x_train):
         n = len(dataset.x_train)
         raise ValueError(f"data.n_validation: expected fewer than the {n:,} training images, got {d.n_validation}")
@@ -38,7 +38,7 @@ CHOSEN = {"hidden": "hidden widths", "input_scale": "input scale", "dropout": "d
 def build_net(config: Config, dataset: Dataset) -> Layer:
     """The network of the experiment with its first values, on its device; checked with one image."""
     m = config.model
-    accepted = inspect.signature(MODELS[config.model.name]).parameters
+    accepted = inspect.signature(MODELS.find(m.name)).parameters
     shape = dataset.x_train.shape[1:]
     wanted = {"in_features": math.prod(shape), "in_channels": shape[0], "classes": len(dataset.classes)}
     options: dict[str, Any] = {name: value for name, value in wanted.items() if name in accepted}
@@ -49,13 +49,16 @@ def build_net(config: Config, dataset: Dataset) -> Layer:
             options[name] = value
     if config.run.device == "cuda" and (reason := why_no_gpu()):
         raise ValueError(f"run.device: no GPU can be used: {reason}")
-    net = nn.models.build(m.name, rng=config.run.seed, **options).to(config.run.device)
+    net = build_model(m.name, {"rng": config.run.seed, **options}).to(config.run.device)
     parameters_of(net, config.defense.layers or ())
     try:
         with no_grad():
-            net.eval()(Tensor(dataset.x_test[:1]).to(config.run.device))
+            logits = net.eval()(Tensor(dataset.x_test[:1]).to(config.run.device))
     except ValueError as error:
         raise ValueError(f"model {m.name!r} does not take the images {shape} of {dataset.name!r}: {error}") from None
+    if logits.ndim != 2 or logits.shape[1] != len(dataset.classes):
+        k = len(dataset.classes)
+        raise ValueError(f"model {m.name!r}: expected logits (N, {k}), one for each class, got shape {logits.shape}")
     return net
 
 

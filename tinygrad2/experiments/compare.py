@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from tinygrad2.robust.metrics.statistics import mean_sd, wilcoxon
 Measured = dict[str, float]  # column → value, accuracies in per cent
 # What does not change what is measured, so that runs which differ in it alone can share a row.
 INCIDENTAL = ("run.seed", "run.device", "run.log_every", "run.checkpoint_every", "eval.n_curve")
+UNDER = re.compile(r"(.+) (\S+) %")  # a column: the accuracy under an attack of that size
 MEASURING = ("data.name", "data.pixels", "data.n_test", "data.upsample")
 UNTIL_REFERENCE = ("run", "data", "model", "reference")  # the sections that a reference network depends on
 
@@ -56,6 +58,17 @@ class Comparison:
     def values(self, row: str, column: str) -> list[float]:
         """What was measured, over the seeds that have it."""
         return [m[column] for m in self.rows[row].values() if column in m]
+
+    def under(self) -> dict[str, dict[str, dict[float, list[float]]]]:
+        """Attack → row → ε → accuracies in % over the seeds; ε = 0 is without an attack."""
+        found: dict[str, dict[str, dict[float, list[float]]]] = {}
+        for column in self.columns:
+            if parts := UNDER.fullmatch(column):
+                for row in self.rows:
+                    if values := self.values(row, column):
+                        clean = {0.0: self.values(row, "accuracy %")}
+                        found.setdefault(parts[1], {}).setdefault(row, clean)[float(parts[2])] = values
+        return found
 
     def cells(self) -> list[list[str]]:
         """Header and rows: title, number of seeds, and the mean ± standard deviation of each column."""
@@ -133,8 +146,10 @@ def save(comparison: Comparison, out: str | os.PathLike[str]) -> list[Path]:
     make_folder(path.parent)
     text, picture = (path.with_name(f"{path.name}.{suffix}") for suffix in ("md", "png"))
     write_text(text, comparison.markdown() + "\n")
-    columns = {c: {row: comparison.values(row, c) for row in comparison.rows} for c in comparison.columns}
-    figures.comparison(columns, picture)
+    under = comparison.under()
+    alone = [c for c in comparison.columns if UNDER.fullmatch(c) is None]
+    columns = {c: {row: comparison.values(row, c) for row in comparison.rows} for c in alone}
+    figures.comparison(columns, under, picture)
     return [text, picture]
 
 
@@ -142,9 +157,7 @@ def read(path: str | os.PathLike[str]) -> list[Result]:
     """The networks of one run. Raises FileNotFoundError unless the run is finished."""
     folder = Folder(path)
     config = folder.config()
-    if not (folder / "result.json").is_file():
-        raise FileNotFoundError(f"{path} holds no result.json: go on with it: tinygrad2 train --out {path} --resume")
-    rows = json.loads((folder / "result.json").read_text(encoding="utf-8"))["rows"]
+    rows = folder.result()["rows"]
     settings = to_values(config)
     if "reference.weights" in settings:
         settings["reference.weights"] = "a file"  # of another run, another one for each seed

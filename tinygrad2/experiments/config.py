@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,11 +16,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from tinygrad2.experiments.brought import is_brought, short
+from tinygrad2.experiments.catalogues import ATTACKS, DEFENSES, MODELS, PENALTIES, data_digests
 from tinygrad2.experiments.fields import Field, fields_of, toml
 from tinygrad2.experiments.settings import Config, PhaseSettings
 from tinygrad2.nn import OPTIMIZERS
 from tinygrad2.nn.layer import nearest
-from tinygrad2.robust import DEFENSES, PENALTIES
 
 
 def sections(config: Config) -> Iterator[tuple[str, Any]]:
@@ -61,7 +63,7 @@ def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = Non
     if recipe is not None:
         values |= flatten(tomllib.loads(recipe_text(recipe)))
     if file is not None:
-        values |= flatten(_read(Path(file)))
+        values |= _read(Path(file))
     for assignment in sets:
         values |= _parse_set(assignment)
     return from_values(values)
@@ -69,12 +71,10 @@ def resolve(recipe: str | None = None, file: str | os.PathLike[str] | None = Non
 
 def from_values(values: Mapping[str, Any]) -> Config:
     """The configuration with these values under dotted keys, each checked for name, type, choice and range."""
-    for key in values:
-        if key not in FIELDS:
-            raise ValueError(f"unknown setting {key!r}{_nearest_key(key)}")
+    checked = {key: _field(key).checked(value) for key, value in values.items()}
     made = {}
     for name, default in sections(Config()):
-        own = {k.partition(".")[2]: FIELDS[k].checked(v) for k, v in values.items() if k.partition(".")[0] == name}
+        own = {k.partition(".")[2]: v for k, v in checked.items() if k.partition(".")[0] == name}
         section = dataclasses.replace(default, **own)
         if isinstance(section, PhaseSettings):
             section = _with_fitting_momentum(name, section, "momentum" in own)
@@ -82,33 +82,54 @@ def from_values(values: Mapping[str, Any]) -> Config:
     return Config(**made)
 
 
-def defended(name: str) -> list[str]:
+def defended(name: str | None, penalty: str | None = None) -> list[str]:
     """The assignments that choose a defense, a penalty, or both joined by +: "adversarial+jacobian_l1".
 
+    name: may be `file.py:function`, a defense of the user's own; penalty: a penalty, chosen by itself
     Raises ValueError with the nearest known name.
     """
     known = {**dict.fromkeys(DEFENSES, "defense.name"), **dict.fromkeys(PENALTIES, "penalty.name")}
     chosen = {"defense.name": "none", "penalty.name": "none"}
-    for part in name.split("+"):
+    parts = [] if name is None else [name] if is_brought(name) else name.split("+")
+    if penalty is not None:
+        if penalty != "none" and penalty not in PENALTIES:
+            raise ValueError(f"unknown penalty {penalty!r}{nearest(penalty, PENALTIES)}; known: {', '.join(PENALTIES)}")
+        chosen["penalty.name"] = penalty
+    for part in parts:
+        if is_brought(part):
+            chosen["defense.name"] = part
+            continue
         if part not in known:
             raise ValueError(
                 f"unknown defense {part!r}{nearest(part, known)}; defenses: {', '.join(DEFENSES)}; "
                 f"penalties, alone or after a defense and +: {', '.join(PENALTIES)}"
             )
+        if penalty is not None and known[part] == "penalty.name":
+            raise ValueError(f"two penalties, {part!r} and {penalty!r}; leave one out")
         chosen[known[part]] = part
-    return [f"{key}={value}" for key, value in chosen.items()]
+    return [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
 
 
 def label(config: Config) -> str:
-    """The defense in one word, as `defended` takes it.
+    """The defense in one word, as `defended` takes it; what is in a file of the user's own, without the file.
 
     >>> from tinygrad2 import experiments
     >>> experiments.label(experiments.resolve("demo"))
     'deep-defense'
     """
-    d = config.defense.name
-    p = config.penalty.name
+    d = short(config.defense.name)
+    p = short(config.penalty.name)
     return d if p == "none" else p if d == "none" else f"{d}+{p}"
+
+
+def brought(config: Config) -> dict[str, str]:
+    """The hashes of all files that the user brought to this experiment, by their paths."""
+    found = data_digests(config.data.name)
+    named = [(MODELS, config.model.name), (DEFENSES, config.defense.name), (PENALTIES, config.penalty.name)]
+    named += [(ATTACKS, name) for name in (config.adversarial.attack, *config.eval.attacks)]
+    for catalogue, name in named:
+        found |= {} if name == "none" else catalogue.digests(name)
+    return found
 
 
 def to_values(config: Config) -> dict[str, Any]:
@@ -155,22 +176,42 @@ def _nearest_key(key: str) -> str:
     return f"{hint}; {f'[{section}] has' if own else 'the sections are'} {names}"
 
 
+def _field(key: str) -> Field:
+    """The setting of that name. Raises ValueError with the nearest."""
+    if key not in FIELDS:
+        raise ValueError(f"unknown setting {key!r}{_nearest_key(key)}")
+    return FIELDS[key]
+
+
 def _read(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, each checked; an error names the file."""
     if not path.is_file():
         raise FileNotFoundError(f"no such configuration file: {path} (for a recipe: --recipe {' | '.join(recipes())})")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = flatten(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid TOML: {error}") from None
+    try:
+        return {key: _field(key).checked(value) for key, value in values.items()}
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
-def _parse_set(assignment: str) -> dict[str, Any]:
+def parse_options(assignments: Iterable[str]) -> dict[str, Any]:
+    """The options of an attack of the user's own, from assignments such as "passes=3"."""
+    expected = "--option expects name=value, such as --option passes=3"
+    return {key: value for text in assignments for key, value in _parse_set(text, expected).items()}
+
+
+def _parse_set(
+    assignment: str, expected: str = "--set expects section.name=value, such as --set defense.lam=10"
+) -> dict[str, Any]:
     """{"a.b": 1} from "a.b=1"; the value is TOML, and a bare word is a string."""
     key, equals, text = assignment.partition("=")
     key = key.strip()
     text = text.strip()
     if not equals or not key or not text:
-        raise ValueError(f"--set expects section.name=value, such as --set defense.lam=10; got {assignment!r}")
+        raise ValueError(f"{expected}; got {assignment!r}")
     try:
         return {key: tomllib.loads(f"value = {text}")["value"]}
     except tomllib.TOMLDecodeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,10 +13,14 @@ from tinygrad2 import nn, robust
 from tinygrad2.data import Dataset
 from tinygrad2.nn import Layer
 
+# Attack → row → ε → accuracies in %, over the seeds.
+Under: TypeAlias = Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]]
+
 INK = "#222222"
 GREY = "#8a8a8a"
 BLUE = "#2a6fbb"
 ORANGE = "#d9711c"
+COLOURS = (GREY, BLUE, ORANGE, "#3a8f5c", "#8a4fa3", "#b03a3a", "#1d8a99", "#7a6a1e")  # of rows
 STYLE: dict[Any, Any] = {
     "font.size": 10, "text.color": INK, "axes.edgecolor": GREY, "axes.labelcolor": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
@@ -45,21 +49,24 @@ def require() -> None:
 
 
 def curves(metrics: Sequence[Mapping[str, Any]], defense: str, path: str | os.PathLike[str]) -> None:
-    """Accuracy and ρ₂ on the test images against the epoch, the phases marked. metrics: the lines of metrics.jsonl."""
+    """Accuracy and ρ₂ on the test images against the epoch, the phases marked.
+
+    metrics: the lines of metrics.jsonl, of which at least one measures the network in or after training
+    """
     points = [entry for entry in metrics if entry["kind"] == "epoch"]
-    before = max(entry["epoch"] for entry in points if entry["phase"] == "reference")
+    before = max((entry["epoch"] for entry in points if entry["phase"] == "reference"), default=0)
     # An untrained network is left out: it is far off the scale of what matters.
     first = min(1, before)
     points = [entry for entry in points if entry["phase"] != "reference" or entry["epoch"] >= first]
     epochs = [entry["epoch"] + (0 if entry["phase"] == "reference" else before) for entry in points]
-    panels = [panel for panel in PANELS if panel.key in points[0]]
+    panels = [panel for panel in PANELS if all(panel.key in entry for entry in points)]
     figure, rows = _figure(7.2, 2.6 * len(panels), len(panels), 1)
     for panel, ax in zip(panels, rows.flat, strict=True):
         values = [panel.scale * entry[panel.key] for entry in points]
         if max(epochs) > before:
             ax.axvspan(before, max(epochs), color=ORANGE, alpha=0.08, lw=0)
         ax.plot(epochs, values, color=panel.colour, lw=1.6, marker="o", ms=3.2, clip_on=False)
-        for at in {epochs.index(before), len(epochs) - 1}:
+        for at in {i for i, epoch in enumerate(epochs) if epoch == before} | {len(epochs) - 1}:
             text = panel.text.format(values[at])
             ax.annotate(text, (epochs[at], values[at]), color=panel.colour, **_beside(values, at))
         gap = 0.15 * ((max(values) - min(values)) or 0.05 * panel.scale)
@@ -85,33 +92,78 @@ def _beside(values: Sequence[float], at: int) -> dict[str, Any]:
     return {"xytext": (6, -7 if rises else 7), "va": "top" if rises else "bottom", **NOTE}
 
 
-def comparison(columns: Mapping[str, Mapping[str, Sequence[float]]], path: str | os.PathLike[str]) -> None:
-    """One panel for each column: each row's values as points, their mean as a bar. columns: column → row → values."""
+def comparison(
+    columns: Mapping[str, Mapping[str, Sequence[float]]],
+    under: Under,
+    path: str | os.PathLike[str],
+) -> None:
+    """A panel for each column, each row's values as points and their mean as a line; then accuracy over ε per attack.
+
+    columns: column → row → values over the seeds; under: attack → row → ε → accuracies in % over the seeds
+    The axes begin where the values do, not at 0, so that small differences can be seen.
+    """
     rows = list(next(iter(columns.values())))
-    width = 0.09 * max(map(len, rows))
-    across = min(4, len(columns))
+    across = max(2, len(under), len(columns)) if len(under) < 4 else 4
     down = -(-len(columns) // across)
-    figure, axes = _figure(width + 2.2 * across, down * (0.6 + 0.32 * len(rows)), down, across)
-    for ax in axes.flat[len(columns) :]:
+    more = -(-len(under) // across)
+    width = 0.09 * max(map(len, rows))
+    heights = [0.7 + 0.32 * len(rows)] * down + [3.0] * more
+    figure, axes = _figure(width + 3.2 * across, sum(heights), down + more, across, heights)
+    for ax in (*axes[:down].flat[len(columns) :], *axes[down:].flat[len(under) :]):
         ax.remove()
-    for i, (ax, (title, values)) in enumerate(zip(axes.flat, columns.items(), strict=False)):
+    for i, (ax, (title, values)) in enumerate(zip(axes[:down].flat, columns.items(), strict=False)):
         for at, row in enumerate(rows):
             if values[row]:
-                ax.barh(at, np.mean(values[row]), color=GREY if at == 0 else BLUE, alpha=0.3, height=0.7)
-                ax.plot(values[row], [at] * len(values[row]), "o", color=INK, ms=3, clip_on=False)
-        ax.set_title(title, fontsize=10)
+                ax.plot(values[row], [at] * len(values[row]), "o", color=COLOURS[at % len(COLOURS)], ms=4, alpha=0.7)
+                ax.plot([np.mean(values[row])] * 2, [at - 0.32, at + 0.32], color=COLOURS[at % len(COLOURS)], lw=2)
+        ax.set_title(f"{title}  (●: a seed, |: mean)", fontsize=10)
         ax.set(ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)), yticklabels=rows if i % across == 0 else [])
+        ax.margins(x=0.15)
+        ax.grid(axis="x", color=GREY, alpha=0.25, lw=0.6)
+    for ax, (attack, found) in zip(axes[down:].flat, under.items(), strict=False):
+        _over_epsilon(ax, attack, found, {row: COLOURS[at % len(COLOURS)] for at, row in enumerate(rows)})
     _write(figure, path)
 
 
+def over_epsilon(under: Under, path: str | os.PathLike[str]) -> None:
+    """Accuracy over ε, a panel for each attack and a line for each network. under: as in `comparison`."""
+    rows = list(next(iter(under.values())))
+    figure, axes = _figure(4.2 * len(under), 3.2, 1, len(under))
+    for ax, (attack, found) in zip(axes.flat, under.items(), strict=True):
+        _over_epsilon(ax, attack, found, {row: COLOURS[at % len(COLOURS)] for at, row in enumerate(rows)})
+    _write(figure, path)
+
+
+def _over_epsilon(
+    ax: Any, attack: str, found: Mapping[str, Mapping[float, Sequence[float]]], colours: Mapping[str, str]
+) -> None:
+    """One attack: the mean over the seeds as a line, and the range from lowest to highest as a band."""
+    for row, at in found.items():
+        sizes = sorted(at)
+        ax.plot(sizes, [np.mean(at[e]) for e in sizes], color=colours[row], lw=1.6, marker="o", ms=3.5, label=row)
+        low, high = ([f(at[e]) for e in sizes] for f in (min, max))
+        ax.fill_between(sizes, low, high, color=colours[row], alpha=0.15, lw=0)
+    ax.set_title(f"under {attack}", fontsize=10)
+    ax.set(xlabel="ε, l∞ size of the perturbation", ylabel="accuracy, %")
+    ax.grid(color=GREY, alpha=0.25, lw=0.6)
+    ax.legend(fontsize=8.5, frameon=False)
+
+
 def one_of_each(nets: Mapping[str, Layer], dataset: Dataset, most: int = 10) -> np.ndarray:
-    """The first test image of each class that all the networks get right. Result: indices (≤ most,)."""
+    """The first test image of each class that all the networks get right. Result: indices (≤ most,), maybe none."""
     right = np.all([robust.predict(net, dataset.x_test) == dataset.y_test for net in nets.values()], axis=0)
     firsts = [np.flatnonzero(right & (dataset.y_test == k))[:1] for k in range(len(dataset.classes))]
-    found = np.concatenate(firsts)[:most]
-    if not found.size:
-        raise ValueError(f"no test image of {dataset.name!r} is classified correctly, so there is none to show fooled")
-    return found
+    return np.concatenate(firsts)[:most]
+
+
+def why_no_images(nets: Mapping[str, Layer], dataset: Dataset) -> str | None:
+    """Why there are no images to show fooled, or None."""
+    shape = dataset.x_test.shape[1:]
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        return f"samples of shape {shape} are no images in grey or in colour"
+    if not one_of_each(nets, dataset).size:
+        return f"no test image of {dataset.name!r} is classified correctly, so there is none to show fooled"
+    return None
 
 
 def perturbations(nets: Mapping[str, Layer], dataset: Dataset, path: str | os.PathLike[str], mode: str) -> None:
@@ -139,21 +191,49 @@ def grid(
 
     found: network → adversarial images like x (N, C, H, W), and what to write over each perturbation
     """
-    scale = 255 / dataset.box[1] if dataset.box else 1.0
-    raw = scale * dataset.pixels(x)
+    ends = _ends(dataset, x)
+    raw = _bytes(dataset, x, ends)
     sizes = np.concatenate([abs(adversarial - x).ravel() for adversarial, _ in found.values()])
     spread = float(np.quantile(sizes, 0.99))  # all but the largest hundredth of the changes fit the colour scale
     times = 127.5 / spread if spread else 1.0
-    figure, axes = _figure(1.05 * len(x) + 1.7, 1.3 * (1 + 2 * len(found)) + 0.3, 1 + 2 * len(found), len(x))
+    figure, axes = _figure(1.05 * len(x) + 1.7, 1.3 * (1 + 2 * len(found)) + 0.8, 1 + 2 * len(found), len(x))
     _row(axes[0], raw, [dataset.classes[k] for k in labels], "image")
     for i, (name, (adversarial, notes)) in enumerate(found.items()):
         now = robust.predict(nets[name], adversarial)
-        label = f"{name}:\nperturbation\n× {times:.2g}"
+        label = f"{name}:\nperturbation\n× {times * (ends[1] - ends[0]) / 255:.2g}"
         _row(axes[1 + 2 * i], 127.5 + times * (adversarial - x), notes, label, "RdBu_r")
         said = [f"→ {dataset.classes[k]}" for k in now]
         colours = [ORANGE if wrong else GREY for wrong in now != labels]
-        _row(axes[2 + 2 * i], scale * dataset.pixels(adversarial), said, "perturbed", colours=colours)
+        _row(axes[2 + 2 * i], _bytes(dataset, adversarial, ends), said, "perturbed", colours=colours)
+    _legend(figure, axes, grey=x.shape[1] == 1, spread=spread)
     _write(figure, path)
+
+
+def _ends(dataset: Dataset, x: np.ndarray) -> tuple[float, float]:
+    """What is black and what is white: the range of the pixels, or of these images where it is not known."""
+    raw = dataset.pixels(x)
+    return dataset.range or (float(raw.min()), float(raw.max()))
+
+
+def _bytes(dataset: Dataset, x: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """The images as pixels 0-255."""
+    low, high = ends
+    return 255 * (dataset.pixels(x) - low) / ((high - low) or 1.0)
+
+
+def _legend(figure: Any, axes: np.ndarray, grey: bool, spread: float) -> None:
+    """What the colours mean: of perturbations, by a colour bar where they have one, and of the classes."""
+    classes = "→ class that the network now sees, orange where it is wrong"
+    if not grey:
+        figure.supxlabel(f"perturbation: mid-grey means unchanged      {classes}", fontsize=9.5, color=INK)
+        return
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    colours = ScalarMappable(Normalize(-(spread or 1.0), spread or 1.0), "RdBu_r")
+    bar = figure.colorbar(colours, ax=axes, location="bottom", aspect=60, shrink=0.6, pad=0.02)
+    bar.set_label(f"perturbation: blue makes a pixel darker, red brighter      {classes}", fontsize=9.5)
+    bar.outline.set_visible(False)
 
 
 def _row(
@@ -178,7 +258,9 @@ def _displayable(image: np.ndarray) -> np.ndarray:
     return image[0] if image.shape[0] == 1 else np.moveaxis(image, 0, -1).clip(0, 255) / 255
 
 
-def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, np.ndarray]:
+def _figure(
+    width: float, height: float, rows: int, columns: int, heights: Sequence[float] | None = None
+) -> tuple[Any, np.ndarray]:
     """A figure that no window system knows of, with its axes (rows, columns)."""
     require()
     import matplotlib
@@ -188,7 +270,8 @@ def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, 
     with matplotlib.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        return figure, figure.subplots(rows, columns, squeeze=False, sharex=columns == 1)
+        sizes = {} if heights is None else {"height_ratios": heights}
+        return figure, figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, gridspec_kw=sizes)
 
 
 def _write(figure: Any, path: str | os.PathLike[str]) -> None:

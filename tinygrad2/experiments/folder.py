@@ -16,10 +16,21 @@ from typing import IO, Any
 import numpy as np
 
 from tinygrad2 import nn
+from tinygrad2.experiments import jsonfile
 from tinygrad2.experiments.config import difference, resolve, to_toml, to_values
+from tinygrad2.experiments.jsonfile import NUMBER
+from tinygrad2.experiments.progress import say
 from tinygrad2.experiments.settings import Config
+from tinygrad2.nn.io import writing
 
 ELSEWHERE = "choose another folder with --out"
+AFRESH = f"start the run again, and {ELSEWHERE}"
+STATE: jsonfile.Keys = {"phase": int, "made_of": dict}  # of the scalars of a checkpoint
+# What a line of metrics.jsonl must hold, by its kind.
+LINES: dict[str, jsonfile.Keys] = {
+    "epoch": {"phase": str, "epoch": int, "accuracy": NUMBER},
+    "steps": {"phase": str, "epoch": int, "step": int},
+}
 
 
 class Folder:
@@ -47,7 +58,9 @@ class Folder:
         if resume and (other := difference(to_values(self.config()), to_values(config))):
             raise ValueError(f"{self.path} holds a run with another configuration: {other}; {ELSEWHERE}")
         if not resume and (self / "config.toml").exists():
-            raise FileExistsError(f"{self.path} holds a run already; go on with it by --resume, or {ELSEWHERE}")
+            raise FileExistsError(
+                f"{self.path} holds a run already; go on with it by --resume (in Python: resume=True), or {ELSEWHERE}"
+            )
 
     @contextmanager
     def opened(self, config: Config, resume: bool) -> Iterator[None]:
@@ -70,21 +83,57 @@ class Folder:
         arrays = nn.load(self / "checkpoint.npz")
         if "scalars" not in arrays:
             raise ValueError(f"{self / 'checkpoint.npz'} is not a checkpoint of a run: it has no entry 'scalars'")
-        return arrays, json.loads(str(arrays.pop("scalars")))
+        return arrays, jsonfile.parse(str(arrays.pop("scalars")), self / "checkpoint.npz", STATE, AFRESH)
+
+    def result(self) -> dict[str, Any]:
+        """What result.json holds. Raises FileNotFoundError for an unfinished run, ValueError for a damaged file."""
+        path = self / "result.json"
+        again = f"tinygrad2 train --out {self.path} --resume"
+        if not path.is_file():
+            raise FileNotFoundError(f"{self.path} holds no result.json: go on with it: {again}")
+        advice = f"write it anew: {again}"
+        found = jsonfile.read(path, {"rows": dict}, advice)
+        for title, row in found["rows"].items():
+            jsonfile.check(row, f"{path}, row {title!r}", {"accuracy": NUMBER, "rho2": NUMBER, "under": dict}, advice)
+        return found
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics.jsonl; a last line that a kill cut short is left out."""
-        text = (self / "metrics.jsonl").read_text(encoding="utf-8") if (self / "metrics.jsonl").exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        """All lines of metrics.jsonl; a last line that a kill cut short is left out.
+
+        Raises ValueError for a damaged line, with its number.
+        """
+        path = self / "metrics.jsonl"
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [_entry(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
+
+
+def _entry(line: bytes, where: str) -> dict[str, Any]:
+    """One line of metrics.jsonl."""
+    advice = "remove the line"
+    text = line.decode(errors="replace")
+    kind = jsonfile.parse(text, where, {"kind": str}, advice)["kind"]
+    return jsonfile.parse(text, where, LINES.get(kind, {}), advice)
 
 
 class Journal:
     """metrics.jsonl: one JSON object a line. Checkpoints have its size; opening at a size forgets what came after."""
 
     def __init__(self, path: Path, size: int) -> None:
-        self.file = path.open("ab")
-        self.file.truncate(size)
-        self.file.seek(0, os.SEEK_END)
+        self.path = path
+        with writing(path):
+            self.file = path.open("a+b")
+            self.file.truncate(self._whole_lines(size))
+            self.file.seek(0, os.SEEK_END)
+
+    def _whole_lines(self, size: int) -> int:
+        """The size, or where the last whole line ends in a file that somebody made shorter."""
+        self.file.seek(0)
+        content = self.file.read(size)
+        if len(content) == size:
+            return size
+        kept = content.rfind(b"\n") + 1
+        say(f"{self.path} has lost {size - kept:,} of {size:,} bytes; the curves will lack these lines")
+        return kept
 
     @property
     def size(self) -> int:
@@ -92,25 +141,27 @@ class Journal:
 
     def write(self, **entry: Any) -> None:
         """Append one line and hand it to the operating system."""
-        self.file.write(json.dumps(entry).encode() + b"\n")
-        self.file.flush()
+        with writing(self.path):
+            self.file.write(json.dumps(entry).encode() + b"\n")
+            self.file.flush()
+
+    def settle(self) -> None:
+        """Put all lines on the disk. A checkpoint that counts them comes after."""
+        with writing(self.path):
+            os.fsync(self.file.fileno())
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.file.close()
+        with writing(self.path):
+            self.file.close()
 
 
 def write_text(path: Path, text: str) -> None:
     """Write the file, whole or not at all."""
     with nn.atomic_write(path, "w") as file:
         file.write(text)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """The same, as JSON."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextmanager
@@ -128,14 +179,16 @@ def alone(path: Path) -> Iterator[None]:
 def make_folder(path: Path) -> None:
     """Make the folder and those above it, where they are not there yet."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
     except PermissionError:
         raise PermissionError(f"cannot make the folder {path}: no permission to write there; {ELSEWHERE}") from None
 
 
 def _open_lock(path: Path) -> IO[bytes]:
     try:
-        return path.open("ab")
+        with writing(path):
+            return path.open("ab")
     except PermissionError:
         raise PermissionError(f"cannot write in {path.parent}: the folder is read-only; {ELSEWHERE}") from None
 

@@ -19,7 +19,8 @@ class Interrupted(Exception):
 def stop_requests() -> Iterator[list[int]]:
     """A list that Ctrl-C or SIGTERM puts its number into; a second one acts at once, as usual.
 
-    Only the main thread may watch for signals; elsewhere the list stays empty.
+    Only the main thread may watch for signals; elsewhere the list stays empty. A signal that the process was told to
+    ignore, as a shell does for Ctrl-C and a job in the background, stays ignored.
     """
     received: list[int] = []
     usual: dict[int, Any] = {}
@@ -31,7 +32,7 @@ def stop_requests() -> Iterator[list[int]]:
 
     try:
         watched = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-        for asked in watched:
+        for asked in (number for number in watched if signal.getsignal(number) != signal.SIG_IGN):
             usual[asked] = signal.signal(asked, note)
         yield received
     finally:

@@ -13,15 +13,15 @@ from tinygrad2.data import LOADERS
 from tinygrad2.data.cifar10 import FILE as CIFAR10
 from tinygrad2.data.mnist import FILES
 from tinygrad2.data.speech import FILE as SPEECH
+from tinygrad2.experiments.brought import Catalogue
+from tinygrad2.experiments.catalogues import ATTACKS, DATA, DEFENSES, MODELS, PENALTIES
 from tinygrad2.experiments.config import FIELDS, recipe_summary, recipes
 from tinygrad2.experiments.report import versions
 from tinygrad2.kernels import why_no_gpu, why_no_numba
 from tinygrad2.nn import OPTIMIZERS, schedules
 from tinygrad2.nn.layer import nearest
-from tinygrad2.nn.models import MODELS
-from tinygrad2.robust import DEFENSES, PENALTIES, metrics
+from tinygrad2.robust import metrics
 from tinygrad2.robust.attacks.deepfool import MODES
-from tinygrad2.robust.attacks.registry import ATTACKS
 from tinygrad2.verify.book import BOOK
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -53,14 +53,14 @@ def info() -> str:
 def kinds() -> dict[str, Mapping[str, str]]:
     """Everything that can be named: kind → name → one line about it."""
     return {
-        "attacks": {name: a.summary for name, a in ATTACKS.items()},
-        "penalties": {name: p.summary for name, p in PENALTIES.items()},
-        "defenses": _summaries(DEFENSES),
+        "attacks": _named(ATTACKS),
+        "penalties": _named(PENALTIES),
+        "defenses": _named(DEFENSES),
         "metrics": {name: _first_line(getattr(metrics, name)) for name in metrics.__all__},
-        "models": _summaries(MODELS),
+        "models": _named(MODELS),
         "optimizers": _summaries(OPTIMIZERS),
         "schedules": {f.__name__: _first_line(f) for f in (schedules.step, schedules.plateau, schedules.settled)},
-        "data sets": _summaries(LOADERS),
+        "data sets": _named(DATA),
         "recipes": {name: recipe_summary(name) for name in recipes()},
     }
 
@@ -79,6 +79,12 @@ def listing(kind: str | None = None) -> str:
         width = max(map(len, found[title]))
         blocks.append("\n".join([title, *(f"  {name:{width}}  {line}" for name, line in found[title].items())]))
     return "\n\n".join(blocks)
+
+
+def _named(catalogue: Catalogue) -> dict[str, str]:
+    """Our own names, and those of installed packages."""
+    own = {name: getattr(value, "summary", None) or _first_line(value) for name, value in catalogue.known.items()}
+    return own | {name: f"of the installed {entry.value}" for name, entry in catalogue.installed.items()}
 
 
 def _summaries(named: Mapping[str, Any]) -> dict[str, str]:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad2.experiments.catalogues import build_defense, find_attack, find_penalty
 from tinygrad2.experiments.config import label
 from tinygrad2.experiments.settings import AdversarialSettings, Config, PenaltySettings, PhaseSettings
-from tinygrad2.robust import PENALTIES
-from tinygrad2.robust.attacks.registry import ATTACKS
 from tinygrad2.robust.defenses import (
     AdversarialTraining,
     DeepDefense,
@@ -43,7 +42,7 @@ def phases(config: Config, box: Box | None) -> list[Phase]:
     rng = np.random.default_rng(config.run.seed)
     if config.defense.layers and config.penalty.name == "none" and config.defense.name != "deep-defense":
         raise ValueError("defense.layers: there is no penalty whose gradient could be kept to them; leave it out")
-    build = BUILDERS[config.defense.name]
+    build = BUILDERS.get(config.defense.name, _brought)
     defended = objective(config.defense, config.penalty, rng, config.defense.layers)
     found = [
         Phase("reference", "reference", reference, Defense(objective(reference, PenaltySettings(), rng))),
@@ -68,7 +67,7 @@ def objective(
     )
     if penalty.name == "none":
         return fitted
-    function = PENALTIES[penalty.name]
+    function = find_penalty(penalty.name)
     options = chosen(penalty, function.options, "penalty", penalty.name)
     if "rng" in function.options:
         options["rng"] = rng
@@ -99,7 +98,7 @@ def _deep_defense(config: Config, objective: Objective, rng: np.random.Generator
 
 def _adversarial(config: Config, objective: Objective, rng: np.random.Generator, box: Box | None) -> Defense:
     a = config.adversarial
-    attack = ATTACKS[config.adversarial.attack]
+    attack = find_attack(a.attack)
     options = chosen(a, attack.options, "adversarial", a.attack)
     known = {"epsilon": a.epsilon, "box": box, "rng": rng}
     options |= {name: value for name, value in known.items() if name in attack.options}
@@ -111,6 +110,10 @@ def _adversarial_fixed(config: Config, objective: Objective, rng: np.random.Gene
     a = config.adversarial
     options: dict[str, Any] = {} if a.max_iter is None else {"max_iter": a.max_iter}
     return FixedAdversarialSet(objective, share=a.share, append=a.append, rng=rng, **options)
+
+
+def _brought(config: Config, objective: Objective, rng: np.random.Generator, box: Box | None) -> Defense:
+    return build_defense(config.defense.name, {"objective": objective, "rng": rng, "box": box})
 
 
 BUILDERS: dict[str, Callable[[Config, Objective, np.random.Generator, Box | None], Defense]] = {

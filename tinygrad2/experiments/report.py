@@ -14,15 +14,15 @@ import numpy as np
 
 from tinygrad2 import __version__, robust
 from tinygrad2.data import Dataset
-from tinygrad2.experiments import figures
-from tinygrad2.experiments.config import label, to_values
-from tinygrad2.experiments.folder import Folder, write_json
+from tinygrad2.experiments import figures, jsonfile
+from tinygrad2.experiments.catalogues import find_attack
+from tinygrad2.experiments.config import brought, label, to_values
+from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.progress import over_batches, say
 from tinygrad2.experiments.settings import Config, EvalSettings
-from tinygrad2.experiments.trained import from_run
+from tinygrad2.experiments.trained import TrainedNetworks, from_run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Robustness
-from tinygrad2.robust.attacks.registry import ATTACKS
 from tinygrad2.robust.batches import in_batches
 from tinygrad2.robust.metrics.fgs import SHARES
 from tinygrad2.robust.types import Box
@@ -39,7 +39,7 @@ class Table:
     n: number of test images
     motionless: for each network, the share of the images that FGS cannot move, because the gradient is 0 in every pixel
     under: network → attack → ε → accuracy in [0, 1], where sizes are given
-    largest: the largest size of a pixel
+    largest: the largest size of a perturbation of a pixel; clipped: whether adversarial images are kept in the box
     """
 
     epsilon_ref: float | None
@@ -49,6 +49,7 @@ class Table:
     motionless: dict[str, float]
     under: dict[str, dict[str, dict[float, float]]]
     largest: float
+    clipped: bool = False
 
     def values(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
@@ -62,7 +63,13 @@ class Table:
             }
             for name, r in self.rows.items()
         }
-        return {"rows": rows, "epsilon_ref": self.epsilon_ref, "test_images": self.n, "eval": asdict(self.settings)}
+        return {
+            "rows": rows,
+            "notes": self.notes,
+            "epsilon_ref": self.epsilon_ref,
+            "test_images": self.n,
+            "eval": asdict(self.settings),
+        }
 
     def __str__(self) -> str:
         width = max(14, *map(len, self.rows))
@@ -72,13 +79,28 @@ class Table:
         for (name, row), cells in zip(self.rows.items(), columns, strict=True):
             under = (f"  {'—' if a is None else f'{100 * a:.2f} %':>{max(8, len(t))}}" for t, a in cells.items())
             lines.append(f"{name:{width}}  {100 * row.accuracy:6.2f} %  {row.rho2:6.4f}{''.join(under)}")
-        return "\n".join([*lines, *(self._sizes() if self.settings.epsilons else self._shares()), *self._warnings()])
+        return "\n".join([*lines, *self.notes])
 
     def columns(self, name: str) -> dict[str, float | None]:
         """The accuracies of one row under perturbations, by the titles of their columns."""
         if self.settings.epsilons:
             return {f"{attack} {e:g}": acc for attack, at in self.under[name].items() for e, acc in at.items()}
         return {f"Acc@{share}": self.rows[name].fgs.get(share) for share in SHARES}
+
+    def over_epsilon(self) -> dict[str, dict[str, dict[float, list[float]]]]:
+        """Attack → network → ε → accuracy in %; ε = 0 is without an attack."""
+        return {
+            attack: {
+                name: {0.0: [100 * row.accuracy], **{e: [100 * acc] for e, acc in self.under[name][attack].items()}}
+                for name, row in self.rows.items()
+            }
+            for attack in self.settings.attacks
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """What the columns mean, and warnings, in sentences."""
+        return [*(self._sizes() if self.settings.epsilons else self._shares()), *self._warnings()]
 
     def _shares(self) -> list[str]:
         whom = "the network" if len(self.rows) == 1 else "the network of the last row"
@@ -93,7 +115,7 @@ class Table:
 
     def _sizes(self) -> list[str]:
         return [
-            f"Accuracy under the attacks at their l∞ sizes, pixels in [0, {self.largest:g}], by {self._gradients()}.",
+            f"Accuracy under the attacks at their l∞ sizes, of a range of {self.largest:g}, by {self._gradients()}.",
             self._rho(),
             self._images(),
         ]
@@ -104,7 +126,7 @@ class Table:
         return f"{self.n:,} test images{''.join(first)}."
 
     def _gradients(self) -> str:
-        clipped = "clipped" if self.largest == 1 else "not clipped"
+        clipped = "clipped" if self.clipped else "not clipped"
         return f"{'gradients that saturate in float32' if self.settings.saturating else 'exact gradients'}, {clipped}"
 
     def _rho(self) -> str:
@@ -126,7 +148,8 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: EvalSettings) -
     """
     x = dataset.x_test[: settings.n]
     y = dataset.y_test[: settings.n]
-    largest = dataset.box[1] if dataset.box else 255.0  # where the search for ε_ref ends: the whole range of the pixels
+    low, high = dataset.range or (0.0, 255.0)
+    largest = high - low  # where the search for ε_ref ends: the whole range of the pixels
     fgs = {n: robust.FGS(net.eval(), x, y, box=dataset.box, saturating=settings.saturating) for n, net in nets.items()}
     found = float("inf") if settings.epsilons else list(fgs.values())[-1].epsilon_ref(largest)
     epsilon_ref = found if found < float("inf") else None
@@ -147,14 +170,14 @@ def table(nets: Mapping[str, Layer], dataset: Dataset, settings: EvalSettings) -
             for attack in (settings.attacks if settings.epsilons else ())
         }
     motionless = {name: float((f.directions == 0).reshape(len(x), -1).all(1).mean()) for name, f in fgs.items()}
-    return Table(epsilon_ref, len(dataset.x_test), settings, rows, motionless, under, largest)
+    return Table(epsilon_ref, len(dataset.x_test), settings, rows, motionless, under, largest, dataset.box is not None)
 
 
 def accuracy_under(name: str, fgs: robust.FGS, epsilon: float, settings: EvalSettings, box: Box | None) -> float:
     """The share of fgs's images that its network still classifies as labelled, attacked at the l∞ size epsilon."""
     if name == "fgsm":
         return fgs.accuracy(epsilon)
-    attack = ATTACKS[name]
+    attack = find_attack(name)
     wanted = {"epsilon": epsilon, "box": box, "steps": settings.steps, "step_size": settings.step_size}
     options = {k: v for k, v in wanted.items() if v is not None and k in attack.options}
     fooled = in_batches(
@@ -172,17 +195,32 @@ def finish(
 
     seconds: wall time of each phase. dataset: the run's images, where they are loaded already.
     """
-    folder = Folder(out)
-    trained = from_run(out, dataset=dataset)
+    return measure(Folder(out), from_run(out, dataset=dataset), seconds, brought(config))
+
+
+def measure(
+    folder: Folder, trained: TrainedNetworks, seconds: Mapping[str, float], brought: Mapping[str, str]
+) -> Table:
+    """The same for networks that are there already. brought: the hashes of what the user brought."""
+    config = trained.config
     measured = table(trained.nets, trained.dataset, config.eval)
-    write_json(folder / "result.json", result(config, measured, seconds))
+    jsonfile.write(folder / "result.json", {**result(config, measured, seconds), "brought": dict(brought)})
     try:
         figures.require()
     except ModuleNotFoundError as reason:
         say(f"no figures: {reason}")
         return measured
-    figures.curves(folder.metrics(), list(trained.nets)[-1], folder / "curves.png")
-    figures.perturbations(trained.nets, trained.dataset, folder / "perturbations.png", config.eval.mode)
+    metrics = folder.metrics()
+    if any(entry["kind"] == "epoch" for entry in metrics):
+        figures.curves(metrics, list(trained.nets)[-1], folder / "curves.png")
+    else:
+        say("no curves.png: metrics.jsonl has lost its lines")
+    if measured.settings.epsilons:
+        figures.over_epsilon(measured.over_epsilon(), folder / "epsilons.png")
+    if why := figures.why_no_images(trained.nets, trained.dataset):
+        say(f"no perturbations.png: {why}")
+    else:
+        figures.perturbations(trained.nets, trained.dataset, folder / "perturbations.png", config.eval.mode)
     return measured
 
 

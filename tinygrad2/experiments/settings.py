@@ -9,21 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from tinygrad2.data import AUGMENTATIONS, LOADERS, PIXELS
-from tinygrad2.experiments.fields import AtLeast, OneOf
+from tinygrad2.data import AUGMENTATIONS, PIXELS
+from tinygrad2.experiments.catalogues import ATTACKS, DATA, DEFENSES, MODELS, PENALTIES, SIZED_ATTACKS
+from tinygrad2.experiments.fields import AtLeast, AtMost, Below, OneOf
 from tinygrad2.nn import OPTIMIZERS
-from tinygrad2.nn.models import MODELS
-from tinygrad2.robust import ATTACKS, DEFENSES, PENALTIES
 from tinygrad2.robust.attacks.deepfool import MODES
-
-SIZED_ATTACKS = tuple(name for name, attack in ATTACKS.items() if "epsilon" in attack.options)
 
 
 @dataclass(frozen=True)
 class RunSettings:
     """The training loop."""
 
-    seed: Annotated[int, AtLeast(0), "of the first weights, the order of the images, and all random choices"] = 0
+    seed: Annotated[
+        int, AtLeast(0), AtMost(2**63 - 1), "of the first weights, the order of the images, and all random choices"
+    ] = 0
     device: Annotated[str, OneOf(("cpu", "cuda")), "where the network is trained"] = "cpu"
     batch_size: Annotated[int, AtLeast(1), "images in a step"] = 100
     log_every: Annotated[int, AtLeast(1), "steps between two lines of metrics.jsonl"] = 50
@@ -34,14 +33,16 @@ class RunSettings:
 class DataSettings:
     """The images."""
 
-    name: Annotated[str, OneOf(LOADERS), "the data set"] = "mnist"
+    name: Annotated[str, OneOf(DATA), "the data set, or an .npz file, or a folder of images by class"] = "mnist"
     n_train: Annotated[int | None, AtLeast(1), "only the first n training images"] = None
     n_test: Annotated[int | None, AtLeast(1), "only the first n test images"] = None
+    size: Annotated[int | None, AtLeast(1), "side length to which the images of a folder are scaled"] = None
     upsample: Annotated[int | None, AtLeast(8), "side length to which the digits are enlarged"] = None
     pixels: Annotated[
         str,
         OneOf(PIXELS),
-        "centred: 0-255 minus the mean training image; unit: 0-1; whitened: of equal contrast and uncorrelated",
+        "centred: 0-255 minus the mean training image; unit: 0-1; whitened: of equal contrast and uncorrelated; "
+        "raw: as they are",
     ] = "centred"
     augment: Annotated[
         str,
@@ -60,7 +61,7 @@ class ModelSettings:
     input_scale: Annotated[float | None, AtLeast(1e-6), "how large inputs are; the first weights are divided by it"] = (
         None
     )
-    dropout: Annotated[float | None, AtLeast(0), "share of the units that dropout sets to 0"] = None
+    dropout: Annotated[float | None, AtLeast(0), Below(1), "share of the units that dropout sets to 0"] = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class PhaseSettings:
     optimizer: Annotated[str, OneOf(OPTIMIZERS), "the optimizer"] = "adam"
     epochs: Annotated[int, AtLeast(0), "passes over the training images; 0 leaves the phase out"] = 18
     lr: Annotated[float, AtLeast(0), "learning rate"] = 1e-3
-    momentum: Annotated[float | None, AtLeast(0), "momentum of the optimizer, where it has one"] = None
+    momentum: Annotated[float | None, AtLeast(0), Below(1), "momentum of the optimizer, where it has one"] = None
     weight_decay: Annotated[float, AtLeast(0), "this times the weights is added to their gradient"] = 0.0
     drops: Annotated[tuple[float, ...], AtLeast(0), "shares of the epochs after which lr is multiplied by factor"] = ()
     factor: Annotated[float, AtLeast(0), "what lr is multiplied by"] = 0.3
     patience: Annotated[
         int | None, AtLeast(1), "multiply lr when the validation accuracy has not risen for so many epochs"
     ] = None
-    label_smoothing: Annotated[float, AtLeast(0), "share of each label that other classes get"] = 0.0
+    label_smoothing: Annotated[float, AtLeast(0), Below(1), "share of each label that other classes get"] = 0.0
     smoothing_over: Annotated[str, OneOf(("all", "others")), "share it among all classes or the others alone"] = "all"
     settle: Annotated[
         float | None, AtLeast(0), "stop when the validation accuracy moves by less in an epoch, after the first ten"
@@ -108,7 +109,7 @@ class DefenseSettings(PhaseSettings):
 class PenaltySettings:
     """What a defense adds to the cross-entropy. Only some penalties have the settings after fit."""
 
-    name: Annotated[str, OneOf(("none", *PENALTIES)), "the penalty"] = "none"
+    name: Annotated[str, OneOf(PENALTIES, "none"), "the penalty"] = "none"
     lam: Annotated[float, AtLeast(0), "λ, the weight of the penalty"] = 1.0
     fit: Annotated[str, OneOf(("mean", "sum")), "the cross-entropies' mean or sum over the batch"] = "mean"
     on: Annotated[str | None, "whose Jacobian: logits or softmax"] = None
@@ -128,7 +129,7 @@ class AdversarialSettings:
     steps: Annotated[int | None, AtLeast(1), "steps of the attack"] = None
     step_size: Annotated[float | None, AtLeast(0), "size of a step, in the units of the images"] = None
     max_iter: Annotated[int | None, AtLeast(1), "DeepFool's steps, at most"] = None
-    share: Annotated[float, AtLeast(0), "share of each batch that is attacked"] = 1.0
+    share: Annotated[float, AtLeast(0), AtMost(1), "share of each batch that is attacked"] = 1.0
     append: Annotated[bool, "keep the originals of the attacked images in the batch"] = True
 
 
@@ -137,7 +138,7 @@ class ParsevalSettings:
     """Parseval training."""
 
     beta: Annotated[float, AtLeast(0), "how far the weights move towards orthonormal rows after a step"] = 1e-4
-    share: Annotated[float, AtLeast(0), "share of the rows that do so"] = 0.3
+    share: Annotated[float, AtLeast(0), AtMost(1), "share of the rows that do so"] = 0.3
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import numpy as np
 
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.building import build_net, load_data, load_weights
-from tinygrad2.experiments.config import label, resolve
+from tinygrad2.experiments.config import brought, label, resolve
 from tinygrad2.experiments.folder import Folder
+from tinygrad2.experiments.progress import say
 from tinygrad2.experiments.settings import Config
 from tinygrad2.nn import Layer
 
@@ -64,7 +65,17 @@ def from_run(
             raise FileNotFoundError(
                 f"{path} holds no {file}: the run is not finished; tinygrad2 train --out {path} --resume"
             )
+    _warn_of_changes(folder, config)
     return _load(_first(config, n), {name: str(folder / file) for name, file in left.items()}, dataset)
+
+
+def _warn_of_changes(folder: Folder, config: Config) -> None:
+    """Say which file of the user's is not the one that the run was trained with."""
+    saved = folder.load_state() if (now := brought(config)) else None
+    then = saved[1]["made_of"] if saved else now
+    for name in now:
+        if then.get(name) != now[name]:
+            say(f"warning: {name} has changed since {folder.path} was trained")
 
 
 def from_weights(

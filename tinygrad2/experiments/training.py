@@ -6,6 +6,7 @@ running sums. The order of the images is a function of (seed, epoch), so a resum
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -18,7 +19,8 @@ from tinygrad2 import data, nn, robust
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
 from tinygrad2.experiments.building import build_net, load_data, load_weights
-from tinygrad2.experiments.folder import Folder, Journal
+from tinygrad2.experiments.config import brought, difference, to_values
+from tinygrad2.experiments.folder import AFRESH, Folder, Journal
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.phases import Phase, phases
 from tinygrad2.experiments.progress import Track, over_batches, say
@@ -30,6 +32,25 @@ from tinygrad2.nn.schedules import plateau, settled, step
 
 class Diverged(ValueError):
     """The loss or a gradient is NaN or infinite."""
+
+
+GO_ON = "tinygrad2 train --out {} --resume"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, and with what.
+
+    brought: the hashes of what the user brought, by name; a run goes on only with the same
+    again: how to go on with a run that was stopped, in words
+    """
+
+    config: Config
+    dataset: Dataset
+    net: Layer
+    phases: list[Phase]
+    brought: dict[str, str]
+    again: str
 
 
 @dataclass
@@ -61,24 +82,29 @@ def train(
     planned = phases(config, dataset.box)
     if config.reference.weights is not None and folder.load_state() is None:
         load_weights(net, config.reference.weights)
+    return run(Experiment(config, dataset, net, planned, brought(config), GO_ON.format(out)), folder, resume)
+
+
+def run(experiment: Experiment, folder: Folder, resume: bool) -> dict[str, float]:
+    """Train the network of the experiment in the folder, or go on with it. See `train`."""
     quiet = np.errstate(over="ignore", invalid="ignore")  # the loop looks for what is not finite itself, and says where
-    with folder.opened(config, resume), stop_requests() as stop, quiet:
-        return _Training(config, folder, dataset, net, planned, stop).run()
+    with folder.opened(experiment.config, resume), stop_requests() as stop, quiet:
+        return _Training(experiment, folder, stop).run()
 
 
 class _Training:
     """One process's share of a run."""
 
-    def __init__(
-        self, config: Config, folder: Folder, dataset: Dataset, net: Layer, planned: list[Phase], stop: list[int]
-    ) -> None:
-        self.config = config
+    def __init__(self, experiment: Experiment, folder: Folder, stop: list[int]) -> None:
+        self.config = experiment.config
         self.folder = folder
-        self.dataset = dataset
-        self.net = net
-        self.phases = planned
+        self.dataset = experiment.dataset
+        self.net = experiment.net
+        self.phases = experiment.phases
+        self.again = experiment.again
         self.stop = stop
-        self.n_train = len(dataset.x_train) - config.data.n_validation
+        self.made_of = json.loads(json.dumps({**to_values(experiment.config), **experiment.brought}))
+        self.n_train = len(self.dataset.x_train) - self.config.data.n_validation
         self.state = State(0, 0, 0, {}, 0, {})
         self.since = time.monotonic()
         self.optimizer = self._optimizer()
@@ -98,10 +124,16 @@ class _Training:
                     phase.defense.start(self.net, x, y, over_batches(f"{phase.name}: preparing"))
                 while self.state.epoch < phase.settings.epochs and not self._settled(phase):
                     self._epoch(phase)
-                name = "reference.npz" if phase.name == "reference" else "final.npz"
-                nn.save(self.folder / name, self.net.state_dict())
+                self._keep(phase)
                 self._next_phase()
+        if not (self.folder / "final.npz").exists():  # somebody removed it; the last checkpoint is that network
+            self._keep(self.phases[-1])
         return self.state.seconds
+
+    def _keep(self, phase: Phase) -> None:
+        """Write the network that a phase ends with."""
+        name = "reference.npz" if phase.name == "reference" else "final.npz"
+        nn.save(self.folder / name, self.net.state_dict())
 
     def _epoch(self, phase: Phase) -> None:
         """The rest of the current epoch, then its measurements and a checkpoint."""
@@ -210,7 +242,7 @@ class _Training:
         return Diverged(f"{phase.name}: {what}. {advice}. What was saved before is kept in {self.folder.path}")
 
     def _interrupted(self) -> Interrupted:
-        return Interrupted(f"all is saved; go on with: tinygrad2 train --out {self.folder.path} --resume")
+        return Interrupted(f"all is saved; go on with: {self.again}")
 
     def _epochs_before(self) -> int:
         return sum(phase.settings.epochs for phase in self.phases[: self.state.phase])
@@ -245,19 +277,25 @@ class _Training:
 
     def _save(self) -> None:
         self._count_time()
+        self.journal.settle()  # first: a checkpoint must not count lines that a power failure takes away
         self.state.journal_size = self.journal.size
         arrays = {f"net.{name}": a for name, a in self.net.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
         defense = self._phase().defense
         arrays |= {f"defense.{name}": a for name, a in defense.arrays().items()}
         generator = plain(defense.rng.bit_generator.state)
-        self.folder.save_state(arrays, {**vars(self.state), "rng": rng_state(self.net), "defense_rng": generator})
+        random = {"rng": rng_state(self.net), "defense_rng": generator}
+        self.folder.save_state(arrays, {**vars(self.state), **random, "made_of": self.made_of})
 
     def _restore(self) -> None:
         saved = self.folder.load_state()
         if saved is None:
             return
         arrays, scalars = saved
+        if other := difference(scalars.pop("made_of"), self.made_of):
+            raise ValueError(f"{self.folder.path}: the run began in another way: {other}; put that back, or {AFRESH}")
+        if scalars["phase"] > 0 and not (self.folder / "reference.npz").exists():
+            raise FileNotFoundError(f"{self.folder / 'reference.npz'} is gone, and no other file has it; {AFRESH}")
         try:
             rng = scalars.pop("rng")
             defense_rng = scalars.pop("defense_rng")

@@ -105,7 +105,7 @@ SHARING = 5
 def convolution(geo: Geometry, channels: int, images: int, pattern: Pattern | None, a: Array, b: Array) -> Convolution:
     """For the arrays a and b. channels: of a filter, C/groups; images: K*N, where K images share each pattern."""
     chosen = implementation(type(a), a.dtype, b.dtype)
-    if pattern is None or not isinstance(a, np.ndarray) or chosen is reference:
+    if pattern is None or chosen is reference or not isinstance(a, np.ndarray):
         return chosen
     if not follows(geo, channels, images, pattern):
         return chosen

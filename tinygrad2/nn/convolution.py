@@ -68,7 +68,10 @@ class Convolution(Layer):
         self.padding_mode = padding_mode
 
     def convolve(self, x: Tensor) -> Applied:
-        """The output without the bias, and the reverse layer, which the bias does not change. x: as the layer's."""
+        """The output without the bias, and the reverse layer, which the bias does not change.
+
+        x: the shape that the layer takes.
+        """
         raise NotImplementedError
 
     def apply(self, x: Tensor) -> Applied:

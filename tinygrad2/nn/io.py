@@ -5,6 +5,7 @@ A file is written whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import zipfile
@@ -19,6 +20,25 @@ import numpy as np
 __all__ = ["atomic_write", "load", "save"]
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+
+# What to do where the disk, not the program, is at fault.
+ADVICE = {
+    errno.ENOSPC: "; the disk is full: make room, or choose another folder",
+    errno.EDQUOT: "; your share of the disk is used up: make room, or choose another folder",
+    errno.EROFS: "; nothing can be written to this disk: choose another folder",
+}
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An error of the disk inside the block names the file, and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # it has words of its own
+            raise
+        advice = ADVICE.get(error.errno, "")
+        raise type(error)(f"cannot write {path}: {error.strerror}{advice}") from None
 
 
 @contextmanager
@@ -44,13 +64,17 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     try:
         file = temporary.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8")
     except OSError as error:
-        raise type(error)(f"cannot write {target}: no file can be made in its folder ({error.strerror})") from None
+        advice = ADVICE.get(error.errno or 0, "")
+        raise type(error)(
+            f"cannot write {target}: no file can be made in its folder ({error.strerror}){advice}"
+        ) from None
     try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with writing(target):
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

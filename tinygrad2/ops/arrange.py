@@ -18,6 +18,7 @@ from tinygrad2.ops.shape import (
     broadcast_to,
     concatenate,
     index,
+    moveaxis,
     position,
     positions,
     ravel,
@@ -26,13 +27,13 @@ from tinygrad2.ops.shape import (
     take,
 )
 
-__all__ = ["flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "tile"]
+__all__ = ["flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "sliding_window_view", "tile"]
 
 PadWidth = int | tuple[int, int] | Sequence[tuple[int, int]]
 MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
-def along(axis: int, part: slice) -> tuple[slice, ...]:
+def along(axis: int, part: slice | NDArray) -> tuple[slice | NDArray, ...]:
     """The key that takes the part along the axis, and everything along the others."""
     return (slice(None),) * axis + (part,)
 
@@ -102,6 +103,31 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
         cut = n - step % n if n else 0
         if 0 < cut < n:
             x = concatenate([index(x, along(a, slice(cut, n))), index(x, along(a, slice(cut)))], a)
+    return x
+
+
+def sliding_window_view(x: Tensor, window_shape: int | Sequence[int], axis: Axis = None) -> Tensor:
+    """What a window sees at every place, as `np.lib.stride_tricks.sliding_window_view`. x: any shape.
+
+    window_shape: the window's size along each of the axes, all by default. Result: x's shape, smaller by the window's
+    size less 1 along those axes, and then one axis for each of the window's. An entry that several windows see gets the
+    sum of their cotangents. ValueError where the window is larger than x.
+
+    >>> tg.sliding_window_view(tg.arange(4.0), 3)
+    Tensor([[0., 1., 2.],
+            [1., 2., 3.]], float64)
+    """
+    sizes = tuple(window_shape) if isinstance(window_shape, Sequence) else (window_shape,)
+    given = range(x.ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
+    axes = [position(a, x.ndim, "sliding_window_view") for a in given]
+    if len(sizes) != len(axes):
+        raise ValueError(f"sliding_window_view: window_shape {sizes} must have one size for each of the axes {axes}")
+    for size, a in zip(sizes, axes, strict=True):
+        count = x.shape[a] - size + 1
+        if size < 0 or count < 1:
+            raise ValueError(f"sliding_window_view: a window of {size} does not fit into axis {a} of shape {x.shape}")
+        seen = index(x, along(a, np.arange(count)[:, None] + np.arange(size)))
+        x = moveaxis(seen, a + 1, -1)
     return x
 
 

@@ -151,10 +151,16 @@ _power: Primitive = Primitive("power", lambda x, p: x**p).defvjp(
 # Powers with an exponent for each entry. By x the derivative is p·xᵖ⁻¹, and 0 where x = p = 0. By p it is xᵖ·log x, and
 # 0 where x = 0; below 0 a power exists for whole exponents only, so the derivative by p is nan.
 _powers: Binary = Primitive("powers", np.power).defvjp(
-    lambda g, y, x, p: multiply(g, mask(multiply(p, _powers(x, subtract(p, 1.0))), _either(x, p))),
+    lambda g, y, x, p: multiply(g, _powers_slope(x, p)),
     lambda g, y, x, p: multiply(g, multiply(y, log(where(equal(x, 0.0), 1.0, x)))),
 )
 _either: Binary = Primitive("either", lambda a, b: (a != 0) | (b != 0)).defvjp(zero, zero)
+
+
+def _powers_slope(x: Tensor, p: Tensor) -> Tensor:
+    """p·xᵖ⁻¹. Where x = p = 0 the exponent is 0 too: 0⁻¹ is infinite, and a later rule would multiply it by 0."""
+    somewhere = _either(x, p)
+    return mask(multiply(p, _powers(x, mask(subtract(p, 1.0), somewhere))), somewhere)
 
 
 def power(x: TensorLike, p: TensorLike) -> Tensor:

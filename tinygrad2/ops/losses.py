@@ -20,8 +20,13 @@ __all__ = ["cross_entropy"]
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum, "none": lambda x: x}
 
 
-def check_labels(labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
-    """The labels as an int64 array (n,); an error names the first that is not a class."""
+def check_labels(labels: Any, *shape: int) -> np.ndarray[Any, Any]:
+    """The labels as an int64 array (n,); an error names the first that is not a class. shape: of the logits (n, k)."""
+    if len(shape) != 2:
+        raise ValueError(f"expected logits (N, K), one number for each of K classes; the network gives shape {shape}")
+    n, classes = shape
+    if labels is None:
+        raise ValueError(f"labels: expected {n} integers, one per sample; got None")
     given = labels.array if isinstance(labels, Tensor) else labels
     y = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
     if y.shape != (n,) or y.dtype.kind not in "iu":

@@ -226,6 +226,7 @@ FUNCTIONS: dict[Operation, Operation] = {
     np.repeat: arrange.repeat,
     np.reshape: lambda a, shape: shapes.reshape(a, shape),
     np.roll: arrange.roll,
+    np.lib.stride_tricks.sliding_window_view: arrange.sliding_window_view,
     np.rot90: arrange.rot90,
     np.round: logic.round,
     np.searchsorted: sorting.searchsorted,

@@ -15,6 +15,8 @@ import numpy as np
 from tinygrad2.autodiff import VariadicPrimitive
 from tinygrad2.kernels import Array
 from tinygrad2.verify.edges import Local, summed
+from tinygrad2.verify.local_inverse import of_inverse, t
+from tinygrad2.verify.local_windows import of_windows
 from tinygrad2.verify.tracing import Step
 
 # The right slopes, as they are printed: x or a, b are the operands, y the result, p an exponent.
@@ -112,9 +114,11 @@ def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]
         word = "mask" if step.op.name in CONDITIONS else "wrong-derivative"
         for n, (text, slope) in enumerate(_slopes(step, i, local.slope)):
             flat = np.broadcast_to(slope, step.out.shape).ravel()
-            if np.isfinite(flat).all():
+            largest = 1e-6 * np.abs(local.slope).max(initial=0.0)  # less than that is a cut, which weights.py names
+            if np.isfinite(flat).all() and np.abs(flat).max(initial=0.0) > largest:
                 apply = partial(np.matmul, gather * flat)
-                mistake = "missing-factor" if text in ("1", ROOT) and word != "mask" else word
+                left_out = text in ("1", ROOT) and (word != "mask" or step.op.name == "abs")
+                mistake = "missing-factor" if left_out else word
                 yield Other(mistake, text, apply, True, True, 0.002 * n)
     if step.op.name in CONDITIONS and local.gather is not None:
         gather = local.gather
@@ -128,9 +132,15 @@ def others(step: Step, i: int, local: Local, values: Sequence[tuple[str, Array]]
         for text, product in _products(step, i):
             apply = partial(_multiplied, product, step.out.shape, to)
             yield Other("transpose", text, apply)
+    for mistake, text, chosen in _of_extreme(step):
+        yield Other(mistake, text, partial(_to_entries, chosen, step.out.shape), scaled=True)
+    for mistake, text, product in (*of_inverse(step, i), *of_windows(step, i)):
+        yield Other(mistake, text, partial(_multiplied, product, step.out.shape, to))
     if step.op.name == "index":
         text = "entries that are taken several times overwrite each other, they must add"
         yield Other("unsummed", text, lambda g: _overwritten(step, g))
+        text = "the places are ignored: the first rows get the cotangent, in its order"
+        yield Other("wrong-index", text, lambda g: _in_order(step, g))
     if local.slope is None or local.matrix.shape[0] != local.matrix.shape[1]:
         for mistake, text, matrix in maps(local.matrix, to, step.out.shape):
             yield Other(mistake, text, partial(np.matmul, matrix), cost=0.1)
@@ -152,9 +162,43 @@ def _conditions(step: Step, values: Sequence[tuple[str, Array]]) -> Iterator[tup
                 yield f"[|{text}| < {abs(number):g}]", (np.abs(spread) < abs(number)) * 1.0
 
 
+def _of_extreme(step: Step) -> Iterator[tuple[str, str, Array]]:
+    """Mistakes with the entries that a maximum takes: (name, words, the weight of every entry)."""
+    if step.op.name != "max":
+        return
+    x, axes = step.inputs[0], tuple(step.consts[0])
+    count = x.size / max(step.out.size, 1)
+    yield "mask", "the cotangent goes to every entry, not only to the one that is taken", np.ones(x.shape)
+    yield "mask", "the cotangent is shared by all entries alike, as for a mean", np.full(x.shape, 1 / count)
+    smallest = (x == x.min(axes, keepdims=True)) * 1.0
+    yield "mask", "the cotangent goes to the other extreme: to the smallest entry in place of the largest", smallest
+    places = np.stack(np.meshgrid(*[np.arange(n) for n in x.shape], indexing="ij")) if x.ndim else np.zeros((0,))
+    firsts = np.all([places[a] == 0 for a in axes], 0) * np.ones(x.shape)
+    lasts = np.all([places[a] == x.shape[a] - 1 for a in axes], 0) * np.ones(x.shape)
+    yield "mask", "the cotangent goes to the first entry, whichever is the largest", firsts
+    yield "mask", "the cotangent goes to the last entry, whichever is the largest", lasts
+    for a in range(x.ndim):
+        if (a,) != axes:
+            taken = (x == x.max(a, keepdims=True)) * 1.0
+            yield "wrong-axis", f"the largest entries are looked for along axis {a}", taken
+
+
+def _to_entries(chosen: Array, out: tuple[int, ...], g: Array) -> Array:
+    return (chosen * g.reshape(out)).ravel()
+
+
 def _overwritten(step: Step, g: Array) -> Array:
     out = np.zeros(step.inputs[0].shape)
     out[step.consts[0]] = g.reshape(step.out.shape)
+    return out.ravel()
+
+
+def _in_order(step: Step, g: Array) -> Array:
+    rows = g.reshape(step.out.shape)
+    out = np.zeros(step.inputs[0].shape)
+    if rows.ndim == 0 or rows.shape[1:] != out.shape[1:]:
+        raise ValueError
+    out[: len(rows)] = rows[: len(out)]
     return out.ravel()
 
 
@@ -232,43 +276,40 @@ def _operands(step: Step, i: int, values: Sequence[tuple[str, Array]]) -> Iterat
                     yield f"the derivative is taken at {text} in place of {written}", again
 
 
-def _t(x: Array) -> Array:
-    return np.swapaxes(x, -1, -2)
-
-
 def _products(step: Step, i: int) -> Iterator[tuple[str, Callable[[Array], Array]]]:
     """Mistakes with the rule of a matrix product."""
     a, b = step.inputs
     if i == 0:
         yield "{b} is not transposed (right: g {b}ᵀ)", lambda g: g @ b
-        yield "the product is transposed (right: g {b}ᵀ)", lambda g: _t(g @ _t(b))
-        yield "the factors of the product are exchanged (right: g {b}ᵀ)", lambda g: _t(b) @ g
+        yield "the product is transposed (right: g {b}ᵀ)", lambda g: t(g @ t(b))
+        yield "the factors of the product are exchanged (right: g {b}ᵀ)", lambda g: t(b) @ g
         yield "the factors are exchanged and {b} is not transposed (right: g {b}ᵀ)", lambda g: b @ g
-        yield "the cotangent is transposed (right: g {b}ᵀ)", lambda g: _t(g) @ _t(b)
-        yield "the cotangent is transposed in the place of {b} (right: g {b}ᵀ)", lambda g: _t(g) @ b
-        yield "the factors are exchanged and both transposed wrongly (right: g {b}ᵀ)", lambda g: b @ _t(g)
+        yield "the cotangent is transposed (right: g {b}ᵀ)", lambda g: t(g) @ t(b)
+        yield "the cotangent is transposed in the place of {b} (right: g {b}ᵀ)", lambda g: t(g) @ b
+        yield "the factors are exchanged and both transposed wrongly (right: g {b}ᵀ)", lambda g: b @ t(g)
     else:
         yield "{a} is not transposed (right: {a}ᵀ g)", lambda g: a @ g
-        yield "the product is transposed (right: {a}ᵀ g)", lambda g: _t(_t(a) @ g)
-        yield "the factors of the product are exchanged (right: {a}ᵀ g)", lambda g: g @ _t(a)
+        yield "the product is transposed (right: {a}ᵀ g)", lambda g: t(t(a) @ g)
+        yield "the factors of the product are exchanged (right: {a}ᵀ g)", lambda g: g @ t(a)
         yield "the factors are exchanged and {a} is not transposed (right: {a}ᵀ g)", lambda g: g @ a
-        yield "the cotangent is transposed (right: {a}ᵀ g)", lambda g: _t(a) @ _t(g)
-        yield "the cotangent is transposed in the place of {a} (right: {a}ᵀ g)", lambda g: a @ _t(g)
-        yield "the factors are exchanged and both transposed wrongly (right: {a}ᵀ g)", lambda g: _t(g) @ a
+        yield "the cotangent is transposed (right: {a}ᵀ g)", lambda g: t(a) @ t(g)
+        yield "the cotangent is transposed in the place of {a} (right: {a}ᵀ g)", lambda g: a @ t(g)
+        yield "the factors are exchanged and both transposed wrongly (right: {a}ᵀ g)", lambda g: t(g) @ a
 
 
 # Mistakes with a linear map from cotangents of shape `out` to cotangents of shape `to`.
 def maps(matrix: Array, to: tuple[int, ...], out: tuple[int, ...]) -> Iterator[tuple[str, str, Array]]:
     """(mistake, what was done, the other matrix) for every usual mistake with a linear map."""
     n, m = matrix.shape
+    diagonal = n == m and not np.any(matrix - np.diag(np.diag(matrix)))
     if n == m and n > 1:
-        yield "transpose", "its transpose is used", matrix.T
-        yield (
-            "elementwise",
-            "it is treated as if every entry depended on the same entry alone",
-            np.diag(np.diag(matrix)),
-        )
-        yield "elementwise", "the dependence of an entry on itself is left out", matrix - np.diag(np.diag(matrix))
+        if not diagonal:
+            own = np.diag(np.diag(matrix))
+            yield "transpose", "its transpose is used", matrix.T
+            yield "elementwise", "it is treated as if every entry depended on the same entry alone", own
+            yield "elementwise", "the dependence of an entry on itself is left out", matrix - own
+            yield "only-part", "the dependence on later entries is left out", np.triu(matrix)
+            yield "only-part", "the dependence on earlier entries is left out", np.tril(matrix)
         yield "missing-factor", "its derivative is left out: the cotangent is passed on unchanged", np.eye(n)
     for text, shape, left in (("the result", to, True), ("the cotangent", out, False)):
         for mistake, what, order in reorderings(shape):

@@ -25,24 +25,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.changes.cotangents import other_cotangents
-from tinygrad2.verify.changes.elsewhere import along_other_axes, other_axes, other_constants, other_points
+from tinygrad2.verify.changes.cotangents import exchanged, other_cotangents
+from tinygrad2.verify.changes.elsewhere import (
+    along_other_axes,
+    other_axes,
+    other_constants,
+    other_points,
+    two_other_axes,
+)
 from tinygrad2.verify.changes.factors import factors, factors_in_groups, products_of_factors
 from tinygrad2.verify.changes.first_order import first_order
 from tinygrad2.verify.changes.pairs import pairs, rules_in_pairs
 from tinygrad2.verify.changes.parts import parts
-from tinygrad2.verify.changes.rules import local_rules, rules_in_groups, whole_maps
+from tinygrad2.verify.changes.places import places
+from tinygrad2.verify.changes.rules import conditions, local_rules, rules_in_groups, whole_maps
 from tinygrad2.verify.changes.search import SEARCHED, Change, Effect, Family, Missing, Search, Seen, passed
+from tinygrad2.verify.changes.values import left_out, other_values
 from tinygrad2.verify.changes.weights import weights
 from tinygrad2.verify.mistakes.hypothesis import Diagnosis, got
 from tinygrad2.verify.point import Broken, Point
 from tinygrad2.verify.tracing import Untraceable
 
-SIMPLE: tuple[tuple[Family, ...], ...] = ((weights,),)
+SIMPLE: tuple[tuple[Family, ...], ...] = ((weights,), (conditions,))
 # The families of one group are tried together; a later group only where no earlier one explains the mistake.
 FURTHER: tuple[tuple[Family, ...], ...] = (
     (local_rules, first_order, factors, rules_in_groups, whole_maps, other_axes, other_constants, along_other_axes),
-    (parts, pairs, factors_in_groups, rules_in_pairs, other_points, other_cotangents),
+    (parts, pairs, factors_in_groups, rules_in_pairs, other_points, left_out, exchanged, places, two_other_axes),
+    (other_values,),
+    (other_cotangents,),
     (products_of_factors,),
 )
 

@@ -32,6 +32,7 @@ class Problem:
     variants: other readings of the rule, mistake -> (sentence, rule); one that is right everywhere is the diagnosis.
     terms(g, *inputs, **params): per wrt, the named terms whose sum is the right answer. saved(*inputs, **params): named
     intermediate values that a rule may have forgotten. remarks: mistake -> what to add where it is found.
+    operations: f once more, written with the library's operations: there a mistake is looked for, if f is not.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Problem:
     terms: Terms | None = None
     saved: Callable[..., Mapping[str, Array]] | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
+    operations: Function | None = None
 
     def result(self, k: int) -> str:
         """What the cotangent of the k-th claimed input is called."""

@@ -107,6 +107,10 @@ class Space:
         for name, values in self.params.items():
             if isinstance(values, str) or not isinstance(values, Sequence) or not len(values):
                 raise ValueError(f"params: {name!r} needs a list of the values to try, such as [1, 2]; got {values!r}")
+        last = len(self.inputs_axes) - 1
+        for i in self.draws:
+            if i not in range(last + 1):
+                raise ValueError(f"draws: expected the number of an input, from 0 to {last}, got {i!r}")
 
     @property
     def inputs_axes(self) -> list[list[str]]:

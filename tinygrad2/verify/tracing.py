@@ -19,7 +19,8 @@ from tinygrad2.autodiff.engine import reachable
 from tinygrad2.autodiff.node import Node, recording
 from tinygrad2.autodiff.tensor import wrap
 from tinygrad2.autodiff.watch import Call, Place, watching
-from tinygrad2.kernels import Array
+from tinygrad2.kernels import Array, Geometry
+from tinygrad2.verify.filling import filling
 
 LARGEST = 60_000  # entries of one local Jacobian
 
@@ -38,7 +39,10 @@ class Key(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One call that the output depends on. parents: the numbers of the values that went in, -1 for constants."""
+    """One call that the output depends on. parents: the numbers of the values that went in, -1 for constants.
+
+    geometry: of the windows, for a convolution or a pool.
+    """
 
     key: Key
     op: Primitive
@@ -46,6 +50,7 @@ class Step(NamedTuple):
     parents: list[int]
     out: Array
     consts: tuple[Any, ...]
+    geometry: Geometry | None = None
 
     def passed(self, i: int, g: Array) -> Array:
         """What the rule makes of the cotangent for argument i, before it is summed over broadcast axes."""
@@ -93,18 +98,18 @@ class Trace:
         calls: list[tuple[Call, Place | None, bool]] = []
         place_of: dict[Node, Place | None] = {}
         rule_of: list[Node] = []
+        taken: dict[int, tuple[Array, Geometry]] = {}  # places of largest entries, and the windows that they are of
 
         def see(call: Call) -> None:
+            if call.op.name == "pool_argmax":
+                taken[id(call.out.array)] = call.out.array, call.args[-1]
             if call.out.node is not None:
                 place = place_of.get(rule_of[-1]) if rule_of else call.place()
                 place_of[call.out.node] = place
-                calls.append((call, place, bool(rule_of)))
+                calls.append((_as_it_is(call), place, bool(rule_of)))
 
         with recording(True), np.errstate(all="ignore"), watching(see):
-            try:
-                y = f(*tensors[: len(inputs)])
-            except Exception as error:  # whatever f does with Tensors that it was not written for
-                raise Untraceable(str(error)) from error
+            y = _run(f, tensors[: len(inputs)], calls)
             if not isinstance(y, Tensor) or y.node is None:
                 raise Untraceable("the function gives no Tensor")
             results = [y]
@@ -122,7 +127,7 @@ class Trace:
             if node in needed and node not in number:
                 number[node] = len(self.leaves) + len(self.steps)
                 site = (place, call.op.name, backward)
-                self.steps.append(_step(call, Key(*site, counts[site]), number))
+                self.steps.append(_step(call, Key(*site, counts[site]), number, taken))
                 counts[site] += 1
         if any(node not in number for node in needed):
             raise Untraceable("a part of the function was computed out of sight")
@@ -174,6 +179,30 @@ class FirstOrder(NamedTuple):
     unchanged: bool = False
 
 
+def _as_it_is(call: Call) -> Call:
+    """A call with Tensors of its own: f may fill those that it was made with."""
+    return call._replace(args=tuple(map(_same, call.args)), out=_same(call.out))
+
+
+def _same(a: Any) -> Any:
+    if isinstance(a, list | tuple) and any(isinstance(part, Tensor) for part in a):
+        return [_same(part) for part in a]
+    return wrap(a.array, a.node) if isinstance(a, Tensor) else a
+
+
+def _run(f: Callable[..., Any], tensors: Sequence[Any], calls: list[Any]) -> Any:
+    """What f makes of Tensors; where it breaks on them, once more as a function that fills arrays."""
+    try:
+        return f(*tensors)
+    except Exception:  # whatever f does with Tensors that it was not written for
+        calls.clear()
+    try:
+        with filling():
+            return f(*tensors)
+    except Exception as error:
+        raise Untraceable(str(error)) from error
+
+
 def _node_of(change: FirstOrder, calls: Sequence[tuple[Call, Place | None, bool]]) -> Node | None:
     """The node of the call that a change is about."""
     same = [c for c, place, _ in calls if (place, c.op.name) == (change.key.place, change.key.op)]
@@ -207,7 +236,7 @@ def _backward(
     return [pending[x.node] if x.node in pending else Tensor(np.zeros(x.shape)) for x in inputs]
 
 
-def _step(call: Call, key: Key, number: dict[Node | None, int]) -> Step:
+def _step(call: Call, key: Key, number: dict[Node | None, int], taken: dict[int, tuple[Array, Geometry]]) -> Step:
     op = call.op
     if isinstance(op, VariadicPrimitive):
         given, consts = call.args[0], call.args[1:]
@@ -217,4 +246,7 @@ def _step(call: Call, key: Key, number: dict[Node | None, int]) -> Step:
     kinds = {a.dtype for a in inputs if a.dtype.kind == "f"}
     inputs = [a.astype(np.float64) if len(kinds) == 1 and a.dtype.kind in "iu" and a.ndim == 0 else a for a in inputs]
     parents = [number.get(a.node, -1) if isinstance(a, Tensor) and a.node is not None else -1 for a in given]
-    return Step(key, op, inputs, parents, call.out.array, tuple(consts))
+    geometry = next((c for c in consts if isinstance(c, Geometry)), None)
+    if op.name == "pool_gather":
+        _, geometry = taken.get(id(inputs[1]), (None, None))
+    return Step(key, op, inputs, parents, call.out.array, tuple(consts), geometry)

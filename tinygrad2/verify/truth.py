@@ -28,6 +28,7 @@ from tinygrad2.verify.kinks import Sides, watching
 CONFIRMED = "complex step, confirmed by differences"
 GROUPED = 40  # with more inputs than this, differences confirm sums of columns in place of every column
 GROUPS = 12
+SPACING = 2.0**-36  # as a part of the inputs: a smooth function's third differences vanish at such steps
 STEP = 1e-200  # of the complex step: its square is nothing, so there is neither truncation nor cancellation
 
 
@@ -143,13 +144,26 @@ class Measured:
 
     @cached_property
     def rounding(self) -> Array:
-        """Of every output how far rounding moves it: f a few units of the last place beside the point. (m,)"""
+        """(m,): how far rounding moves every output, f a few units of the last place beside the point, on a line too.
+
+        Third differences of equally spaced values are nothing but rounding where the steps are so small. They show it
+        also where f takes neighbours to one value, so that a few units of the last place change nothing.
+        """
+        if not self.y.size:
+            return self.y
         moved = [np.abs(self(x) - self.y) for x in self._beside()]
-        return 4 * np.nan_to_num(np.max(moved, 0)) if self.y.size else self.y
+        with np.errstate(all="ignore"):
+            scatter = np.abs(np.diff([self(x) for x in self._spaced()], 3, axis=0)) / 4
+        return 4 * np.nan_to_num(np.max([*moved, *scatter], 0), posinf=0)
 
     def _beside(self) -> list[Array]:
         """Points that differ from this one in the last places."""
         return [beside(self.x, seed) for seed in range(1, 11)]
+
+    def _spaced(self) -> list[Array]:
+        """Points on a line through this one, at equal steps that are tiny but not in the last places."""
+        v = self.x * np.random.default_rng(11).choice([-1.0, 1.0], self.x.shape) * SPACING
+        return [self.x + t * v for t in range(-4, 5)]
 
     # --- the complex step
 

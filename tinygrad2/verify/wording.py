@@ -38,6 +38,9 @@ class Words:
             return f"the result of {step.op.name}"
         if step.key.backward:
             return f"the derivative of {place.text}"
+        if re.fullmatch(r"\w+(, ?\w+)+", place.text):  # a, b = x: the names stand for the parts, in their order
+            names = place.text.replace(" ", "").split(",")
+            return names[step.key.nth % len(names)]
         assigned = re.fullmatch(r"([A-Za-z_]\w*) = (.*)", place.line)
         if assigned and assigned[2] == place.text:
             return assigned[1]
@@ -79,7 +82,7 @@ class Words:
         return text
 
     def constant(self, a: Array) -> str:
-        return f"{float(a):.6g}" if a.size == 1 else f"the constant of shape {a.shape}"
+        return f"{float(a.item()):.6g}" if a.size == 1 else f"the constant of shape {a.shape}"
 
     def _written(self, step: Step, i: int) -> str | None:
         place = step.key.place

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from tinygrad2.kernels import reference
@@ -70,15 +71,16 @@ def conv2d_weight(x: Array, g: Array, geo: Geometry, pattern: Pattern | None = N
         return _rows(_through(g, pattern)).T.dot(_rows(x)).reshape(g.shape[1], channels, *geo.kernel)
     module = xp(x)
     x = module.ascontiguousarray(x)
-    total: Array = None
-    for part in _parts(x, geo):
-        columns = _unfolded(x[part], geo)
-        packed = _packed(g[part], geo, pattern, part.start)
-        sums = module.empty((geo.groups, packed.shape[1], columns.shape[1]), x.dtype)
-        for given, seen, into in zip(packed, columns, sums, strict=True):
-            given.dot(seen.T, into)
-        total = sums if total is None else module.add(total, sums, total)
-    return total.reshape(g.shape[1], channels, *geo.kernel)
+    sums = (_correlated(_unfolded(x[part], geo), _packed(g[part], geo, pattern, part.start)) for part in _parts(x, geo))
+    return reduce(module.add, sums).reshape(g.shape[1], channels, *geo.kernel)
+
+
+def _correlated(columns: Array, packed: Array) -> Array:
+    """columns: (groups, C/groups*kh*kw, P), packed: (groups, O/groups, P) -> (groups, O/groups, C/groups*kh*kw)."""
+    sums = xp(columns).empty((len(packed), packed.shape[1], columns.shape[1]), columns.dtype)
+    for given, seen, into in zip(packed, columns, sums, strict=True):
+        given.dot(seen.T, into)
+    return sums
 
 
 def _picks(pattern: Pattern | None) -> bool:

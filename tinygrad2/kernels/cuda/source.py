@@ -14,20 +14,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba import types
 
 from tinygrad2.kernels.cuda.folders import cuda_folder
 
-# NumPy 2.5 dropped the old name of vstack; numba-cuda 0.30 still looks for it when it is imported.
-vars(np).setdefault("row_stack", np.vstack)
+if not hasattr(np, "row_stack"):  # NumPy 2.5 dropped it; numba-cuda 0.30 still looks for it when it is imported
+    np.row_stack = np.vstack  # noqa: NPY201
 if (folder := cuda_folder()) is not None:  # Numba looks there for NVVM, its compiler
     os.environ.setdefault("CUDA_HOME", folder)
-cuda: Any = import_module("numba.cuda")  # what it holds depends on which Numba CUDA is installed
+
+import numba
+from numba import cuda, types
 
 ZERO = np.float32(0)
 
@@ -280,9 +279,12 @@ KERNELS: dict[str, Kernel] = {
 def signature(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Any, ...]:
     """The Numba types of its parameters."""
     number = numba.from_dtype(dtype)
-    pointer: Callable[..., Any] = types.CPointer
-    array: Callable[..., Any] = types.Array
-    kinds = {"T": pointer(number), "I": pointer(types.int32), "B": pointer(types.uint8), "A": array(number, 1, "C")}
+    kinds = {
+        "T": types.CPointer(number),
+        "I": types.CPointer(types.int32),
+        "B": types.CPointer(types.uint8),
+        "A": types.Array(number, 1, "C"),
+    }
     return (*(kinds[a] for a in kernel.memory), *(types.int64,) * kernel.numbers)
 
 

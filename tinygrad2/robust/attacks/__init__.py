@@ -1,5 +1,7 @@
 """Attacks of one calling form, `attack(net, x, labels, ...) -> AttackResult`."""
 
+from tinygrad2.robust.attacks.apgd import apgd
+from tinygrad2.robust.attacks.auto import auto
 from tinygrad2.robust.attacks.carlini_wagner import cw_l2
 from tinygrad2.robust.attacks.deepfool import deepfool, walk
 from tinygrad2.robust.attacks.diagnostic import diagnose
@@ -16,6 +18,8 @@ __all__ = [
     "Attack",
     "TransferMatrix",
     "UniversalResult",
+    "apgd",
+    "auto",
     "bim",
     "cw_l2",
     "cw_linf",

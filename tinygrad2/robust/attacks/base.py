@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad2.autodiff import Tensor, no_grad, vjp
 from tinygrad2.nn import Layer
-from tinygrad2.ops import clip, cross_entropy, gather, reshape, where
+from tinygrad2.ops import clip, concatenate, cross_entropy, gather, reshape, where
 from tinygrad2.ops.losses import check_labels, log_odds_against
 from tinygrad2.robust import lp
 from tinygrad2.robust.attacks.result import AttackResult, Diagnostic
@@ -221,6 +221,13 @@ def boxed(x: Tensor, box: Box | None) -> Tensor:
 def chosen(flags: Flags, a: Tensor, b: Tensor) -> Tensor:
     """Of each sample a where its flag is set, else b. flags: (N,); a, b: (N, ...)."""
     return where(Tensor(flags.reshape((-1, *(1,) * (b.ndim - 1)))).to(b.device), a, b)
+
+
+def placed(whole: Tensor, at: Integers, part: Tensor) -> Tensor:
+    """The whole with other samples at some places. whole: (N, ...); at: (n,); part: (n, ...)."""
+    source = np.arange(whole.shape[0])
+    source[at] = whole.shape[0] + np.arange(len(at))
+    return concatenate([whole, part])[source]
 
 
 def runner_up(logits: Tensor, labels: Integers) -> Integers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.autodiff import Tensor
-from tinygrad2.robust.attacks.base import chosen
+from tinygrad2.robust.attacks.base import placed
 from tinygrad2.robust.types import Flags, Integers
 
 
@@ -22,11 +22,19 @@ class Best:
         self.fooled = np.zeros(n, bool)
         self.steps = np.zeros(n, np.int64)
 
-    def offer(self, points: Tensor, values: np.ndarray, fooled: Flags, step: int | Integers) -> None:
-        """Keep what is better, found at this step. points: (N, ...); values, fooled: (N,); step: one or (N,)."""
-        better = (fooled > self.fooled) | ((fooled == self.fooled) & (values > self.values))
+    def offer(
+        self, points: Tensor, values: np.ndarray, fooled: Flags, step: int | Integers, at: Integers | None = None
+    ) -> None:
+        """Keep what is better, found at this step.
+
+        points: (n, ...); values, fooled: (n,); step: one or (n,); at: (n,), which samples these are; all if None
+        """
+        at = np.arange(len(values)) if at is None else at
+        better = (fooled > self.fooled[at]) | ((fooled == self.fooled[at]) & (values > self.values[at]))
         if not better.any():
             return
-        self.points = chosen(better, points, self.points)
-        for kept, new in ((self.values, values), (self.fooled, fooled), (self.steps, step)):
-            np.copyto(kept, new, where=better)
+        at = at[better]
+        self.points = placed(self.points, at, points[better])
+        self.values[at] = values[better]
+        self.fooled[at] = fooled[better]
+        self.steps[at] = np.broadcast_to(step, better.shape)[better]

@@ -11,6 +11,8 @@ from inspect import Parameter, getdoc, signature
 from typing import NamedTuple
 
 from tinygrad2.nn.layer import nearest
+from tinygrad2.robust.attacks.apgd import apgd
+from tinygrad2.robust.attacks.auto import auto
 from tinygrad2.robust.attacks.carlini_wagner import cw_l2
 from tinygrad2.robust.attacks.deepfool import deepfool
 from tinygrad2.robust.attacks.fgsm import fgsm
@@ -44,6 +46,8 @@ class Attack(NamedTuple):
 
 
 ATTACKS = {
+    "apgd": Attack(apgd, "l∞"),
+    "auto": Attack(auto, "l∞"),
     "bim": Attack(bim, "l∞"),
     "cw_l2": Attack(cw_l2, "l2"),
     "cw_linf": Attack(cw_linf, "l∞"),
@@ -64,12 +68,14 @@ MEANINGS = {
     "gamma": "share of the pixels that may change, instead of --steps",
     "kappa": "lead that a wrong class must reach, in logits",
     "keep": "each image's best step, or the last one, as in printed figures",
+    "loss": "what APGD climbs: ce (cross-entropy) or dlr (difference of logits ratio)",
     "max_iter": "DeepFool's steps, at most",
     "mode": "DeepFool's norms: corrected, or coded as by the Deep Defense authors (l2)",
     "overshoot": "share of DeepFool's step that is added to get over the boundary",
     "p": "which l_p norm: 1, 2, inf ...",
     "pairs": "change two pixels a step",
     "passes": "passes over the images, at most",
+    "queries": "Square's questions to the network, at most",
     "restarts": "walks, each from another random point",
     "samples": "random samples, the best of which counts",
     "saturating": "let p - 1 round to 0 in the gradient, as usual float32 code does",

@@ -46,7 +46,7 @@ class Exercise:
     solution: a right rule, of the form that `check` takes: vjp(g, *inputs, **params); for kind "jacobian" J(*inputs);
     for kind "double" double_vjp(g, u, *inputs, **params), and `first` is then the right first-order rule. It prints as
     its source.
-    terms, saved, remarks: what helps to name a mistake, see Problem.
+    terms, saved, remarks, operations: what helps to name a mistake, see Problem.
 
     >>> import numpy as np
     >>> from tinygrad2.verify import exercise
@@ -71,6 +71,7 @@ class Exercise:
     terms: Terms | None = None
     saved: Callable[..., Mapping[str, Array]] | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
+    operations: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.solution, Readable):
@@ -151,7 +152,7 @@ class Exercise:
 
     def _first_order(self, rule: Callable[..., Any]) -> Problem:
         wrt = tuple(self.names.index(name) for name in self.wrt)
-        return replace(vjp_problem(self.forward, rule, self.space, self.name), wrt=wrt)
+        return replace(vjp_problem(self.forward, rule, self.space, self.name), wrt=wrt, operations=self.operations)
 
     def _double(self, rule: Callable[..., Any], name: str) -> Problem:
         """The double backward as the rule of (inputs, g) ↦ the right first-order rule."""

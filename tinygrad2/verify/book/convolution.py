@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
+from tinygrad2.ops import functional
 from tinygrad2.verify.book.base import Exercise
 from tinygrad2.verify.space import Space
 
@@ -80,6 +81,7 @@ CONV2D = Exercise(
     space=Space("n c h w, o c kh kw, o", {"stride": [1, 2], "padding": [0, 1]}, SMALL, valid=_kernel_fits),
     difficulty="hard",
     remarks=FLIP,
+    operations=lambda x, w, b, stride, padding: functional.conv2d(x, w, b, stride, padding),
 )
 CONV2D_DX = CONV2D.part(
     "x",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad2.kernels import Array
+from tinygrad2.ops import functional
 from tinygrad2.verify.book.base import Exercise
 from tinygrad2.verify.book.convolution import SMALL, spread, windows
 from tinygrad2.verify.space import Sizes, Space
@@ -49,6 +50,7 @@ MAX_POOL2D = Exercise(
     space=POOL,
     difficulty="medium",
     saved=max_pool2d_saved,
+    operations=lambda x, size, stride: functional.max_pool2d(x, size, stride),
 )
 
 # --- average pooling
@@ -78,6 +80,7 @@ AVG_POOL2D = Exercise(
     wrt=("x",),
     space=POOL,
     difficulty="medium",
+    operations=lambda x, size, stride: functional.avg_pool2d(x, size, stride),
 )
 
 # --- unpooling

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 
 from tinygrad2.kernels import Array
 from tinygrad2.verify.changes.factors import Atom, atoms_of, fitted, multiples, table
-from tinygrad2.verify.changes.search import Change, Missing, Search, Value, at, number, oddness
+from tinygrad2.verify.changes.search import Change, Effect, Missing, Search, Value, at, oddness, times
 from tinygrad2.verify.changes.weights import of_value
 from tinygrad2.verify.edges import Pass, gathering
 
@@ -45,6 +46,27 @@ def other_cotangents(s: Search) -> Iterator[Change]:
                 yield _cotangent_change(s, v, m, fitting[j], c, True)
 
 
+def exchanged(s: Search) -> Iterator[Change]:
+    """Two values of one shape get each other's cotangents."""
+    for v, w in combinations(s.values, 2):
+        a, b = at(s.first, v), at(s.first, w)
+        if s.trace.value(a).shape != s.trace.value(b).shape:
+            continue
+        effect = _exchange(v, w)
+        if s.plausible(effect):
+            said = f"The cotangents of {s.said(v)} and {s.said(w)} have changed places."
+            yield Change("swap", said, effect, s.distance(v) + 0.1)
+
+
+def _exchange(v: Value, w: Value) -> Effect:
+    def effect(p: Pass) -> Array:
+        a, b = at(p, v), at(p, w)
+        difference = p.cotangents[b] - p.cotangents[a]
+        return p.reach[a] @ difference - p.reach[b] @ difference
+
+    return effect
+
+
 def _gather(p: Pass, v: Value, m: Value) -> Array:
     """From the cotangent of m to that of v: the sum over what v lacks. Missing where the shapes do not fit."""
     small, big = p.trace.value(at(p, v)).shape, p.trace.value(at(p, m)).shape
@@ -66,7 +88,7 @@ def _cotangent_change(s: Search, v: Value, m: Value, atom: Atom, c: float, added
         passed = c * (_gather(p, v, m) @ (one * p.cotangents[at(p, m)]))
         return p.reach[n] @ (passed if added else passed - p.cotangents[n])
 
-    text = "" if atom.text == "1" and c == 1 else f" times {atom.text if c == 1 else f'{number(c)}·{atom.text}'}"
+    text = "" if atom.text == "1" and c == 1 else f" times {times(c, atom.text)}"
     cost = s.distance(v) + 1e-3 * (at(s.first, m) - at(s.first, v)) + atom.cost + (0.0 if c == 1 else 0.1 + oddness(c))
     if added:
         said = (

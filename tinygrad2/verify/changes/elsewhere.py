@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -55,10 +56,10 @@ def _at_other(u: Value, w: Value, m: Value) -> Effect:
 
 def _moved(p: Pass, v: int, value: Array) -> Pass:
     """The pass of the trace in which value v is another one, with all that follows from it."""
-    return _again(p, {v: value}, {})
+    return again(p, {v: value}, {})
 
 
-def _again(p: Pass, values: dict[int, Array], changed: dict[int, Step]) -> Pass:
+def again(p: Pass, values: dict[int, Array], changed: dict[int, Step]) -> Pass:
     """The pass with other values, or other constants of some steps, and all that follows from them."""
     trace = p.trace
     steps: list[Step] = []
@@ -158,7 +159,7 @@ def _with_axes(keys: list[Key], axes: tuple[int, ...]) -> Effect:
                     inputs = [a * (before / after) if _is_number(a, 1 / before) else a for a in other.inputs]
                     changed[m] = other._replace(inputs=inputs)
         try:
-            return _again(p, {}, changed).right - p.right
+            return again(p, {}, changed).right - p.right
         except Untraceable as error:
             raise Missing from error
 
@@ -179,7 +180,7 @@ def _with_constant(v: Value, text: str) -> Effect:
         for said, other in _other_steps(p.trace.steps[n]):
             if said == text:
                 try:
-                    return _again(p, {}, {n: other}).right - p.right
+                    return again(p, {}, {n: other}).right - p.right
                 except Untraceable as error:
                     raise Missing from error
         raise Missing
@@ -187,8 +188,8 @@ def _with_constant(v: Value, text: str) -> Effect:
     return effect
 
 
-def other_axes(s: Search) -> Iterator[Change]:
-    """What goes back through a statistic is summed along other axes than those that the statistic was spread over."""
+def _sites(s: Search) -> Iterator[tuple[Edge, Edge, Value]]:
+    """An edge at which a statistic is spread, the edge into the sum that it was made by, and the statistic."""
     for edge in s.edges:
         local = s.first.locals[edge]
         step = s.step(edge)
@@ -201,15 +202,47 @@ def other_axes(s: Search) -> Iterator[Change]:
                 continue
             if source.out.shape != step.inputs[edge.arg].shape or at(s.first, reduce.key) > at(s.first, small):
                 continue
-            for axes, moved in product(_axes(step.out.shape), range(-2, 4)):
+            yield edge, reduce, small
+
+
+def two_other_axes(s: Search) -> Iterator[Change]:
+    """The same at two statistics, such as the mean and the variance of a normalisation."""
+    sites = [*_sites(s)]
+    if not sites:
+        return
+    for axes in _axes(s.step(sites[0][0]).out.shape):
+        effects = []
+        for edge, reduce, small in sites:
+            for moved in range(-2, 4):
                 effect = _along(edge, reduce, axes, moved)
-                if not s.plausible(effect):
-                    continue
+                value = s.had(effect)
+                if value is not None and np.abs(value).max(initial=0.0) > 1e-9 * s.size:
+                    effects.append((small, effect, value))
+        for (a, one, x), (b, two, y) in combinations(effects, 2):
+            if a != b and s.seen[0].fits(x + y):
                 said = (
-                    f"The part that goes back through {s.said(small)} is summed along axis {_listed(axes)}: "
-                    f"it must be summed over the axes that {s.words.expression(reduce.key)} sums over."
+                    f"The parts that go back through {s.said(a)} and {s.said(b)} are summed along axis "
+                    f"{_listed(axes)}: they must be summed over the axes that these statistics are made over."
                 )
-                yield Change("wrong-axis", said, effect, s.distance(small) + 0.1)
+                yield Change("wrong-axis", said, partial(_both, one, two), s.distance(a) + 0.2)
+
+
+def _both(one: Effect, two: Effect, p: Pass) -> Array:
+    return one(p) + two(p)
+
+
+def other_axes(s: Search) -> Iterator[Change]:
+    """What goes back through a statistic is summed along other axes than those that the statistic was spread over."""
+    for edge, reduce, small in _sites(s):
+        for axes, moved in product(_axes(s.step(edge).out.shape), range(-2, 4)):
+            effect = _along(edge, reduce, axes, moved)
+            if not s.plausible(effect):
+                continue
+            said = (
+                f"The part that goes back through {s.said(small)} is summed along axis {_listed(axes)}: "
+                f"it must be summed over the axes that {s.words.expression(reduce.key)} sums over."
+            )
+            yield Change("wrong-axis", said, effect, s.distance(small) + 0.1)
 
 
 def _axes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -10,9 +10,23 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad2.kernels import Array
-from tinygrad2.verify.changes.search import RTOL, Change, Effect, Group, Missing, Search, Value, at, number, oddness
+from tinygrad2.verify.changes.search import (
+    RTOL,
+    Change,
+    Effect,
+    Group,
+    Missing,
+    Search,
+    Value,
+    at,
+    number,
+    oddness,
+    times,
+)
 from tinygrad2.verify.edges import Edge, Pass
 from tinygrad2.verify.local_rules import FORMS
+
+CONSTANT = ("sign({})", "[{} > 0]", "[{} < 0]")  # a form that may be the same number everywhere
 
 
 class Atom(NamedTuple):
@@ -44,6 +58,10 @@ def atoms_of(s: Search, forms: Sequence[str]) -> list[Atom]:
                 with np.errstate(all="ignore"):
                     (value,) = atom.of(s.first)
             except (Missing, ValueError):
+                continue
+            if (
+                form in CONSTANT and value.size and np.all(value == value.flat[0])
+            ):  # a mask that masks nothing, by chance
                 continue
             mark = np.round(value, 9).tobytes() + str(value.shape).encode()
             if mark not in known and np.isfinite(value).all():
@@ -259,7 +277,7 @@ def _factor_change(s: Search, spot: Spot, atom: Atom, c: float) -> Change:
         return spot.through(p) @ (c * fitted(atom, p, spot.shape(p)) - 1)
 
     missing = atom.text.startswith(("1/", "[", "sign"))
-    text = atom.text if c == 1 else f"{number(c)}·{atom.text}"
+    text = times(c, atom.text)
     cost = spot.cost + atom.cost + (0.0 if c == 1 else 0.1 + oddness(c))
     if atom.text.startswith("1/"):
         one = atom.text[2:] if c == 1 else f"{atom.text[2:]}/({number(c)})"

@@ -86,9 +86,11 @@ def rules_in_pairs(s: Search) -> Iterator[Change]:
             close = np.abs(table - target).max(1) <= RTOL * s.seen[0].size
             for j in np.flatnonzero(close):
                 other, text = rows[j]
-                if other != edge:
+                if np.abs(table[j]).max() <= RTOL * s.seen[0].size:
+                    continue  # a change that changes nothing
+                if other != edge and (second := rule_said(s, other, text)):
                     first = _counts(s.edge_said(edge), weight)
-                    said = f"{capital(first)}. {rule_said(s, other, text)}"
+                    said = f"{capital(first)}. {second}"
                     same = 0.0 if other.key.place == edge.key.place else 0.5
                     mistake = others_of(p, other)[text].mistake
                     yield Change(mistake, said, _both(edge, weight, other, text), same + s.distance(edge.key))

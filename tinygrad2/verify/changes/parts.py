@@ -49,6 +49,7 @@ def _masks(shape: tuple[int, ...]) -> list[tuple[str, Array]]:
 
 def _drawn(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
     """Parts of an array, as masks, with what they are called."""
+    yield "every entry", np.ones(shape)
     for axis, size in enumerate(shape):
         if size < 2:
             continue
@@ -66,7 +67,8 @@ def _drawn(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
             "the first half": place < size // 2,
             "the second half": place >= size // 2,
         }.items():
-            yield what + along, np.broadcast_to(chosen, shape) * 1.0
+            if not chosen.all():
+                yield what + along, np.broadcast_to(chosen, shape) * 1.0
     if len(shape) > 1 and shape[-1] == shape[-2]:
         n = shape[-1]
         for what, chosen in {

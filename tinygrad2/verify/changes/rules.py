@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import numpy as np
@@ -20,15 +20,23 @@ from tinygrad2.verify.changes.search import (
     capital,
     number,
     oddness,
+    times,
 )
 from tinygrad2.verify.changes.weights import of_edge
 from tinygrad2.verify.edges import Edge, Pass
-from tinygrad2.verify.local_rules import Other, maps, others, reorderings
+from tinygrad2.verify.local_rules import CONDITIONS, Other, maps, others, reorderings
 
 
-def local_rules(s: Search) -> Iterator[Change]:
-    """Another rule at one call."""
+def conditions(s: Search) -> Iterator[Change]:
+    """Another condition at one call that lets the cotangent through where a condition holds, as relu and clip do."""
+    return local_rules(s, CONDITIONS)
+
+
+def local_rules(s: Search, only: Collection[str] | None = None) -> Iterator[Change]:
+    """Another rule at one call. only: of operations of these names."""
     for edge in s.edges:
+        if only is not None and edge.key.op not in only:
+            continue
         p = s.first
         v = at(p, edge.key)
         target = s.seen[0].error + p.share(edge)
@@ -50,7 +58,8 @@ def local_rules(s: Search) -> Iterator[Change]:
             mistake = (
                 "wrong-derivative" if text == "1" and c != 1 and other.mistake == "missing-factor" else other.mistake
             )
-            yield Change(mistake, _sentence(s, edge, text, other, c), effect, cost)
+            if sentence := _sentence(s, edge, text, other, c):
+                yield Change(mistake, sentence, effect, cost)
 
 
 def rules_in_groups(s: Search) -> Iterator[Change]:
@@ -61,8 +70,8 @@ def rules_in_groups(s: Search) -> Iterator[Change]:
             effect = _everywhere(group, text)
             if not s.plausible(effect):
                 continue
-            sentence = _sentence(s, group.edge, text, other, 1.0)[:-1] + f", {group.said}."
-            yield Change(other.mistake, sentence, effect, cost + other.cost)
+            if sentence := _sentence(s, group.edge, text, other, 1.0):
+                yield Change(other.mistake, f"{sentence[:-1]}, {group.said}.", effect, cost + other.cost)
 
 
 def _everywhere(group: Group, text: str) -> Effect:
@@ -97,6 +106,12 @@ def _other_rounds(p: Pass, edge: Edge) -> list[tuple[str, Array]]:
             step = trace.steps[trace.index[key]]
             result += [(f"operand {i + 1} of the round {word}", a) for i, a in enumerate(step.inputs)]
             result.append((f"the result of the round {word}", step.out))
+        elif shift == 1:  # after the last round: what the next one would have got
+            step = trace.steps[trace.index[edge.key]]
+            for i, parent in enumerate(step.parents):
+                after = parent >= p.first and trace.moved(trace.steps[parent - p.first].key, 1)
+                if after and after in trace.index:
+                    result.append((f"operand {i + 1} of the round after", trace.steps[trace.index[after]].out))
     return [(text, a) for text, a in result if a.dtype.kind == "f"]
 
 
@@ -107,7 +122,7 @@ def at_one_point(p: Pass, edge: Edge, text: str) -> Array | None:
 
 
 def rule_said(s: Search, edge: Edge, text: str) -> str:
-    """Another rule of an edge as a sentence."""
+    """Another rule of an edge as a sentence; empty where it would say nothing."""
     return _sentence(s, edge, text, others_of(s.first, edge)[text], 1.0)
 
 
@@ -149,22 +164,22 @@ def _whole(edge: Edge, text: str, p: Pass) -> Array:
 
 
 def _sentence(s: Search, edge: Edge, text: str, other: Other, c: float) -> str:
+    """What is said of another rule of an edge; nothing where its words are those of the right one."""
     step = s.step(edge)
     for v in range(len(s.trace.leaves) + len(s.trace.steps)):
         text = text.replace(f"«{v}»", f"`{s.words.value(v)}`")
     text = s.words.filled(text, step)
     by = f"the derivative of {s.words.expression(edge.key)} by `{s.words.operand(step, edge.arg)}`"
     if not other.slope:
-        times = "" if c == 1 else f" (and the result counts {number(c)} times)"
-        return f"In {by}, {text}{times}."
+        often = "" if c == 1 else f" (and the result counts {number(c)} times)"
+        return f"In {by}, {text}{often}."
     right = s.right(edge)
     if text == "1" and c == 1:
         missing = f" The factor {right} is missing." if right else ""
         return f"{capital(by)} is left out: the cotangent is passed on unchanged.{missing}"
-    if text == "1":
-        text = f"the constant {number(c)}"
-    elif c != 1:
-        text = f"{number(c)}·{text}"
+    text = f"the constant {number(c)}" if text == "1" else times(c, text)
+    if text == right:
+        return ""
     text = text.replace("(the right slope)", f"({right})" if right else "(the right slope)")
     return f"{capital(by)} is taken as {text}" + (f" in place of {right}." if right else ".")
 

@@ -112,7 +112,7 @@ def _traced(p: Point) -> tuple[Trace, dict[Edge, Local]]:
 def trace_of(p: Point, change: FirstOrder | None = None) -> Trace:
     """What f does at a point. change: for a double backward, a wrong first-order rule in the place of the right one."""
     double = isinstance(p.truth, SecondOrder)
-    f = lambda *xs: p.problem.f(*xs, **p.case.params)
+    f = lambda *xs: (p.problem.operations or p.problem.f)(*xs, **p.case.params)
     inputs = p.inputs[:-1] if double else p.inputs
     return Trace(f, inputs, p.problem.names, p.inputs[-1] if double else None, change)
 
@@ -151,6 +151,12 @@ def _alike(op: str, arg: int, other: tuple[int, Value] | None, p: Pass) -> list[
     i = other[0]  # a call of another round may have fewer operands
     place = at(p, other[1])
     return [e for e in found if p.trace.steps[p.trace.index[e.key]].parents[i : i + 1] == [place]]
+
+
+def _uses(op: str, arg: int, u: Value, p: Pass) -> list[Edge]:
+    """The edges from a value to all calls of an operation."""
+    place = at(p, u)
+    return [e for e in p.locals if e.key.op == op and e.arg == arg and not e.key.backward and p.parent(e) == place]
 
 
 class Search:
@@ -196,6 +202,11 @@ class Search:
                     members = frozenset(group.members(self.first))
                     if len(members) > 1:
                         result.setdefault(members, group)
+        for edge in self.edges:
+            u = self.first.parent(edge)
+            if not edge.key.backward:
+                said = f"in every {edge.key.op} of `{self.words.value(u)}`"
+                self._add(result, Group(said, edge, partial(_uses, edge.key.op, edge.arg, self.named(u))))
         for edge in self.edges:
             key = edge.key
             if key.backward:
@@ -249,6 +260,14 @@ class Search:
         except (ValueError, KeyError, IndexError, TypeError, Missing):
             return None
 
+    def had(self, effect: Effect) -> Array | None:
+        """An effect at the first point; None where it cannot be had."""
+        try:
+            with np.errstate(all="ignore"):
+                return effect(self.passes[0])
+        except (ValueError, KeyError, IndexError, TypeError, Missing):
+            return None
+
     def plausible(self, effect: Effect) -> bool:
         """True if a change explains the first point: only then it is worth a sentence."""
         return self.seen[0].explained(effect)
@@ -259,6 +278,8 @@ class Search:
         if not np.isfinite(square) or square <= (1e-12 * self.size) ** 2:
             return None
         c = float(effect @ target) / square
+        if np.abs(c * effect).max() <= 1e-7 * np.abs(effect).max():  # it is left out: that is said of the whole edge
+            return None
         return c if np.abs(c * effect - target).max() <= RTOL * self.size else None
 
 
@@ -277,6 +298,13 @@ def number(c: float) -> str:
         if abs(c * bottom - round(c * bottom)) < 1e-7 * abs(c * bottom) and round(c * bottom):
             return f"{round(c * bottom)}" if bottom == 1 else f"{round(c * bottom)}/{bottom}"
     return f"{c:.6g}"
+
+
+def times(c: float, text: str) -> str:
+    """c times something, as it is written."""
+    if text == "1":
+        return number(c)
+    return text if c == 1 else f"-{text}" if c == -1 else f"{number(c)}·{text}"
 
 
 def oddness(c: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -21,10 +21,13 @@ def weights(s: Search) -> Iterator[Change]:
         uses = [e for e in s.edges if s.first.parent(e) == at(s.first, v)]
         right = s.right(uses[0]) if len(uses) == 1 else ""
         yield from _weighed(s, of_value(v), s.said(v), s.distance(v), right=right)
-    for edge in s.edges:
-        if s.step(edge).parents.count(s.first.parent(edge)) > 1:  # x * x: it is said of the product
-            continue
-        yield from _weighed(s, of_edge(edge), s.edge_said(edge), s.distance(edge.key) + 1e-5, right=s.right(edge))
+    for twins in _twins(s):
+        edge = twins[0]
+        if len(twins) > 1:
+            yield from _weighed(s, of_edges(twins), said_of_all(s, twins), s.distance(edge.key) + 1e-5)
+        elif s.step(edge).parents.count(s.first.parent(edge)) == 1 or s.step(edge).op.name == "matmul":
+            said = said_of_all(s, twins)
+            yield from _weighed(s, of_edge(edge), said, s.distance(edge.key) + 1e-5, right=s.right(edge))
     for u in s.shared:
         for w in s.values:
             if at(s.first, w) > at(s.first, u):
@@ -60,6 +63,54 @@ def of_value(v: Value) -> Effect:
 def of_edge(edge: Edge) -> Effect:
     """What comes through an edge."""
     return lambda p: p.share(edge)
+
+
+def of_edges(edges: Sequence[Edge]) -> Effect:
+    """What comes through several edges, none of which lies behind another."""
+    return lambda p: np.sum([p.share(edge) for edge in edges], 0)
+
+
+def _twins(s: Search) -> list[list[Edge]]:
+    """The edges, those that contribute the same together: both operands of x * x are one to the reader.
+
+    Of two equal contributions nobody can say which has a wrong sign, and one with a wrong sign is both left out.
+    """
+    result: dict[object, list[Edge]] = {}
+    for edge in s.edges:
+        share = s.joined(of_edge(edge))
+        if share is None or not np.abs(share).max(initial=0.0) > 1e-9 * s.size:
+            result[edge] = [edge]
+            continue
+        mark = edge.key.place, np.round(share / np.abs(share).max(), 9).tobytes(), float(f"{np.abs(share).max():.9g}")
+        same = result.setdefault(mark, [])
+        if all(_beside(s.first, edge, other) for other in same):
+            same.append(edge)
+        else:
+            result[edge] = [edge]
+    return [*result.values()]
+
+
+def _beside(p: Pass, a: Edge, b: Edge) -> bool:
+    """True if neither edge lies behind the other on a path."""
+    first, last = sorted((a, b), key=lambda e: p.trace.index[e.key])
+    if first.key == last.key:
+        return True
+    return not p.reach_from(at(p, first.key))[p.parent(last)].any()
+
+
+def said_of_all(s: Search, twins: Sequence[Edge]) -> str:
+    """Twins in words: the operand, that it is meant at both places, and the expression."""
+    edge = twins[0]
+    operands = list(dict.fromkeys(f"`{s.words.operand(s.step(e), e.arg)}`" for e in twins))
+    if len(twins) == 1 and edge.key.op == "matmul" and s.step(edge).parents[0] == s.step(edge).parents[1]:
+        which = ("first", "second")[edge.arg]
+        return f"the {which} {operands[0]} of a product in {s.words.expression(edge.key)}"
+    if len(twins) == 1:
+        return s.edge_said(edge)
+    number = {2: "both", 3: "all three"}.get(len(twins), f"all {len(twins)}")
+    if len(operands) == 1:
+        return f"{operands[0]} ({number} times that it is used) in {s.words.expression(edge.key)}"
+    return f"{' and '.join(operands)} together in {s.words.expression(edge.key)}"
 
 
 def of_path(u: Value, w: Value) -> Effect:

@@ -11,8 +11,10 @@ from tinygrad2.verify.point import Point
 
 
 def named_numbers(points: Sequence[Point], values: Sequence[float]) -> Iterator[tuple[str, Callable[[Point], float]]]:
-    """The numbers with a name (a constant, a size, 1/size, products of two) that equal the values at all points."""
-    if all_close(values, [values[0]] * len(values)) and abs(values[0]) > 1e-9 and values[0] != 1:
+    """The numbers with a name (a constant, a size, 1/size, ...) that equal the values at all points; none for 1."""
+    if all_close(values, [1.0] * len(values)):
+        return
+    if all_close(values, [values[0]] * len(values)) and abs(values[0]) > 1e-9:
         constant = values[0]
         yield _constant(constant), lambda p: constant
     sizes = [_sizes(p) for p in points]

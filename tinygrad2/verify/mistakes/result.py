@@ -65,7 +65,7 @@ def of_shape(points: Sequence[Point], k: int) -> Iterator[Hypothesis]:
     yield Hypothesis("broadcast", said, partial(_spread, False))
     alone = "Right when every sample is treated alone"
     yield Hypothesis("broadcast", f"{alone}: your rule mixes samples along the first axis.", _sample_by_sample)
-    meet = "contributions that meet at one place overwrite each other, they must add"
+    meet = "of contributions that meet at one place not all count, but they must add"
     yield Hypothesis("unsummed", f"{alone} and the results added: {meet}.", _samples_added)
     said = "Right when every entry of the cotangent is passed alone: the result is summed up, but must keep each entry."
     yield Hypothesis("broadcast", said, _entry_by_entry)
@@ -88,7 +88,11 @@ def _flipped(axes: tuple[int, ...], p: Point, k: int) -> Array:
 
 
 def _masked_inversely(p: Point, k: int) -> Array:
-    return cotangent(p) - got(p, k)
+    a = got(p, k)
+    g = cotangent(p)
+    if not np.all((a == 0) | (a == g)):
+        raise Broken("no mask")
+    return g - a
 
 
 def _result_number(other: int, p: Point, k: int) -> Array:
@@ -142,7 +146,11 @@ def _sample_by_sample(p: Point, k: int) -> Array:
 
 
 def _samples_added(p: Point, k: int) -> Array:
-    return np.sum(_samples(p, k, whole=[p.problem.wrt[k]]), 0)
+    samples = _samples(p, k, whole=[p.problem.wrt[k]])
+    whole = got(p, k)
+    if not np.all(np.any([np.isclose(s, whole, rtol=1e-9) for s in samples], 0)):
+        raise Broken("no entry is overwritten")
+    return np.sum(samples, 0)
 
 
 def _entry_by_entry(p: Point, k: int) -> Array:
