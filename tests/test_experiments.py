@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import struct
 import threading
@@ -95,6 +96,8 @@ def test_the_result_says_what_was_measured_and_with_what(finished):
     assert result["test_images"] == 100
     assert result["seconds"].keys() == {"reference", "deep-defense"}
     assert result["versions"]["numpy"] == np.__version__
+    assert result["variables"].items() <= os.environ.items()
+    assert {name for name in os.environ if name.startswith(("OMP_", "OPENBLAS_"))} <= result["variables"].keys()
     curve = [e for e in finished.metrics() if e["kind"] == "epoch"][-1]
     assert result["rows"]["Deep Defense"]["accuracy"] == curve["accuracy"]
     assert result["rows"]["Deep Defense"]["rho2"] == pytest.approx(curve["rho2"], rel=1e-6)

@@ -707,7 +707,7 @@ def test_norms_of_very_small_and_very_large_entries(seed: int, p: float, power: 
     x = np.random.default_rng(seed).standard_normal((2, 5)).astype(dtype)
     rtol = 50 * np.finfo(dtype).eps
     for axis in (None, 1, (0, 1), 0):
-        f = lambda x, axis=axis: tg.norm(x, axis, p=p)
+        f = lambda x, axis=axis: tg.norm(x, axis=axis, p=p)
         expected = tg.Tensor(x.astype(np.float64))
         np.testing.assert_allclose(f(tg.Tensor(x * scale)).numpy() / scale, f(expected).numpy(), rtol)
         slope = tg.grad(lambda x, f=f: f(x).sum())
@@ -720,7 +720,7 @@ def test_norms_of_very_small_and_very_large_entries(seed: int, p: float, power: 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_norm_at_zero_and_its_second_order(p: float, dtype: Any) -> None:
     zero = tg.Tensor(np.zeros((2, 3), dtype))
-    f = lambda x: tg.norm(x, 1, p=p).sum()
+    f = lambda x: tg.norm(x, axis=1, p=p).sum()
     assert f(zero).dtype == dtype and not f(zero).item()
     assert not tg.grad(f)(zero).numpy().any()
     assert not tg.hessian(f)(zero).numpy().any()
@@ -853,6 +853,36 @@ def test_an_attribute_of_another_framework_gets_an_answer(name: str) -> None:
             getattr(leaf(), name)
 
 
+@pytest.mark.parametrize("name", habits.LAYER_ATTRIBUTES)
+def test_an_attribute_of_another_frameworks_layers_gets_an_answer(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"Sequential has no attribute '{name}': .{{8}}"):
+        getattr(nn.Sequential(nn.ReLU()), name)
+
+
+def test_an_array_cannot_take_the_place_of_a_parameter() -> None:
+    layer = nn.Linear(3, 2)
+    with pytest.raises(TypeError, match=r"Linear\.weight is a parameter, and ndarray is no Tensor.*weight\.data = "):
+        layer.weight = np.zeros((2, 3), np.float32)  # type: ignore[assignment]
+    layer.weight = leaf(np.ones((2, 3), np.float32))
+    assert layer.parameters()[0].numpy().tolist() == [[1.0] * 3] * 2
+
+
+def test_a_dtype_comes_second_and_the_rest_by_name() -> None:
+    assert tg.Tensor([1, 2], np.float32).dtype == tg.Tensor(tg.Tensor([1.0]), "float32").dtype == np.float32
+    assert not tg.Tensor([1, 2], np.float32).requires_grad
+    with pytest.raises(TypeError, match="write requires_grad=True"):
+        tg.Tensor([1.0], True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected float32 or float64, got"):
+        tg.Tensor(["1.5"], np.float32)  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="only float32 and float64 carry gradients"):
+        tg.Tensor([1.5], np.int64, requires_grad=True)
+
+
+def test_what_is_constant_in_pieces_requires_no_gradient() -> None:
+    assert not (leaf() > 0).requires_grad and not tg.argmax(leaf()).requires_grad
+    assert (leaf() * 2).requires_grad
+
+
 @pytest.mark.parametrize(("module", "table"), [(tg, habits.FUNCTIONS), (nn, habits.LAYERS)])
 def test_a_name_of_another_framework_gets_an_answer(module: Any, table: dict[str, str]) -> None:
     for name in table:
@@ -875,6 +905,10 @@ def test_a_name_of_another_framework_gets_an_answer(module: Any, table: dict[str
         (lambda x: x.sum().backward(retain_graph=True), "the graph stays"),
         (lambda x: x.sum().backward(gradient=1.0), "grad here"),
         (lambda x: tg.jacobian(tg.exp, argnum=0), "argnums"),
+        (lambda x: nn.ReLU(inplace=True), "^ReLU.. takes no argument 'inplace': leave it out"),
+        (lambda x: nn.Linear(2, 3, device="cuda"), "^Linear.. takes no argument 'device': write .to"),
+        (lambda x: nn.Adam([x], learning_rate=0.1), "^Adam.. takes no argument 'learning_rate': it is called lr here"),
+        (lambda x: nn.Softmax(dim=1), "^Softmax.. takes no argument 'dim'$"),  # it has no axis to choose
     ],
 )
 def test_an_argument_of_another_framework_gets_an_answer(call: Any, words: str) -> None:
@@ -883,7 +917,8 @@ def test_an_argument_of_another_framework_gets_an_answer(call: Any, words: str) 
 
 
 def test_a_hint_names_only_what_exists() -> None:
-    words = " ".join([*habits.ATTRIBUTES.values(), *habits.FUNCTIONS.values(), *habits.LAYERS.values()])
+    words = " ".join([*habits.ATTRIBUTES.values(), *habits.FUNCTIONS.values(), *habits.LAYERS.values(),
+                      *habits.LAYER_ATTRIBUTES.values()])  # fmt: skip
     names = {part.split("(")[0].rstrip(".,:") for part in words.replace("(", " (").split() if part.startswith("tg.")}
     assert len(names) > 20
     for name in names:

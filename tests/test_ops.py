@@ -730,7 +730,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., Array], Sequence
     "mean": (lambda x: tg.mean(x, (0, -1)), lambda x: x.mean((0, -1)), (X,)),
     "sum": (lambda x: tg.sum(x, 1, keepdims=True), lambda x: x.sum(1, keepdims=True), (X,)),
     "var": (lambda x: tg.var(x, (0, 2)), lambda x: x.var((0, 2)), (X,)),
-    "norm": (lambda x: tg.norm(x, (1, 2)), lambda x: np.sqrt((x * x).sum((1, 2))), (X,)),
+    "norm": (lambda x: tg.norm(x, axis=(1, 2)), lambda x: np.sqrt((x * x).sum((1, 2))), (X,)),
     "max_pool2d": (lambda x: tg.max_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, -np.inf).max((-1, -2)), (D,)),
     "avg_pool2d": (lambda x: tg.avg_pool2d(x, 3, 2, 1), lambda x: windows(x, 3, 2, 1, 0.0).mean((-1, -2)), (X,)),
     "pad": (
@@ -836,6 +836,19 @@ def test_a_leaf_of_integers_is_refused() -> None:
         tg.arange(3, requires_grad=True)
 
 
+METHODS = {
+    "methods", "operators", "a power of a number", "an array to a power", "rows of an iterated tensor",
+}  # fmt: skip  # their functions need Tensors
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - METHODS))
+def test_every_function_takes_arrays_and_lists(name: str) -> None:
+    f, _, arrays = FUNCTIONS[name]
+    expected = f(*map(Tensor, arrays)).numpy()
+    np.testing.assert_array_equal(f(*arrays).numpy(), expected)
+    np.testing.assert_array_equal(f(*(a.tolist() for a in arrays)).numpy(), expected)
+
+
 def test_every_public_function_is_tested() -> None:
     named = " ".join([*FUNCTIONS, *SMOOTH, *CONSTANT, *ARRAY_CASES, *PLACES])
     elsewhere = {*ELSEWHERE, "numpy_table", *CREATED, *(f"{name}_like" for name in LIKE)}
@@ -879,7 +892,7 @@ def test_the_first_of_tied_maxima_in_a_pooling_window_gets_all() -> None:
 
 def test_the_norm_at_zero_is_zero_with_all_its_derivatives() -> None:
     x = np.array([[0.0, 0.0], [3.0, 4.0]])
-    y, first, hessian_times_one = second(lambda t: tg.norm(t, 1), x)
+    y, first, hessian_times_one = second(lambda t: tg.norm(t, axis=1), x)
     assert y.tolist() == [0.0, 5.0]
     assert first[0].tolist() == [0.0, 0.0]
     np.testing.assert_allclose(first[1], [0.6, 0.8], 1e-15)
@@ -1102,7 +1115,7 @@ MISUSE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 
 def test_an_empty_batch_has_empty_reductions() -> None:
     for f in (tg.max, tg.mean, tg.logsumexp, tg.norm, tg.var, tg.sum):
-        check_derivatives(lambda x, f=f: f(x, 1), [V[:0]], np.random.default_rng(0))
+        check_derivatives(lambda x, f=f: f(x, axis=1), [V[:0]], np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", MISUSE)

@@ -303,7 +303,7 @@ def test_the_loss_is_equation_6_written_as_a_loop(mode: str) -> None:
 
 # One number per net, so that the difference quotients of both orders of its derivative are of this number.
 OBJECTIVES: dict[str, Callable[[nn.Layer, Array, Array, str], Tensor]] = {
-    "rho": lambda net, x, y, mode: sum(norm(reshape(robust.walk(net, Tensor(x), y, mode).delta, (len(x), -1)), 1)),
+    "rho": lambda net, x, y, mode: sum(norm(reshape(robust.walk(net, Tensor(x), y, mode).delta, (len(x), -1)), axis=1)),
     "total": lambda net, x, y, mode: robust.deep_defense(net, x, y, lam=3.0, c=2.0, d=1.0, mode=mode).total,
 }
 

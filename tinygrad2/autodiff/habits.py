@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -71,7 +72,7 @@ ATTRIBUTES = {
     "softmax": "write tg.softmax(t, axis)",
     "log_softmax": "write tg.log_softmax(t, axis)",
     "logsumexp": "write tg.logsumexp(t, axis)",
-    "norm": "write tg.norm(t, axis)",
+    "norm": "write tg.norm(t, axis=...)",
     "gather": "write tg.gather(t, indices, axis)",
     "scatter_add": "write tg.scatter_add(t, indices, size, axis)",
     "clamp": "write t.clip(min, max)",
@@ -81,29 +82,37 @@ ATTRIBUTES = {
     "block_until_ready": "leave it out: every result is there when its function returns",
 }
 
-# Names of arguments.
+# Names of arguments that are another name here.
+RENAMED = {
+    "dim": "axis",
+    "keepdim": "keepdims",
+    "keep_dims": "keepdims",
+    "gradient": "grad",
+    "correction": "ddof",
+    "a_min": "min",
+    "a_max": "max",
+    "ord": "p",
+    "argnum": "argnums",
+    "learning_rate": "lr",
+    "step_size": "lr",
+    "dims": "axis",
+}
+
+# Names of arguments that are not needed here, or are said in another way.
 KEYWORDS = {
-    "dim": "it is called axis here",
-    "dims": "it is called axis here (axes, one by one, for transpose)",
-    "keepdim": "it is called keepdims here",
-    "keep_dims": "it is called keepdims here",
     "retain_graph": "leave it out: the graph stays, and can be used as often as you like",
-    "gradient": "it is called grad here",
     "inputs": "write tg.autograd.grad(loss, inputs) for chosen tensors",
     "unbiased": "write ddof=1 for unbiased=True",
-    "correction": "it is called ddof here",
     "inplace": "leave it out: nobody can change a Tensor",
     "out": "leave it out: every operation returns a new tensor",
-    "a_min": "it is called min here",
-    "a_max": "it is called max here",
-    "ord": "it is called p here",
     "indexing": "write the axis",
     "input": "give the tensor first, without a name",
     "other": "give the tensors without names",
     "training": "dropout(x, p, rng) always drops; nn.Dropout follows net.train() and net.eval()",
-    "argnum": "it is called argnums here",
     "target": "give the labels second, without a name",
     "size_average": 'write reduction="mean"',
+    "device": 'write .to("cuda") after it is made',
+    "weights": "give the parameters first, without a name",
 }
 
 # Names in the module itself.
@@ -146,6 +155,32 @@ FUNCTIONS = {
     "absolute": "write tg.abs(x)",
 }
 
+# Methods and attributes of layers.
+LAYER_ATTRIBUTES = {
+    "cuda": 'write net.to("cuda")',
+    "cpu": 'write net.to("cpu")',
+    "float": "write net.astype(np.float32)",
+    "double": "write net.astype(np.float64)",
+    "half": "float32 and float64 are the types here: net.astype(np.float32)",
+    "modules": "write net.named_layers(), which gives names and layers",
+    "named_modules": "write net.named_layers()",
+    "named_children": "write net.children(), which gives names and layers",
+    "named_buffers": "write net.named_tensors(), and take those that require no gradient",
+    "buffers": "write net.named_tensors(), and take those that require no gradient",
+    "add_module": "write self.name = layer",
+    "register_module": "write self.name = layer",
+    "register_parameter": "write self.name = tg.Tensor(values, requires_grad=True)",
+    "register_buffer": "write self.name = tg.Tensor(values)",
+    "register_forward_hook": "write net.trace(x), which keeps what every layer gives",
+    "register_full_backward_hook": "write net.trace(x).reverse(), whose layers can be run one by one",
+    "requires_grad_": "give the optimizer only the parameters that it should change",
+    "save": "write nn.save(path, net.state_dict())",
+    "load": "write net.load_state_dict(nn.load(path))",
+    "fit": "write tg.experiments.fit(net, data, objective)",
+    "predict": "write tg.robust.predict(net, x)",
+    "backward": "write loss.backward(), or net.trace(x).vjp(u)",
+}
+
 # Names in tg.nn.
 LAYERS = {
     "Module": "write nn.Layer, with a forward(x), or an apply(x) that gives the output and its reverse layer",
@@ -184,17 +219,28 @@ def answering(f: Callable[P, T]) -> Callable[P, T]:
         try:
             return f(*args, **kwargs)
         except TypeError as error:
-            habit = next((name for name in kwargs if f"unexpected keyword argument {name!r}" in str(error)), None)
-            if habit not in KEYWORDS:
-                raise
-            raise TypeError(f"{f.__name__}() takes no argument {habit!r}: {KEYWORDS[habit]}") from None
+            habit = next((name for name in kwargs if f"unexpected keyword argument {name!r}" in str(error)), "")
+            known = signature(f).parameters
+            if not habit or habit in known or any(p.kind is p.VAR_KEYWORD for p in known.values()):
+                raise  # an error of something that f calls
+            who = type(args[0]).__name__ if f.__name__ == "__init__" else f.__name__
+            raise TypeError(f"{who}() takes no argument {habit!r}{_instead(known, habit)}") from None
 
     return call
 
 
+def _instead(known: Container[str], habit: str) -> str:
+    """What to write in place of an argument, as the end of a sentence; nothing where there is nothing of the kind."""
+    if RENAMED.get(habit) in known:
+        return f": it is called {RENAMED[habit]} here"
+    return hint(KEYWORDS, habit)
+
+
 def answers(namespace: dict[str, Any], names: list[str]) -> None:
-    """Let every function among the names of a module answer in this way."""
+    """Let every function among the names of a module answer in this way, and every class where it is made."""
     for name in names:
         f = namespace[name]
         if type(f) is type(answers):
             namespace[name] = answering(f)
+        elif isinstance(f, type) and "__init__" in vars(f):
+            f.__init__ = answering(f.__init__)  # type: ignore[misc]

@@ -32,6 +32,7 @@ class Tensor(TensorMethods):
 
     data: a number, a nested list, or a NumPy or CuPy array, of any shape. It is copied: later changes to the caller's
         array can never reach the tape. nan and inf are values like others: they propagate, and nothing warns.
+    dtype: the type of the entries; None keeps the one that NumPy gives the data.
     requires_grad: make it a leaf, whose `.grad` is filled by `.backward()`; the dtype must then be float32 or float64.
     name: how error messages and pictures call it.
 
@@ -57,6 +58,8 @@ class Tensor(TensorMethods):
     >>> (x * x).sum().backward()
     >>> x.grad
     Tensor([2., 4.], float64)
+    >>> tg.Tensor([1, 2], np.float32)
+    Tensor([1., 2.], float32)
     """
 
     __slots__ = ("__weakref__", "array", "grad", "name", "node", "why")
@@ -67,12 +70,21 @@ class Tensor(TensorMethods):
     grad: Tensor | None
     why: str | None  # why there is no node, where somebody may ask
 
-    def __init__(self, data: TensorLike | Array, requires_grad: bool = False, name: str | None = None) -> None:
+    def __init__(
+        self,
+        data: TensorLike | Array,
+        dtype: DTypeLike | None = None,
+        *,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
         if isinstance(data, Tensor):
             data._leaves_by("tg.Tensor(t)")
             array = data.array
         else:
             array = freeze(data) if hasattr(data, "dtype") else _new_array(data)
+        if dtype is not None:
+            array = _converted(array, dtype)
         if array.dtype.kind not in "biu" and array.dtype not in _FLOATING:
             raise TypeError(f"Tensor: expected float32 or float64, got {array.dtype}; convert with .astype(np.float32)")
         self.array = array
@@ -116,8 +128,8 @@ class Tensor(TensorMethods):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether the tape follows this tensor: it is a leaf, or was computed from one."""
-        return self.node is not None
+        """Whether the tape follows this tensor: it is a leaf, or was computed from one, and is no integer or bool."""
+        return self.node is not None and self.array.dtype.kind in "fc"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -327,6 +339,15 @@ def _new_array(data: object) -> Array:
     array = np.array(data)
     array.setflags(write=False)
     return array
+
+
+def _converted(array: Array, dtype: DTypeLike) -> Array:
+    """The array in another dtype, read-only; as it is where it holds no numbers, which the caller refuses."""
+    if isinstance(dtype, bool):
+        raise TypeError(
+            f"Tensor(data, dtype): expected a dtype such as np.float32, got {dtype}; write requires_grad={dtype}"
+        )
+    return freeze(array.astype(dtype)) if array.dtype.kind in "biufc" else array
 
 
 def wrap(array: Array, node: Node | None, why: str | None = None) -> Tensor:

@@ -16,15 +16,13 @@ from tinygrad2.data.speech import FILE as SPEECH
 from tinygrad2.experiments.brought import Catalogue
 from tinygrad2.experiments.catalogues import ATTACKS, DATA, DEFENSES, MODELS, PENALTIES
 from tinygrad2.experiments.config import FIELDS, recipe_summary, recipes
-from tinygrad2.experiments.report import versions
+from tinygrad2.experiments.report import tuning, versions
 from tinygrad2.kernels import describe_gpu, why_no_cuda_kernels, why_no_gpu, why_no_numba
 from tinygrad2.nn import OPTIMIZERS, schedules
 from tinygrad2.nn.layer import nearest
 from tinygrad2.robust import metrics
 from tinygrad2.robust.attacks.deepfool import MODES
 from tinygrad2.verify.book import BOOK
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def info() -> str:
@@ -34,9 +32,7 @@ def info() -> str:
         "GPU": why_no_gpu() or describe_gpu(),
         "GPU kernels": why_no_cuda_kernels() or "work",
         "Numba": why_no_numba() or "works",
-        "threads": ", ".join(
-            [f"{os.cpu_count()} cores", *(f"{v}={os.environ[v]}" for v in THREADS if v in os.environ)]
-        ),
+        "threads": ", ".join([f"{os.cpu_count()} cores", *(f"{name}={value}" for name, value in tuning().items())]),
         "data folder": _data_folder(),
         "data sets": ", ".join(f"{name} ({_state(name)})" for name in LOADERS),
         "models": ", ".join(MODELS),

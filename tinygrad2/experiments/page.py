@@ -109,7 +109,7 @@ def _diagnostics(result: Mapping[str, Any]) -> list[str]:
     rows += [[f"seconds: {name}", str(s)] for name, s in result.get("seconds", {}).items()]
     rows += [["peak memory, MiB", str(result.get("peak_memory_mib"))]]
     rows += [[f"SHA-256 of {name}", value] for name, value in result.get("brought", {}).items()]
-    rows += [[name, value] for name, value in result.get("versions", {}).items()]
+    rows += [[name, value] for kind in ("versions", "variables") for name, value in result.get(kind, {}).items()]
     return ["<h2>Diagnostics</h2>", _html_table(["", ""], rows)]
 
 

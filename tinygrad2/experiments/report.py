@@ -27,6 +27,8 @@ from tinygrad2.robust.batches import in_batches
 from tinygrad2.robust.metrics.fgs import SHARES
 from tinygrad2.robust.types import Box
 
+# What the names of such variables begin with.
+TUNING = ("OPENBLAS_", "OMP_", "GOMP_", "NUMBA_", "MKL_", "VECLIB_", "TINYGRAD2_NUMBA", "TINYGRAD2_DETERMINISTIC")
 PACKAGES = ("numpy", "numba", "cupy-cuda13x", "matplotlib", "tqdm", "scikit-learn")
 
 
@@ -234,6 +236,7 @@ def result(config: Config, table: Table, seconds: Mapping[str, float]) -> dict[s
         "seconds": {name: round(s, 1) for name, s in seconds.items()},
         "peak_memory_mib": peak_memory_mib(),
         "versions": versions(),
+        "variables": tuning(),
     }
 
 
@@ -246,6 +249,12 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found | {"cores": str(os.cpu_count())}
+
+
+def tuning() -> dict[str, str]:
+    """Every environment variable that is set and may change speed or the order of sums; not the names of folders."""
+    names = (name for name in sorted(os.environ) if name.startswith(TUNING) and not name.endswith("_DIR"))
+    return {name: os.environ[name] for name in names}
 
 
 def peak_memory_mib() -> float | None:

@@ -11,12 +11,14 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tinygrad2.kernels.once import once
 
 Pair: TypeAlias = tuple[int, int]
 Shape: TypeAlias = tuple[int, ...]
+RowPadding: TypeAlias = int | Literal["same", "valid"] | Sequence[int]
+Padding: TypeAlias = RowPadding | Sequence[Sequence[int]]
 
 
 def _pair(name: str, value: object) -> Pair:
@@ -75,7 +77,7 @@ class Geometry:
         input: int | Sequence[int],
         kernel: int | Sequence[int],
         stride: int | Sequence[int] = 1,
-        padding: int | str | Sequence[int] | Sequence[Sequence[int]] = 0,
+        padding: Padding = 0,
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
         ceil: bool = False,
@@ -100,7 +102,7 @@ class Geometry:
         output: int | Sequence[int],
         kernel: int | Sequence[int],
         stride: int | Sequence[int] = 1,
-        padding: int | str | Sequence[int] | Sequence[Sequence[int]] = 0,
+        padding: Padding = 0,
         output_padding: int | Sequence[int] = 0,
         dilation: int | Sequence[int] = 1,
         groups: int = 1,

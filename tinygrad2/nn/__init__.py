@@ -26,6 +26,7 @@ from tinygrad2.nn.trace import *
 
 if not _typing.TYPE_CHECKING:
     __all__ = _public(globals(), "init", "models", "reverse", "schedules")
+    _habits.answers(globals(), __all__)
 
     # A type checker would take every wrong name for right.
     def __getattr__(name: str) -> None:

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
+from tinygrad2.kernels.geometry import Padding
 from tinygrad2.nn import reverse as r
 from tinygrad2.nn.init import Rng, default_rng, fan_in_uniform, fans, uniform
 from tinygrad2.nn.layer import Applied, Layer
@@ -33,7 +34,7 @@ class Convolution(Layer):
     weight: Tensor
     bias: Tensor | None
     stride: Size
-    padding: Any
+    padding: Padding
     dilation: Size
     groups: int
     padding_mode: str
@@ -44,7 +45,7 @@ class Convolution(Layer):
         out_channels: int,
         kernel_size: Size,
         stride: Size = 1,
-        padding: Any = 0,
+        padding: Padding = 0,
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
@@ -156,7 +157,7 @@ class ConvTranspose2d(Layer):
     weight: Tensor
     bias: Tensor | None
     stride: Size
-    padding: Any
+    padding: Padding
     output_padding: Size
     groups: int
     dilation: Size
@@ -167,7 +168,7 @@ class ConvTranspose2d(Layer):
         out_channels: int,
         kernel_size: Size,
         stride: Size = 1,
-        padding: Any = 0,
+        padding: Padding = 0,
         output_padding: Size = 0,
         groups: int = 1,
         bias: bool = True,

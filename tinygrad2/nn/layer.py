@@ -11,13 +11,14 @@ from copy import deepcopy
 from difflib import get_close_matches
 from functools import partial
 from types import UnionType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor
 from tinygrad2.autodiff.effects import observed, stateful
+from tinygrad2.autodiff.habits import LAYER_ATTRIBUTES, hint
 from tinygrad2.autodiff.tree import flatten, leaves
 from tinygrad2.kernels.arrays import Array, to_device
 from tinygrad2.nn import tape
@@ -60,6 +61,9 @@ class Layer:
 
     training: bool = True
 
+    def __init__(self) -> None:
+        """A layer without settings. A layer of your own need not call this."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         """`apply` and `forward` define one thing: a class that writes one of them gets the other from it."""
         super().__init_subclass__(**options)
@@ -68,6 +72,25 @@ class Layer:
             cls.apply = _apply_of(cls.forward)  # type: ignore[assignment, method-assign]
         elif "apply" in own and "forward" not in own:
             cls.forward = _forward_of(cls.apply)  # type: ignore[assignment, method-assign]
+
+    if not TYPE_CHECKING:  # a type checker would take every wrong name for right
+
+        def __getattr__(self, name: str) -> None:
+            """The error for a name that a layer does not have; for one of another framework it says what to write."""
+            owner = type(self).__name__
+            raise AttributeError(
+                f"{owner} has no attribute {name!r}{hint(LAYER_ATTRIBUTES, name)}", name=name, obj=self
+            )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; TypeError where an array would take the place of a parameter, which would then be lost."""
+        old = vars(self).get(name)
+        if isinstance(old, Tensor) and old.requires_grad and not isinstance(value, Tensor | None):
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a parameter, and {type(value).__name__} is no Tensor; to change its "
+                f"value write layer.{name}.data = values"
+            )
+        super().__setattr__(name, value)
 
     def apply(self, x: Tensor) -> Applied:
         """The output at x, and the reverse layer at x. x: samples first, (N, ...)."""
@@ -170,7 +193,7 @@ class Layer:
     def _replace(self, new: Callable[[Tensor], Array]) -> Self:
         """Put a new tensor in place of each; one that is shared stays shared."""
         old = {id(t): t for _, t in self.named_tensors()}
-        made = {i: Tensor(new(t), t.requires_grad, t.name) for i, t in old.items()}
+        made = {i: Tensor(new(t), requires_grad=t.requires_grad, name=t.name) for i, t in old.items()}
         for _, layer in self.named_layers():
             replace(layer, made)
         return self

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels import Geometry
+from tinygrad2.kernels.geometry import Padding
 from tinygrad2.nn import reverse as r
 from tinygrad2.nn.layer import Applied, Layer
 from tinygrad2.nn.sizes import check_counts, plane
@@ -28,7 +27,7 @@ class MaxPool2d(Layer):
 
     kernel_size: Size
     stride: Size
-    padding: Any
+    padding: Padding
     dilation: Size
     ceil_mode: bool
 
@@ -36,7 +35,7 @@ class MaxPool2d(Layer):
         self,
         kernel_size: Size,
         stride: Size | None = None,
-        padding: Any = 0,
+        padding: Padding = 0,
         dilation: Size = 1,
         *,
         ceil_mode: bool = False,
@@ -72,9 +71,9 @@ class AvgPool2d(Layer):
 
     kernel_size: Size
     stride: Size
-    padding: Any
+    padding: Padding
 
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> None:
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0) -> None:
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding

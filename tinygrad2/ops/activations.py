@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.ops import elementwise
 from tinygrad2.ops.analytic import expm1
 from tinygrad2.ops.elementwise import add, divide, exp, logical_not, mask, multiply, positive, sigmoid
 from tinygrad2.ops.erf import erfc
+from tinygrad2.ops.shape import as_tensor
 
 __all__ = ["elu", "gelu", "silu", "softplus"]
 
 
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     """x Φ(x), where Φ is the distribution function of the standard normal. x: any shape.
 
     approximate: "none", or "tanh" for ½x (1 + tanh(√(2/π) (x + 0.044715 x³))). Raises ValueError for another word.
@@ -23,6 +24,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     >>> tg.gelu(tg.Tensor([-1.0, 0.0, 1.0]))
     Tensor([-0.15865525,  0.        ,  0.84134475], float64)
     """
+    x = as_tensor(x)
     return multiply(x, gelu_gate(x, approximate))
 
 
@@ -50,7 +52,7 @@ def _tanh_argument(x: Tensor) -> Tensor:
     return multiply(add(x, multiply(multiply(multiply(x, x), x), 0.044715)), math.sqrt(2 / math.pi))
 
 
-def silu(x: Tensor) -> Tensor:
+def silu(x: TensorLike) -> Tensor:
     """x σ(x), also called swish. x: any shape. Source: Hendrycks & Gimpel 2016, section 2.
 
     >>> tg.silu(tg.Tensor([0.0, 2.0]))
@@ -59,7 +61,7 @@ def silu(x: Tensor) -> Tensor:
     return multiply(x, sigmoid(x))
 
 
-def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """x where x > 0, alpha (eˣ - 1) elsewhere. x: any shape. Source: Clevert et al., Exponential Linear Units, 2016.
 
     The derivative at 0 is alpha, as in PyTorch.
@@ -72,7 +74,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     return add(mask(x, right), multiply(expm1(left), alpha))
 
 
-def softplus(x: Tensor, beta: float = 1.0) -> Tensor:
+def softplus(x: TensorLike, beta: float = 1.0) -> Tensor:
     """log(1 + exp(beta x)) / beta, a smooth relu; it does not overflow. x: any shape.
 
     Raises ValueError unless beta > 0.

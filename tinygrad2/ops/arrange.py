@@ -38,46 +38,50 @@ def along(axis: int, part: slice | NDArray) -> tuple[slice | NDArray, ...]:
     return (slice(None),) * axis + (part,)
 
 
-def flip(x: Tensor, axis: Axis = None) -> Tensor:
+def flip(x: TensorLike, axis: Axis = None) -> Tensor:
     """The entries in reverse order along the axes. x: any shape. axis: an int, several, or None for all.
 
     >>> tg.flip(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     Tensor([[2., 1.],
             [4., 3.]], float64)
     """
+    x = as_tensor(x)
     axes = positions(axis, x.ndim, "flip")
     return index(x, tuple([slice(None, None, -1 if i in axes else 1) for i in range(x.ndim)]))
 
 
-def fliplr(x: Tensor) -> Tensor:
+def fliplr(x: TensorLike) -> Tensor:
     """The entries in reverse order along axis 1, left to right. x: (M, N, ...).
 
     >>> tg.fliplr(tg.Tensor([[1.0, 2.0]]))
     Tensor([[2., 1.]], float64)
     """
+    x = as_tensor(x)
     if x.ndim < 2:
         raise ValueError(f"fliplr: expected at least two axes, got shape {x.shape}")
     return flip(x, 1)
 
 
-def flipud(x: Tensor) -> Tensor:
+def flipud(x: TensorLike) -> Tensor:
     """The entries in reverse order along axis 0, up to down. x: (M, ...).
 
     >>> tg.flipud(tg.Tensor([1.0, 2.0]))
     Tensor([2., 1.], float64)
     """
+    x = as_tensor(x)
     if x.ndim < 1:
         raise ValueError(f"flipud: expected at least one axis, got shape {x.shape}")
     return flip(x, 0)
 
 
-def rot90(x: Tensor, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+def rot90(x: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """x turned k times by 90 degrees, from the first of the axes towards the second. x: (M, N, ...).
 
     >>> tg.rot90(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor([[2., 4.],
             [1., 3.]], float64)
     """
+    x = as_tensor(x)
     first, second = positions(axes, x.ndim, "rot90")
     if k % 4 == 2:
         return flip(x, (first, second))
@@ -86,7 +90,7 @@ def rot90(x: Tensor, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     return x
 
 
-def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     """The entries moved on by `shift` places along the axis; those that leave at its end enter at its start.
 
     x: any shape. axis: an int, or several with a shift for each; None moves through all entries in row-major order.
@@ -94,6 +98,7 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     >>> tg.roll(tg.Tensor([1.0, 2.0, 3.0]), 1)
     Tensor([3., 1., 2.], float64)
     """
+    x = as_tensor(x)
     if axis is None:
         steps = builtins.sum(shift) if isinstance(shift, Sequence) else shift
         return reshape(roll(ravel(x), steps, 0), x.shape)
@@ -106,7 +111,7 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     return x
 
 
-def sliding_window_view(x: Tensor, window_shape: int | Sequence[int], axis: Axis = None) -> Tensor:
+def sliding_window_view(x: TensorLike, window_shape: int | Sequence[int], axis: Axis = None) -> Tensor:
     """What a window sees at every place, as `np.lib.stride_tricks.sliding_window_view`. x: any shape.
 
     window_shape: the window's size along each of the axes, all by default. Result: x's shape, smaller by the window's
@@ -117,6 +122,7 @@ def sliding_window_view(x: Tensor, window_shape: int | Sequence[int], axis: Axis
     Tensor([[0., 1., 2.],
             [1., 2., 3.]], float64)
     """
+    x = as_tensor(x)
     sizes = tuple(window_shape) if isinstance(window_shape, Sequence) else (window_shape,)
     given = range(x.ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
     axes = [position(a, x.ndim, "sliding_window_view") for a in given]
@@ -131,7 +137,7 @@ def sliding_window_view(x: Tensor, window_shape: int | Sequence[int], axis: Axis
     return x
 
 
-def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Each entry several times in a row along the axis. x: any shape.
 
     repeats: a number for all, or one for each entry along the axis. axis: None repeats all entries in row-major order.
@@ -139,6 +145,7 @@ def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> 
     >>> tg.repeat(tg.Tensor([1.0, 2.0]), 2)
     Tensor([1., 1., 2., 2.], float64)
     """
+    x = as_tensor(x)
     if axis is None:
         return repeat(ravel(x), repeats, 0)
     axis = position(axis, x.ndim, "repeat")
@@ -167,7 +174,7 @@ def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
     return reshape(broadcast_to(reshape(x, apart), pairs), [c * n for c, n in zip(counts, shape, strict=True)])
 
 
-def pad(x: Tensor, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
+def pad(x: TensorLike, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
     """x with entries added before and after along its axes. x: any shape.
 
     pad_width: a number, a pair (before, after) for all axes, or one pair for each axis; none negative.
@@ -179,6 +186,7 @@ def pad(x: Tensor, pad_width: PadWidth, mode: str = "constant", constant_values:
     >>> tg.pad(tg.Tensor([1.0, 2.0, 3.0]), (1, 2), mode="reflect")
     Tensor([2., 1., 2., 3., 2., 1.], float64)
     """
+    x = as_tensor(x)
     widths = _pairs(pad_width, x)
     if mode not in MODES:
         raise ValueError(f"pad: unknown mode {mode!r}; expected one of {', '.join(MODES)}")

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.kernels.arrays import to_device, to_numpy
 from tinygrad2.ops.elementwise import add, multiply, where
 from tinygrad2.ops.families import matmul
-from tinygrad2.ops.shape import index, swapaxes
+from tinygrad2.ops.shape import as_tensor, index, swapaxes
 from tinygrad2.ops.softmax import softmax
 
 __all__ = ["embedding", "scaled_dot_product_attention"]
 
 
-def embedding(x: Any, weight: Tensor) -> Tensor:
+def embedding(x: Any, weight: TensorLike) -> Tensor:
     """The rows of weight that x names. x: integers of any shape, e.g. (N, T); weight: (V, D). Result: (N, T, D).
 
     A row that is taken twice gets the sum of both cotangents. Raises TypeError for numbers that are no integers, and
@@ -27,6 +27,7 @@ def embedding(x: Any, weight: Tensor) -> Tensor:
     Tensor([[[1.],
              [3.]]], float64)
     """
+    weight = as_tensor(weight)
     return index(weight, check_tokens(x, weight.shape[0]))
 
 
@@ -45,7 +46,7 @@ def check_tokens(x: Any, rows: int) -> Tensor:
 
 # fmt: off
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Any = None,
+    query: TensorLike, key: TensorLike, value: TensorLike, attn_mask: Any = None,
     *, is_causal: bool = False, scale: float | None = None,
 ) -> Tensor:
     """softmax(scale · query keyᵀ) value: for each query a mean of the values, weighted by how well their keys fit.
@@ -59,6 +60,9 @@ def scaled_dot_product_attention(
     >>> tg.scaled_dot_product_attention(x, x, x, is_causal=True).shape
     (2, 5, 4)
     """
+    query = as_tensor(query)
+    key = as_tensor(key)
+    value = as_tensor(value)
     return matmul(attention_weights(query, key, attn_mask, is_causal, scale), value)
 # fmt: on
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.kernels.arrays import Array, to_device
+from tinygrad2.ops.shape import as_tensor
 
 __all__ = ["arange", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros", "zeros_like"]
 
@@ -113,32 +114,35 @@ def linspace(
     return _made(np.linspace(start, stop, num, dtype=dtype), device, requires_grad)
 
 
-def zeros_like(x: Tensor, *, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: TensorLike, *, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape, dtype and device of x. x: any shape. requires_grad: make it a leaf.
 
     >>> tg.zeros_like(tg.Tensor([1.0, 2.0]))
     Tensor([0., 0.], float64)
     """
-    return Tensor(np.zeros_like(x.array), requires_grad)
+    x = as_tensor(x)
+    return Tensor(np.zeros_like(x.array), requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, *, requires_grad: bool = False) -> Tensor:
+def ones_like(x: TensorLike, *, requires_grad: bool = False) -> Tensor:
     """Ones of the shape, dtype and device of x. x: any shape. requires_grad: make it a leaf.
 
     >>> tg.ones_like(tg.Tensor([1.0, 2.0]))
     Tensor([1., 1.], float64)
     """
-    return Tensor(np.ones_like(x.array), requires_grad)
+    x = as_tensor(x)
+    return Tensor(np.ones_like(x.array), requires_grad=requires_grad)
 
 
-def full_like(x: Tensor, fill_value: float, *, requires_grad: bool = False) -> Tensor:
+def full_like(x: TensorLike, fill_value: float, *, requires_grad: bool = False) -> Tensor:
     """fill_value everywhere, with the shape, dtype and device of x. x: any shape. requires_grad: make it a leaf.
 
     >>> tg.full_like(tg.Tensor([1.0, 2.0]), 3.0)
     Tensor([3., 3.], float64)
     """
-    return Tensor(np.full_like(x.array, fill_value), requires_grad)
+    x = as_tensor(x)
+    return Tensor(np.full_like(x.array, fill_value), requires_grad=requires_grad)
 
 
 def _made(array: Array, device: str, requires_grad: bool) -> Tensor:
-    return Tensor(array if device == "cpu" else to_device(array, device), requires_grad)
+    return Tensor(array if device == "cpu" else to_device(array, device), requires_grad=requires_grad)

@@ -9,13 +9,24 @@ import math
 
 import numpy as np
 
-from tinygrad2.autodiff import Primitive, Tensor
+from tinygrad2.autodiff import Primitive, Tensor, TensorLike
 from tinygrad2.kernels.arrays import Array
 from tinygrad2.ops.arrange import along, flip, pad, roll
 from tinygrad2.ops.creation import ones_like
 from tinygrad2.ops.elementwise import multiply, subtract
 from tinygrad2.ops.reduce import _axes, _reduced
-from tinygrad2.ops.shape import Axis, concatenate, expand_dims, index, moveaxis, position, ravel, reshape, transpose
+from tinygrad2.ops.shape import (
+    Axis,
+    as_tensor,
+    concatenate,
+    expand_dims,
+    index,
+    moveaxis,
+    position,
+    ravel,
+    reshape,
+    transpose,
+)
 
 __all__ = ["cumprod", "cumsum", "diff", "prod"]
 
@@ -71,7 +82,7 @@ def _others(x: Tensor) -> Tensor:
     return concatenate([multiply(of_pairs, b), multiply(of_pairs, a), index(outside, (..., slice(half, None)))], -1)
 
 
-def prod(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The product over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims.
 
     Its derivatives are right also where entries are 0. The product of no entries is 1.
@@ -79,6 +90,7 @@ def prod(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> tg.prod(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     Tensor([ 2., 12.], float64)
     """
+    x = as_tensor(x)
     axes = _axes(x, axis, who="prod")
     rest = [i for i in range(x.ndim) if i not in axes]
     rows = transpose(x, [*rest, *axes]) if x.ndim else x
@@ -87,7 +99,7 @@ def prod(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return reshape(y, _reduced(x, axes)) if keepdims else y
 
 
-def cumsum(x: Tensor, axis: int | None = None) -> Tensor:
+def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
     """The sum of all entries up to each one along the axis. x: any shape. float32 is added up in float64.
 
     axis: None goes through all entries in row-major order. Result: x's shape, or (x.size,) without an axis.
@@ -95,10 +107,11 @@ def cumsum(x: Tensor, axis: int | None = None) -> Tensor:
     >>> tg.cumsum(tg.Tensor([1.0, 2.0, 3.0]))
     Tensor([1., 3., 6.], float64)
     """
+    x = as_tensor(x)
     return cumsum(ravel(x), 0) if axis is None else _cumsum(x, position(axis, x.ndim, "cumsum"))
 
 
-def cumprod(x: Tensor, axis: int | None = None) -> Tensor:
+def cumprod(x: TensorLike, axis: int | None = None) -> Tensor:
     """The product of all entries up to each one along the axis. x: any shape.
 
     axis: None goes through all entries in row-major order. Result: x's shape, or (x.size,) without an axis.
@@ -107,6 +120,7 @@ def cumprod(x: Tensor, axis: int | None = None) -> Tensor:
     >>> tg.cumprod(tg.Tensor([1.0, 2.0, 3.0]))
     Tensor([1., 2., 6.], float64)
     """
+    x = as_tensor(x)
     if axis is None:
         return cumprod(ravel(x), 0)
     axis = position(axis, x.ndim, "cumprod")
@@ -118,12 +132,13 @@ def cumprod(x: Tensor, axis: int | None = None) -> Tensor:
     return moveaxis(_recurrence.record(np.moveaxis(y, axis, 0), a, first), 0, axis)
 
 
-def diff(x: Tensor, n: int = 1, axis: int = -1) -> Tensor:
+def diff(x: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
     """Each entry's difference to the one before along the axis, n times. x: any shape, e.g. (N, K): (N, K - n).
 
     >>> tg.diff(tg.Tensor([1.0, 4.0, 9.0]))
     Tensor([3., 5.], float64)
     """
+    x = as_tensor(x)
     if n < 0:
         raise ValueError(f"diff: expected n of at least 0, got {n}")
     axis = position(axis, x.ndim, "diff")

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels import masked
 from tinygrad2.kernels.arrays import Array, to_device
+from tinygrad2.ops.shape import as_tensor
 
 __all__ = [
     "abs", "add", "astype", "clip", "divide", "equal", "exp", "greater", "greater_equal", "leaky_relu", "less",
@@ -338,7 +339,7 @@ def leaky_relu(x: TensorLike, negative_slope: TensorLike = 0.01) -> Tensor:
     return add(mask(x, right), multiply(mask(x, logical_not(right)), negative_slope))
 
 
-def prelu(x: Tensor, slope: Tensor) -> Tensor:
+def prelu(x: TensorLike, slope: TensorLike) -> Tensor:
     """x where x > 0, slope·x elsewhere. x: (N, C, ...); slope: (1,) or (C,), one for each channel.
 
     Source: He et al., Delving Deep into Rectifiers, 2015, equation 1.
@@ -346,6 +347,8 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
     >>> tg.prelu(tg.Tensor([[-1.0, -1.0]]), tg.Tensor([0.1, 0.2]))
     Tensor([[-0.1, -0.2]], float64)
     """
+    x = as_tensor(x)
+    slope = as_tensor(slope)
     if slope.size == 1:
         return leaky_relu(x, slope.reshape(()))
     if x.shape[1:2] != slope.shape:
@@ -363,7 +366,7 @@ _move.defvjp(lambda g, y, x, device, old: _move(g, old, device))
 as_float: Primitive = Primitive("as_float", lambda x, dtype: x.astype(dtype)).defvjp(zero)
 
 
-def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
+def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """x in another dtype. x: any shape. Between float32 and float64 the cotangent is converted back.
 
     The result in another dtype is a constant. Raises TypeError if x carries a gradient that it would drop.
@@ -371,6 +374,7 @@ def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
     >>> tg.astype(tg.Tensor([1.0, 2.0]), np.float32)
     Tensor([1., 2.], float32)
     """
+    x = as_tensor(x)
     new = np.dtype(dtype)
     if x.requires_grad and new.kind != "f":
         raise TypeError(f"astype: {new} carries no gradient; say .detach().astype(...) if that is meant")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor, stateful
+from tinygrad2.autodiff import Tensor, TensorLike, stateful
 from tinygrad2.kernels import Geometry
 from tinygrad2.kernels.arrays import to_device
+from tinygrad2.kernels.geometry import Padding, RowPadding
 from tinygrad2.ops import families
 from tinygrad2.ops.elementwise import add, divide, mask, multiply, power, sqrt, subtract
 from tinygrad2.ops.reduce import mean, var
-from tinygrad2.ops.shape import _index_add, index, reshape
+from tinygrad2.ops.shape import _index_add, as_tensor, index, reshape
 
 __all__ = [
     "avg_pool2d", "batch_norm", "conv1d", "conv2d", "conv_transpose2d", "dropout", "linear", "local_response_norm",
@@ -25,12 +27,14 @@ __all__ = [
 Size = int | tuple[int, int]
 
 
-def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(x: TensorLike, w: TensorLike, bias: TensorLike | None = None) -> Tensor:
     """x wᵀ + b. x: (..., I); w: (O, I); bias: (O,). Result: (..., O).
 
     >>> tg.linear(tg.ones((5, 3)), tg.ones((2, 3))).shape
     (5, 2)
     """
+    x = as_tensor(x)
+    w = as_tensor(w)
     if x.shape[-1:] != w.shape[1:]:
         raise ValueError(f"linear: x has shape {x.shape}; its last axis must be the {w.shape[1]} inputs of w {w.shape}")
     y = families.linear(x, w)
@@ -39,8 +43,8 @@ def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
 
 # fmt: off
 def conv2d(
-    x: Tensor, w: Tensor, bias: Tensor | None = None,
-    stride: Size = 1, padding: Any = 0, dilation: Size = 1, groups: int = 1,
+    x: TensorLike, w: TensorLike, bias: TensorLike | None = None,
+    stride: Size = 1, padding: Padding = 0, dilation: Size = 1, groups: int = 1,
 ) -> Tensor:
     """Cross-correlation. x: (..., C, H, W); w: (O, C/groups, kh, kw); bias: (O,). Result: (..., O, OH, OW).
 
@@ -49,13 +53,15 @@ def conv2d(
     >>> tg.conv2d(tg.ones((5, 1, 8, 8)), tg.ones((4, 1, 3, 3))).shape
     (5, 4, 6, 6)
     """
+    x = as_tensor(x)
+    w = as_tensor(w)
     geo = Geometry.of(x.shape[-2:], w.shape[-2:], stride, padding, dilation, groups)
     return add_channels(families.conv2d(x, w, geo), bias)
 
 
 def conv1d(
-    x: Tensor, w: Tensor, bias: Tensor | None = None,
-    stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1,
+    x: TensorLike, w: TensorLike, bias: TensorLike | None = None,
+    stride: int = 1, padding: RowPadding = 0, dilation: int = 1, groups: int = 1,
 ) -> Tensor:
     """Cross-correlation along one axis. x: (..., C, L); w: (O, C/groups, k); bias: (O,). Result: (..., O, OL).
 
@@ -64,13 +70,15 @@ def conv1d(
     >>> tg.conv1d(tg.ones((5, 1, 8)), tg.ones((4, 1, 3))).shape
     (5, 4, 6)
     """
+    x = as_tensor(x)
+    w = as_tensor(w)
     geo = row_geometry(x.shape[-1], w.shape[-1], stride, padding, dilation, groups)
     return add_channels(without_rows(families.conv2d(with_rows(x), with_rows(w), geo)), bias, 1)
 
 
 def conv_transpose2d(
-    x: Tensor, w: Tensor, bias: Tensor | None = None,
-    stride: Size = 1, padding: Any = 0, output_padding: Size = 0, groups: int = 1, dilation: Size = 1,
+    x: TensorLike, w: TensorLike, bias: TensorLike | None = None,
+    stride: Size = 1, padding: Padding = 0, output_padding: Size = 0, groups: int = 1, dilation: Size = 1,
 ) -> Tensor:
     """The adjoint of conv2d, as a layer. x: (..., O, OH, OW); w: (O, C/groups, kh, kw); bias: (C,).
 
@@ -80,17 +88,28 @@ def conv_transpose2d(
     >>> tg.conv_transpose2d(tg.ones((5, 4, 6, 6)), tg.ones((4, 1, 3, 3))).shape
     (5, 1, 8, 8)
     """
+    x = as_tensor(x)
+    w = as_tensor(w)
     geo = Geometry.transposed(x.shape[-2:], w.shape[-2:], stride, padding, output_padding, dilation, groups)
     return add_channels(families.conv2d_input(x, w, geo), bias)
 # fmt: on
 
 
-def row_geometry(length: int, kernel: int, stride: int, padding: Any, dilation: int, groups: int) -> Geometry:
+def row_geometry(length: int, kernel: int, stride: int, padding: Padding, dilation: int, groups: int) -> Geometry:
     """The geometry of a window along one axis, as that of an image with one row."""
     if isinstance(padding, str):
         return Geometry.of((1, length), (1, kernel), (1, stride), padding, (1, dilation), groups)
-    ends = (padding, padding) if not isinstance(padding, Sequence) else tuple(padding) * (2 // len(padding))
-    return Geometry.of((1, length), (1, kernel), (1, stride), ((0, 0), ends), (1, dilation), groups)
+    return Geometry.of((1, length), (1, kernel), (1, stride), ((0, 0), _ends(padding)), (1, dilation), groups)
+
+
+def _ends(padding: Padding) -> tuple[int, int]:
+    """The padding before and after a row. ValueError unless it is an integer or one or two integers."""
+    ends: Sequence[Any] = padding if isinstance(padding, Sequence) else (padding,)
+    try:
+        before, after = (operator.index(n) for n in tuple(ends) * (2 // len(ends)))
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise ValueError(f"padding must be an integer, (before, after), 'valid' or 'same'; got {padding!r}") from None
+    return before, after
 
 
 def with_rows(x: Tensor) -> Tensor:
@@ -128,15 +147,15 @@ def unbordered(g: Tensor, at: tuple[Any, Any], size: tuple[int, int]) -> Tensor:
     return _index_add(g, (..., *at), (*g.shape[:-2], *size))
 
 
-def add_channels(y: Tensor, bias: Tensor | None, axes: int = 2) -> Tensor:
+def add_channels(y: Tensor, bias: TensorLike | None, axes: int = 2) -> Tensor:
     """y + bias, one number per channel. y: (..., C, H, W), or (..., C, L) with axes=1; bias: (C,) or None."""
     return y if bias is None else add(y, reshape(bias, (-1, *(1,) * axes)))
 
 
 # fmt: off
 def max_pool2d(
-    x: Tensor, kernel_size: Size, stride: Size | None = None,
-    padding: Any = 0, dilation: Size = 1, ceil_mode: bool = False,
+    x: TensorLike, kernel_size: Size, stride: Size | None = None,
+    padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False,
 ) -> Tensor:
     """The maximum of each window. x: (..., C, H, W). Result: (..., C, OH, OW).
 
@@ -146,24 +165,26 @@ def max_pool2d(
     >>> tg.max_pool2d(tg.ones((5, 1, 8, 8)), 3, ceil_mode=True).shape
     (5, 1, 3, 3)
     """
+    x = as_tensor(x)
     geo = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
     return families.pool_gather(x, families.pool_argmax(x, geo), geo.input)
 # fmt: on
 
 
-def avg_pool2d(x: Tensor, kernel_size: Size, stride: Size | None = None, padding: Any = 0) -> Tensor:
+def avg_pool2d(x: TensorLike, kernel_size: Size, stride: Size | None = None, padding: Padding = 0) -> Tensor:
     """The mean of each window, padding counted as zeros. x: (..., C, H, W). Result: (..., C, OH, OW).
 
     >>> tg.avg_pool2d(tg.ones((5, 1, 8, 8)), 2).shape
     (5, 1, 4, 4)
     """
+    x = as_tensor(x)
     return families.avg_pool(x, pool_geometry(x, kernel_size, stride, padding))
 
 
 # fmt: off
 def pool_geometry(
     x: Tensor, kernel_size: Size, stride: Size | None = None,
-    padding: Any = 0, dilation: Size = 1, ceil_mode: bool = False,
+    padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False,
 ) -> Geometry:
     """The geometry of a pooling window over the last two axes of x; the default stride is the kernel size."""
     stride = kernel_size if stride is None else stride
@@ -179,8 +200,8 @@ def standardize(x: Tensor, axis: Any, eps: float) -> tuple[Tensor, Tensor]:
 
 # fmt: off
 def batch_norm(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None,
-    running_mean: Tensor | None = None, running_var: Tensor | None = None, eps: float = 1e-5,
+    x: TensorLike, weight: TensorLike | None = None, bias: TensorLike | None = None,
+    running_mean: TensorLike | None = None, running_var: TensorLike | None = None, eps: float = 1e-5,
 ) -> Tensor:
     """Batch normalisation. x: (N, C, ...); weight, bias, running_mean, running_var: (C,). Result: x's shape.
 
@@ -192,6 +213,7 @@ def batch_norm(
     Tensor([[-1.],
             [ 1.]], float64)
     """
+    x = as_tensor(x)
     _check_batch_norm(x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     shape = (1, -1, *(1,) * (x.ndim - 2))
     if running_mean is None or running_var is None:
@@ -204,13 +226,15 @@ def batch_norm(
 # fmt: on
 
 
-def _check_batch_norm(x: Tensor, **vectors: Tensor | None) -> None:
+def _check_batch_norm(x: Tensor, **vectors: TensorLike | None) -> None:
     """The shapes that batch_norm takes: x (N, C, ...), all others (C,); both running statistics, or none."""
     if x.ndim < 2:
         raise ValueError(f"batch_norm: x must be (N, C, ...), got shape {x.shape}")
     for name, t in vectors.items():
-        if t is not None and t.shape != x.shape[1:2]:
-            raise ValueError(f"batch_norm: {name} must be {x.shape[1:2]}, one for each channel; got shape {t.shape}")
+        if t is not None and as_tensor(t).shape != x.shape[1:2]:
+            raise ValueError(
+                f"batch_norm: {name} must be {x.shape[1:2]}, one for each channel; got shape {as_tensor(t).shape}"
+            )
     missing = [name for name in ("running_mean", "running_var") if vectors[name] is None]
     if len(missing) == 1:
         raise ValueError(f"batch_norm: {missing[0]} is missing; give both running statistics (eval), or none (train)")
@@ -226,7 +250,7 @@ def channel_window(channels: int, size: int, like: Tensor) -> Tensor:
     return Tensor(to_device(band.reshape(channels, channels, 1, 1), like.device))
 
 
-def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+def local_response_norm(x: TensorLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha/size · Σ x²)^beta, Σ over `size` neighbour channels. x: (N, C, ...). Result: x's shape.
 
     Source: Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks, 2012, section 3.3.
@@ -234,6 +258,7 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
     >>> tg.local_response_norm(tg.ones((1, 3, 2, 2)), size=3).shape
     (1, 3, 2, 2)
     """
+    x = as_tensor(x)
     if x.ndim < 2 or size < 1:
         raise ValueError(f"local_response_norm: x must be (N, C, ...) and size at least 1; got {x.shape} and {size}")
     n, c, *places = x.shape
@@ -257,10 +282,11 @@ def generator_state(rng: np.random.Generator) -> Callable[[], None]:
     return lambda: setattr(rng.bit_generator, "state", state)
 
 
-def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
+def dropout(x: TensorLike, p: float, rng: np.random.Generator) -> Tensor:
     """x with entries dropped with probability p and the others scaled by 1/(1-p). x: any shape; p: in [0, 1).
 
     >>> tg.dropout(tg.ones(4), 0.5, np.random.default_rng(0))
     Tensor([2., 2., 2., 0.], float64)
     """
+    x = as_tensor(x)
     return mask(x, dropout_mask(x.shape, p, rng, x))

@@ -9,6 +9,7 @@ from itertools import pairwise
 from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.ops.arrange import along
 from tinygrad2.ops.shape import (
+    as_tensor,
     atleast_1d,
     atleast_2d,
     atleast_3d,
@@ -63,7 +64,7 @@ def column_stack(tensors: Sequence[TensorLike]) -> Tensor:
     return concatenate([x if x.ndim > 1 else reshape(x, (x.size, 1)) for x in xs], 1)
 
 
-def split(x: Tensor, indices_or_sections: Cuts, axis: int = 0) -> list[Tensor]:
+def split(x: TensorLike, indices_or_sections: Cuts, axis: int = 0) -> list[Tensor]:
     """x in parts along the axis. x: any shape.
 
     indices_or_sections: how many equal parts, or where each next one starts.
@@ -72,6 +73,7 @@ def split(x: Tensor, indices_or_sections: Cuts, axis: int = 0) -> list[Tensor]:
     >>> tg.split(tg.arange(4.0), 2)
     [Tensor([0., 1.], float64), Tensor([2., 3.], float64)]
     """
+    x = as_tensor(x)
     axis = position(axis, x.ndim, "split")
     if not isinstance(indices_or_sections, Sequence):
         parts = operator.index(indices_or_sections)
@@ -81,7 +83,7 @@ def split(x: Tensor, indices_or_sections: Cuts, axis: int = 0) -> list[Tensor]:
     return array_split(x, indices_or_sections, axis)
 
 
-def array_split(x: Tensor, indices_or_sections: Cuts, axis: int = 0) -> list[Tensor]:
+def array_split(x: TensorLike, indices_or_sections: Cuts, axis: int = 0) -> list[Tensor]:
     """x in parts along the axis, of which the first may be larger by one. x: any shape.
 
     indices_or_sections: how many parts, or where each next one starts.
@@ -89,6 +91,7 @@ def array_split(x: Tensor, indices_or_sections: Cuts, axis: int = 0) -> list[Ten
     >>> [part.shape for part in tg.array_split(tg.arange(5.0), 2)]
     [(3,), (2,)]
     """
+    x = as_tensor(x)
     axis = position(axis, x.ndim, "array_split")
     n = x.shape[axis]
     if isinstance(indices_or_sections, Sequence):
@@ -102,11 +105,12 @@ def array_split(x: Tensor, indices_or_sections: Cuts, axis: int = 0) -> list[Ten
     return [index(x, along(axis, slice(a, b))) for a, b in pairwise(cuts)]
 
 
-def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
+def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along the axis, without it: what `stack` joins again. x: any shape, e.g. (N, K): N of shape (K,).
 
     >>> tg.unstack(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]))
     (Tensor([1., 2.], float64), Tensor([3., 4.], float64))
     """
+    x = as_tensor(x)
     axis = position(axis, x.ndim, "unstack")
     return tuple([index(x, (slice(None),) * axis + (i,)) for i in range(x.shape[axis])])

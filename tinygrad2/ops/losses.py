@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.kernels.arrays import device_of, to_device, to_numpy
 from tinygrad2.ops import targets
 from tinygrad2.ops.elementwise import add, divide, multiply, negative, subtract, where
 from tinygrad2.ops.families import pool_gather
 from tinygrad2.ops.reduce import mean, sum
-from tinygrad2.ops.shape import gather, reshape
+from tinygrad2.ops.shape import as_tensor, gather, reshape
 from tinygrad2.ops.softmax import log_softmax, logsumexp
 
 __all__ = ["cross_entropy"]
@@ -50,7 +50,7 @@ def _at_labels(x: Tensor, labels: np.ndarray[Any, Any]) -> Tensor:
 
 # fmt: off
 def cross_entropy(
-    logits: Tensor, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean", saturating: bool = False,
+    logits: TensorLike, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean", saturating: bool = False,
     *, weight: Any = None, ignore_index: int = -100,
 ) -> Tensor:
     """-log softmax(logits)[label], per sample, then reduced. logits: (N, K); labels: N integers in [0, K).
@@ -65,6 +65,7 @@ def cross_entropy(
     >>> tg.cross_entropy(tg.zeros((5, 2)), [0, 1, 0, 1, 0])
     Tensor(0.69314718, float64)
     """
+    logits = as_tensor(logits)
     if logits.ndim != 2 or 0 in logits.shape or logits.shape[1] < 2:
         raise ValueError(f"cross_entropy: logits must be (N, K) with N ≥ 1 and K ≥ 2; got shape {logits.shape}")
     if reduction not in REDUCTIONS:

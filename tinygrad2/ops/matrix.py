@@ -22,23 +22,25 @@ _tril: Primitive = Primitive("tril", lambda x, k: np.tril(x, k)).defvjp(lambda g
 _triu: Primitive = Primitive("triu", lambda x, k: np.triu(x, k)).defvjp(lambda g, y, x, k: _triu(g, k))
 
 
-def tril(x: Tensor, k: int = 0) -> Tensor:
+def tril(x: TensorLike, k: int = 0) -> Tensor:
     """x with zeros above its k-th diagonal, the lower triangle. x: (..., M, N). k: 0 is the main one, 1 the next above.
 
     >>> tg.tril(tg.ones((2, 2)))
     Tensor([[1., 0.],
             [1., 1.]], float64)
     """
+    x = as_tensor(x)
     return _tril(_of_matrices(x, "tril"), operator.index(k))
 
 
-def triu(x: Tensor, k: int = 0) -> Tensor:
+def triu(x: TensorLike, k: int = 0) -> Tensor:
     """x with zeros below its k-th diagonal, the upper triangle. x: (..., M, N). k: 0 is the main one, 1 the next above.
 
     >>> tg.triu(tg.ones((2, 2)))
     Tensor([[1., 1.],
             [0., 1.]], float64)
     """
+    x = as_tensor(x)
     return _triu(_of_matrices(x, "triu"), operator.index(k))
 
 
@@ -55,7 +57,7 @@ def _diagonal_of(n: int, m: int, k: int) -> slice:
     return slice(start, start + length * (m + 1), m + 1) if length else slice(0, 0)
 
 
-def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The entries with equal positions along two axes, as a last axis. x: (M, N), or any shape with two such axes.
 
     offset: how far above the main diagonal; negative: below.
@@ -63,19 +65,21 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
     >>> tg.diagonal(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor([1., 4.], float64)
     """
+    x = as_tensor(x)
     axes = positions((axis1, axis2), _of_matrices(x, "diagonal").ndim, "diagonal")
     y = moveaxis(x, axes, (-2, -1))
     *lead, n, m = y.shape
     return index(reshape(y, (*lead, n * m)), (..., _diagonal_of(n, m, operator.index(offset))))
 
 
-def diag(x: Tensor, k: int = 0) -> Tensor:
+def diag(x: TensorLike, k: int = 0) -> Tensor:
     """The k-th diagonal of a matrix, or the matrix that has the vector there and zeros elsewhere. x: (M, N) or (N,).
 
     >>> tg.diag(tg.Tensor([1.0, 2.0]))
     Tensor([[1., 0.],
             [0., 2.]], float64)
     """
+    x = as_tensor(x)
     if x.ndim not in (1, 2):
         raise ValueError(f"diag: expected a vector or a matrix, got shape {x.shape}; diagonal takes stacks of matrices")
     if x.ndim == 2:
@@ -84,7 +88,7 @@ def diag(x: Tensor, k: int = 0) -> Tensor:
     return reshape(_index_add(x, (_diagonal_of(n, n, operator.index(k)),), (n * n,)), (n, n))
 
 
-def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of a diagonal. x: (M, N), or any shape with two such axes, which are left out of the result.
 
     >>> tg.trace(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]))

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from tinygrad2.autodiff import Tensor
+from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.ops.elementwise import add, divide, multiply, sqrt
 from tinygrad2.ops.functional import standardize
 from tinygrad2.ops.reduce import mean
-from tinygrad2.ops.shape import reshape
+from tinygrad2.ops.shape import as_tensor, reshape
 
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 
@@ -18,7 +18,11 @@ Sizes = int | tuple[int, ...]
 
 
 def layer_norm(
-    x: Tensor, normalized_shape: Sizes, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    x: TensorLike,
+    normalized_shape: Sizes,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """weight (x - μ)/√(var + eps) + bias, with μ and var over the last axes. x: (..., *normalized_shape).
 
@@ -28,12 +32,13 @@ def layer_norm(
     >>> tg.layer_norm(tg.Tensor([[1.0, 3.0]]), 2, eps=0.0)
     Tensor([[-1.,  1.]], float64)
     """
+    x = as_tensor(x)
     normal, _ = standardize(x, last_axes(x, normalized_shape), eps)
     return scaled(normal, weight, bias)
 
 
 def group_norm(
-    x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    x: TensorLike, num_groups: int, weight: TensorLike | None = None, bias: TensorLike | None = None, eps: float = 1e-5
 ) -> Tensor:
     """weight (x - μ)/√(var + eps) + bias, with μ and var over each group of C/num_groups channels. x: (N, C, ...).
 
@@ -43,6 +48,7 @@ def group_norm(
     >>> tg.group_norm(tg.Tensor([[1.0, 3.0, 5.0, 7.0]]), 2, eps=0.0)[0, :2]
     Tensor([-1.,  1.], float64)
     """
+    x = as_tensor(x)
     normal, _ = standardize(grouped(x, num_groups), -1, eps)
     shape = (-1, *(1,) * (x.ndim - 2))
     weight = None if weight is None else reshape(weight, shape)
@@ -50,7 +56,9 @@ def group_norm(
     return scaled(reshape(normal, x.shape), weight, bias)
 
 
-def rms_norm(x: Tensor, normalized_shape: Sizes, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def rms_norm(
+    x: TensorLike, normalized_shape: Sizes, weight: TensorLike | None = None, eps: float | None = None
+) -> Tensor:
     """weight x/√(mean x² + eps), with the mean over the last axes. x: (..., *normalized_shape).
 
     weight: normalized_shape. eps: None for the dtype's rounding unit, as in PyTorch. Result: x's shape.
@@ -60,6 +68,7 @@ def rms_norm(x: Tensor, normalized_shape: Sizes, weight: Tensor | None = None, e
     >>> tg.rms_norm(tg.Tensor([[3.0, 3.0]]), 2, eps=0.0)
     Tensor([[1., 1.]], float64)
     """
+    x = as_tensor(x)
     normal, _ = unit_scaled(x, last_axes(x, normalized_shape), eps)
     return scaled(normal, weight, None)
 
@@ -89,7 +98,7 @@ def grouped(x: Tensor, num_groups: int) -> Tensor:
     return reshape(x, (n, num_groups, math.prod(sample) // num_groups))
 
 
-def scaled(normal: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def scaled(normal: Tensor, weight: TensorLike | None, bias: TensorLike | None) -> Tensor:
     """weight ⊙ normal + bias, where they are given. All: shapes that broadcast."""
     y = normal if weight is None else multiply(normal, weight)
     return y if bias is None else add(y, bias)

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from tinygrad2.autodiff import Primitive, Tensor
+from tinygrad2.autodiff import Primitive, Tensor, TensorLike
 from tinygrad2.kernels.arrays import Array
 from tinygrad2.ops.elementwise import abs, multiply, subtract
 from tinygrad2.ops.reduce import _axes, _finish, _freedom, floating, max, mean, ratio, sum
-from tinygrad2.ops.shape import Axis
+from tinygrad2.ops.shape import Axis, as_tensor
 
 __all__ = ["norm", "std"]
 
@@ -57,9 +57,10 @@ def _size_power(r: Array, q: float) -> Array:
     return np.where(nothing, r.dtype.type(0), np.where(nothing, r.dtype.type(1), size) ** r.dtype.type(q))
 
 
-def norm(x: Tensor, axis: Axis = None, keepdims: bool = False, p: float = 2.0) -> Tensor:
+def norm(x: TensorLike, *, axis: Axis = None, keepdims: bool = False, p: float = 2.0) -> Tensor:
     """(Σ |x|^p)^(1/p) over the axes: the Euclidean norm for p = 2. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
+    axis and p are given by name: the second argument of other libraries' norms is p.
     p: at least 1; 1 is the sum of |x|, np.inf the largest |x| (equal ones share the cotangent). ValueError otherwise.
     At 0 its value, gradient and second derivative are exactly 0, by convention. Entries of any size keep their digits:
     the largest one is divided out first.
@@ -69,6 +70,7 @@ def norm(x: Tensor, axis: Axis = None, keepdims: bool = False, p: float = 2.0) -
     >>> tg.norm(tg.Tensor([3.0, 4.0]), p=1), tg.norm(tg.Tensor([3.0, 4.0]), p=np.inf)
     (Tensor(7., float64), Tensor(4., float64))
     """
+    x = as_tensor(x)
     if not (isinstance(p, int | float | np.number) and p >= 1):
         raise ValueError(f"norm: p is a number of at least 1, or np.inf; got {p!r}")
     axes = _axes(x, axis)
@@ -79,7 +81,7 @@ def norm(x: Tensor, axis: Axis = None, keepdims: bool = False, p: float = 2.0) -
     return _finish(_norm(x, axes, float(p)), axes, keepdims)
 
 
-def std(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The standard deviation over the axes, the root of the variance. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     Where all entries are equal it is 0, and so are its derivatives, by the same convention as for `norm`.
@@ -87,6 +89,7 @@ def std(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> 
     >>> tg.std(tg.Tensor([1.0, 3.0]))
     Tensor(1., float64)
     """
+    x = as_tensor(x)
     rest = _freedom(x, axis, ddof, "the standard deviation")
     deviation = subtract(floating(x), mean(x, axis, keepdims=True))
-    return multiply(norm(deviation, axis, keepdims), rest**-0.5)
+    return multiply(norm(deviation, axis=axis, keepdims=keepdims), rest**-0.5)

@@ -143,7 +143,7 @@ def _each(f: Operation) -> Operation:
 def _norm(x: Tensor, ord: float | str | None = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     matrices = (x.ndim if axis is None else np.size(axis)) == 2
     if ord is None or ord == "fro" or (ord == 2 and not matrices):
-        return norms.norm(x, axis, keepdims)
+        return norms.norm(x, axis=axis, keepdims=keepdims)
     size = elementwise.abs(x)
     if matrices or isinstance(ord, str) or ord <= 0:
         raise TypeError(f"np.linalg.norm: only ord=None, and for vectors 1, np.inf and p > 0, have a rule; got {ord!r}")

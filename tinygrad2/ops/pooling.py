@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad2.autodiff import Primitive, Tensor, zero
+from tinygrad2.autodiff import Primitive, Tensor, TensorLike, zero
 from tinygrad2.kernels.arrays import Array, to_device, xp
 from tinygrad2.ops import families
 from tinygrad2.ops.families import matmul
 from tinygrad2.ops.functional import Size
-from tinygrad2.ops.shape import swapaxes
+from tinygrad2.ops.shape import as_tensor, swapaxes
 
 __all__ = ["adaptive_avg_pool2d", "adaptive_max_pool2d"]
 
 Span = tuple[int, int]  # the first entry that an output looks at, and the first one after
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size: Size) -> Tensor:
+def adaptive_avg_pool2d(x: TensorLike, output_size: Size) -> Tensor:
     """The mean of each of OH×OW windows that cover the plane. x: (..., C, H, W). Result: (..., C, OH, OW).
 
     output_size: OH and OW, or one number for both. Raises ValueError where it is not positive.
@@ -24,6 +24,7 @@ def adaptive_avg_pool2d(x: Tensor, output_size: Size) -> Tensor:
     >>> tg.adaptive_avg_pool2d(tg.ones((5, 1, 8, 6)), (3, 2)).shape
     (5, 1, 3, 2)
     """
+    x = as_tensor(x)
     return between_means(x, *mean_matrices(x, output_size))
 
 
@@ -45,7 +46,7 @@ def between_means(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return matmul(matmul(rows, x), swapaxes(columns, 0, 1))
 
 
-def adaptive_max_pool2d(x: Tensor, output_size: Size) -> Tensor:
+def adaptive_max_pool2d(x: TensorLike, output_size: Size) -> Tensor:
     """The maximum of each of OH×OW windows that cover the plane. x: (..., C, H, W). Result: (..., C, OH, OW).
 
     output_size: OH and OW, or one number for both. At a tie the first in row-major order gets the whole cotangent.
@@ -53,6 +54,7 @@ def adaptive_max_pool2d(x: Tensor, output_size: Size) -> Tensor:
     >>> tg.adaptive_max_pool2d(tg.ones((5, 1, 8, 6)), (3, 2)).shape
     (5, 1, 3, 2)
     """
+    x = as_tensor(x)
     at = adaptive_argmax(x, *windows(x, output_size))
     return families.pool_gather(x, at, (x.shape[-2], x.shape[-1]))
 

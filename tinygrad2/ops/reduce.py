@@ -44,7 +44,7 @@ def _finish(y: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     return y if keepdims else reshape(y, tuple([n for i, n in enumerate(y.array.shape) if i not in axes]))
 
 
-def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims.
 
     The sum of bools counts them. In float32 also the sum over a million rows is right to float32's own rounding.
@@ -52,6 +52,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> tg.sum(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     Tensor([3., 7.], float64)
     """
+    x = as_tensor(x)
     axes = _axes(x, axis, who="sum")
     big = x.array.shape
     n = len(axes)
@@ -60,7 +61,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _finish(_sum_to(x, _reduced(x, axes), big), axes, keepdims)
 
 
-def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,), or (N, 1) with keepdims.
 
     The mean of integers is float64. Raises ValueError over an axis without entries.
@@ -68,17 +69,19 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> tg.mean(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     Tensor([1.5, 3.5], float64)
     """
+    x = as_tensor(x)
     axes = _axes(x, axis, "the mean")
     shape = x.array.shape
     return scale(sum(floating(x), axis, keepdims), 1.0 / math.prod([shape[a] for a in axes]))
 
 
-def average(x: Tensor, axis: Axis = None, weights: TensorLike | None = None, keepdims: bool = False) -> Tensor:
+def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None, keepdims: bool = False) -> Tensor:
     """The weighted mean over the axes. x: any shape. weights: x's shape, or (K,) for one axis of size K; None: equal.
 
     >>> tg.average(tg.Tensor([1.0, 4.0]), weights=[2.0, 1.0])
     Tensor(2., float64)
     """
+    x = as_tensor(x)
     if weights is None:
         return mean(x, axis, keepdims)
     x = floating(x)
@@ -99,7 +102,7 @@ def _freedom(x: Tensor, axis: Axis, ddof: int, what: str) -> int:
     return n - ddof
 
 
-def var(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The variance over the axes: the sum of squared deviations, divided by their size less ddof.
 
     x: any shape, e.g. (N, K): axis 1 gives (N,). ddof: 0 for the data's own variance, 1 for the unbiased estimate.
@@ -107,6 +110,7 @@ def var(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> 
     >>> tg.var(tg.Tensor([1.0, 3.0]))
     Tensor(1., float64)
     """
+    x = as_tensor(x)
     rest = _freedom(x, axis, ddof, "the variance")
     deviation = subtract(floating(x), mean(x, axis, keepdims=True))
     return multiply(sum(multiply(deviation, deviation), axis, keepdims), 1.0 / rest)
@@ -124,28 +128,30 @@ def _ties_array(x: Array, axes: tuple[int, ...]) -> Array:
     return at / at.sum(axes, keepdims=True)
 
 
-def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest entry over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent equally.
 
     >>> tg.max(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
     Tensor([2., 4.], float64)
     """
+    x = as_tensor(x)
     axes = _axes(x, axis, "the maximum")
     return _finish(_max(x, axes), axes, keepdims)
 
 
-def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest entry over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,). Ties share the cotangent equally.
 
     >>> tg.min(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
     Tensor([1., 3.], float64)
     """
+    x = as_tensor(x)
     if x.array.dtype.kind in "biu":
         return Tensor(x.array.min(_axes(x, axis, "the minimum"), keepdims=keepdims))
     return negative(max(negative(x), axis, keepdims))
 
 
-def ptp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest less the smallest entry over the axes. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     >>> tg.ptp(tg.Tensor([1.0, 4.0, 3.0]))
@@ -165,7 +171,7 @@ def _position_of(which: Primitive, x: Tensor, axis: int | None, keepdims: bool) 
     return reshape(at, _reduced(x, axes)) if keepdims else at
 
 
-def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The position of the first minimum along the axis, as integers. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     axis: None counts through all entries in row-major order. The result is piecewise constant, so its derivative is 0.
@@ -173,10 +179,11 @@ def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     >>> tg.argmin(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
     Tensor([0, 1], int64)
     """
+    x = as_tensor(x)
     return _position_of(_argmin, x, axis, keepdims)
 
 
-def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The position of the first maximum along the axis, as integers. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     axis: None counts through all entries in row-major order. The result is piecewise constant, so its derivative is 0.
@@ -184,33 +191,37 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     >>> tg.argmax(tg.Tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
     Tensor([1, 0], int64)
     """
+    x = as_tensor(x)
     return _position_of(_argmax, x, axis, keepdims)
 
 
-def any(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether any entry over the axes is True, or not 0, as bools. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     >>> tg.any(tg.Tensor([[1.0, -2.0], [4.0, 3.0]]) < 0.0, axis=1)
     Tensor([ True, False], bool)
     """
+    x = as_tensor(x)
     return Tensor(x.array.any(_axes(x, axis, who="any"), keepdims=keepdims))
 
 
-def all(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether all entries over the axes are True, or not 0, as bools. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     >>> tg.all(tg.Tensor([[1.0, -2.0], [4.0, 3.0]]) > 0.0, axis=1)
     Tensor([False,  True], bool)
     """
+    x = as_tensor(x)
     return Tensor(x.array.all(_axes(x, axis, who="all"), keepdims=keepdims))
 
 
-def count_nonzero(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def count_nonzero(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """How many entries over the axes are not 0, as integers. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     >>> tg.count_nonzero(tg.Tensor([[1.0, 0.0], [4.0, 3.0]]), axis=1)
     Tensor([1, 2], int64)
     """
+    x = as_tensor(x)
     return sum(Tensor(x.array != 0), axis, keepdims)
 
 

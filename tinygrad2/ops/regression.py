@@ -5,30 +5,33 @@ from __future__ import annotations
 from tinygrad2.autodiff import Tensor, TensorLike
 from tinygrad2.ops.elementwise import abs, clip, multiply, subtract
 from tinygrad2.ops.reduce import mean, sum
+from tinygrad2.ops.shape import as_tensor
 
 __all__ = ["huber_loss", "l1_loss", "mse_loss"]
 
 
-def mse_loss(input: Tensor, target: TensorLike, reduction: str = "mean") -> Tensor:
+def mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
     """(input - target)², then reduced. input, target: one shape. reduction: "mean", "sum" or "none".
 
     >>> tg.mse_loss(tg.Tensor([1.0, 3.0]), [1.0, 1.0])
     Tensor(2., float64)
     """
+    input = as_tensor(input)
     d = subtract(input, matching(input, target))
     return reduced(multiply(d, d), reduction)
 
 
-def l1_loss(input: Tensor, target: TensorLike, reduction: str = "mean") -> Tensor:
+def l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
     """|input - target|, then reduced. input, target: one shape. reduction: "mean", "sum" or "none".
 
     >>> tg.l1_loss(tg.Tensor([1.0, 3.0]), [1.0, 1.0])
     Tensor(1., float64)
     """
+    input = as_tensor(input)
     return reduced(abs(subtract(input, matching(input, target))), reduction)
 
 
-def huber_loss(input: Tensor, target: TensorLike, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+def huber_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d²/2 where |d| ≤ delta, delta (|d| - delta/2) elsewhere, of d = input - target; then reduced.
 
     input, target: one shape. reduction: "mean", "sum" or "none". Raises ValueError unless delta > 0.
@@ -37,6 +40,7 @@ def huber_loss(input: Tensor, target: TensorLike, reduction: str = "mean", delta
     >>> tg.huber_loss(tg.Tensor([0.5, 3.0]), [0.0, 0.0], reduction="none")
     Tensor([0.125, 2.5  ], float64)
     """
+    input = as_tensor(input)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     d = subtract(input, matching(input, target))

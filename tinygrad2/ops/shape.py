@@ -102,7 +102,7 @@ def positions(axis: Axis, ndim: int, who: str) -> tuple[int, ...]:
     return axes
 
 
-def reshape(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
+def reshape(x: TensorLike, *shape: int | Sequence[int]) -> Tensor:
     """x in another shape. x: any shape. shape: integers, or one tuple of them; one size may be -1.
 
     Raises ValueError where the number of entries would change.
@@ -110,6 +110,7 @@ def reshape(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
     >>> tg.reshape(tg.arange(6.0), (2, -1)).shape
     (2, 3)
     """
+    x = as_tensor(x)
     old = x.array.shape
     size = x.array.size
     new = _sizes(shape)
@@ -128,22 +129,24 @@ def _sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(given[0]) if len(given) == 1 and np.iterable(given[0]) else given
 
 
-def transpose(x: Tensor, *axes: int | Sequence[int]) -> Tensor:
+def transpose(x: TensorLike, *axes: int | Sequence[int]) -> Tensor:
     """x with its axes in another order. x: any shape. axes: integers, or one tuple of them; none: reversed.
 
     >>> tg.transpose(tg.zeros((2, 3, 4)), 1, 0, 2).shape
     (3, 2, 4)
     """
+    x = as_tensor(x)
     ndim = x.array.ndim
     return _transpose(x, tuple([position(a, ndim, "transpose") for a in _sizes(axes) or range(ndim)[::-1]]))
 
 
-def swapaxes(x: Tensor, a: int, b: int) -> Tensor:
+def swapaxes(x: TensorLike, a: int, b: int) -> Tensor:
     """x with two axes exchanged. x: any shape.
 
     >>> tg.swapaxes(tg.zeros((2, 3, 4)), 0, 2).shape
     (4, 3, 2)
     """
+    x = as_tensor(x)
     ndim = x.array.ndim
     order = list(range(ndim))
     a = position(a, ndim, "swapaxes")
@@ -153,12 +156,13 @@ def swapaxes(x: Tensor, a: int, b: int) -> Tensor:
     return _transpose(x, tuple(order))
 
 
-def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+def moveaxis(x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """x with some axes moved to other places; the rest keep their order. x: any shape, e.g. (N, C, H, W).
 
     >>> tg.moveaxis(tg.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
+    x = as_tensor(x)
     ndim = x.array.ndim
     origins = positions(source, ndim, "moveaxis")
     targets = positions(destination, ndim, "moveaxis")
@@ -170,7 +174,7 @@ def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence
     return _transpose(x, tuple(order))
 
 
-def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """x without axes of size 1: all of them, or those named. x: any shape, e.g. (N, 1) gives (N,).
 
     Raises ValueError for an axis of another size.
@@ -178,6 +182,7 @@ def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
     >>> tg.squeeze(tg.zeros((1, 3, 1)), axis=0).shape
     (3, 1)
     """
+    x = as_tensor(x)
     shape = x.array.shape
     axes = [i for i, n in enumerate(shape) if n == 1] if axis is None else positions(axis, len(shape), "squeeze")
     for a in axes:
@@ -186,12 +191,13 @@ def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
     return _reshape(x, tuple([n for i, n in enumerate(shape) if i not in axes]), shape)
 
 
-def expand_dims(x: Tensor, axis: int | Sequence[int]) -> Tensor:
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """x with a new axis of size 1 at each of the places, counted in the result. x: any shape, e.g. (N,) gives (N, 1).
 
     >>> tg.expand_dims(tg.zeros(3), axis=-1).shape
     (3, 1)
     """
+    x = as_tensor(x)
     old = x.array.shape
     axes = positions(axis, len(old) + (len(axis) if isinstance(axis, Sequence) else 1), "expand_dims")
     new = list(old)
@@ -200,12 +206,13 @@ def expand_dims(x: Tensor, axis: int | Sequence[int]) -> Tensor:
     return _reshape(x, tuple(new), old)
 
 
-def ravel(x: Tensor) -> Tensor:
+def ravel(x: TensorLike) -> Tensor:
     """All entries in one axis, in row-major order. x: any shape. Result: (x.size,).
 
     >>> tg.ravel(tg.Tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor([1., 2., 3., 4.], float64)
     """
+    x = as_tensor(x)
     return _reshape(x, (x.array.size,), x.array.shape)
 
 
@@ -239,12 +246,13 @@ def atleast_3d(x: TensorLike) -> Tensor:
     return x if x.ndim >= 3 else reshape(atleast_2d(x), (*atleast_2d(x).shape, 1))
 
 
-def broadcast_to(x: Tensor, shape: int | Sequence[int]) -> Tensor:
+def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """x repeated to the shape, by NumPy's broadcasting rule. x: any shape that broadcasts to it.
 
     >>> tg.broadcast_to(tg.Tensor([1.0, 2.0]), (3, 2)).shape
     (3, 2)
     """
+    x = as_tensor(x)
     big = tuple(shape) if isinstance(shape, Sequence) else (operator.index(shape),)
     return _broadcast_to(x, big, x.array.shape)
 
@@ -261,7 +269,7 @@ def broadcast_arrays(*tensors: TensorLike) -> tuple[Tensor, ...]:
     return tuple([x if x.shape == shape else broadcast_to(x, shape) for x in xs])
 
 
-def index(x: Tensor, key: Any) -> Tensor:
+def index(x: TensorLike, key: Any) -> Tensor:
     """x[key] for every kind of NumPy key. x: any shape. An entry that is taken twice gets the sum of both cotangents.
 
     key: integers, slices, None, ..., or arrays of integers or bools.
@@ -269,6 +277,7 @@ def index(x: Tensor, key: Any) -> Tensor:
     >>> tg.ops.index(tg.arange(6.0), slice(1, 6, 2))
     Tensor([1., 3., 5.], float64)
     """
+    x = as_tensor(x)
     return _index(x, tuple([_part(k, x) for k in (key if isinstance(key, tuple) else (key,))]), x.array.shape)
 
 
@@ -280,7 +289,7 @@ def _part(k: Any, x: Tensor) -> Any:
     return freeze(at if type(at) is type(x.array) else to_device(at, x.device))
 
 
-def gather(x: Tensor, indices: Indices, axis: int = -1) -> Tensor:
+def gather(x: TensorLike, indices: Indices, axis: int = -1) -> Tensor:
     """Entries of x along one axis, as numpy.take_along_axis. x: any shape.
 
     indices: integers, with as many axes as x; the other axes broadcast against those of x.
@@ -289,11 +298,12 @@ def gather(x: Tensor, indices: Indices, axis: int = -1) -> Tensor:
     Tensor([[2.],
             [3.]], float64)
     """
+    x = as_tensor(x)
     axis = position(axis, x.ndim, "gather")
     return _index(x, _along(x, indices, axis, "gather"), x.array.shape)
 
 
-def take_along_axis(x: Tensor, indices: Indices, axis: int | None = -1) -> Tensor:
+def take_along_axis(x: TensorLike, indices: Indices, axis: int | None = -1) -> Tensor:
     """The same as `gather`, under NumPy's name. x: any shape. axis: None takes from all entries in row-major order.
 
     indices: integers, with as many axes as x; the other axes broadcast against those of x.
@@ -306,7 +316,7 @@ def take_along_axis(x: Tensor, indices: Indices, axis: int | None = -1) -> Tenso
     return gather(ravel(x), indices, 0) if axis is None else gather(x, indices, axis)
 
 
-def take(x: Tensor, indices: Indices, axis: int | None = None) -> Tensor:
+def take(x: TensorLike, indices: Indices, axis: int | None = None) -> Tensor:
     """Slices of x at the indices along the axis; one that is taken twice gets the sum of both cotangents. x: any shape.
 
     indices: integers of any shape, which takes the place of the axis. axis: None takes from all entries in row-major
@@ -316,12 +326,13 @@ def take(x: Tensor, indices: Indices, axis: int | None = None) -> Tensor:
     Tensor([[2., 2., 1.],
             [4., 4., 3.]], float64)
     """
+    x = as_tensor(x)
     if axis is None:
         return index(ravel(x), (_integers(x, indices, "take"),))
     return index(x, (slice(None),) * position(axis, x.ndim, "take") + (_integers(x, indices, "take"),))
 
 
-def scatter_add(src: Tensor, indices: Indices, size: int, axis: int = -1) -> Tensor:
+def scatter_add(src: TensorLike, indices: Indices, size: int, axis: int = -1) -> Tensor:
     """The adjoint of gather: zeros, of `size` along the axis, to which src is added at the indices.
 
     src: any shape; indices: integers of src's shape. Result: src's shape, but `size` along the axis.
@@ -329,6 +340,7 @@ def scatter_add(src: Tensor, indices: Indices, size: int, axis: int = -1) -> Ten
     >>> tg.scatter_add(tg.Tensor([1.0, 2.0, 3.0]), [0, 2, 2], 4)
     Tensor([1., 0., 5., 0.], float64)
     """
+    src = as_tensor(src)
     axis = position(axis, src.ndim, "scatter_add")
     return _index_add(src, _along(src, indices, axis, "scatter_add"), (*src.shape[:axis], size, *src.shape[axis + 1 :]))
 

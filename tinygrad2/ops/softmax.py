@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tinygrad2.autodiff import Primitive, Tensor
+from tinygrad2.autodiff import Primitive, Tensor, TensorLike
 from tinygrad2.kernels import rows
 from tinygrad2.kernels import softmax as formulas
 from tinygrad2.ops.elementwise import multiply, negative
 from tinygrad2.ops.reduce import _axes, _finish, _reduced, sum
-from tinygrad2.ops.shape import Axis, reshape, transpose
+from tinygrad2.ops.shape import Axis, as_tensor, reshape, transpose
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
@@ -46,7 +46,7 @@ def _axis(x: Tensor, axis: int, what: str) -> int:
     return found
 
 
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """exp(x) / Σ exp(x) along the axis: entries in [0, 1] of sum 1. x: any shape, e.g. (N, K). Result: x's shape.
 
     An entry -inf has the probability 0, and no gradient reaches it.
@@ -54,19 +54,21 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     >>> tg.softmax(tg.Tensor([0.0, 0.0]))
     Tensor([0.5, 0.5], float64)
     """
+    x = as_tensor(x)
     return _softmax(x, _axis(x, axis, "softmax"))
 
 
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """x - logsumexp(x) along the axis, the logarithm of softmax. x: any shape, e.g. (N, K). Result: x's shape.
 
     >>> tg.log_softmax(tg.Tensor([0.0, 0.0]))
     Tensor([-0.69314718, -0.69314718], float64)
     """
+    x = as_tensor(x)
     return _log_softmax(x, _axis(x, axis, "log_softmax"))
 
 
-def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x) over the axes, without overflow. x: any shape, e.g. (N, K): axis 1 gives (N,).
 
     An entry -inf counts as nothing.
@@ -74,6 +76,7 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> tg.logsumexp(tg.Tensor([1000.0, 1000.0]))
     Tensor(1000.69314718, float64)
     """
+    x = as_tensor(x)
     axes = _axes(x, axis, "logsumexp")
     if len(axes) == 1:
         return _finish(_logsumexp(x, axes[0]), axes, keepdims)

@@ -27,7 +27,7 @@ def _argsort_array(x: Array, axis: int, descending: bool) -> Array:
 _argsort = Primitive("argsort", _argsort_array).defvjp(zero)
 
 
-def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
+def argsort(x: TensorLike, axis: int | None = -1) -> Tensor:
     """The positions of the entries along the axis in rising order, as integers. x: any shape. Result: x's shape.
 
     axis: None goes through all entries in row-major order. Of equal entries the first comes first; nan comes last.
@@ -35,10 +35,11 @@ def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
     >>> tg.argsort(tg.Tensor([3.0, 1.0, 2.0]))
     Tensor([1, 2, 0], int64)
     """
+    x = as_tensor(x)
     return argsort(ravel(x), 0) if axis is None else _argsort(x, position(axis, x.ndim, "argsort"), False)
 
 
-def sort(x: Tensor, axis: int | None = -1) -> Tensor:
+def sort(x: TensorLike, axis: int | None = -1) -> Tensor:
     """The entries along the axis in rising order. x: any shape. Each cotangent goes back to where its entry was.
 
     axis: None sorts all entries, as one axis. Result: x's shape, or (x.size,) without an axis.
@@ -56,7 +57,7 @@ class TopK(NamedTuple):
     indices: Tensor
 
 
-def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> TopK:
+def topk(x: TensorLike, k: int, axis: int = -1, largest: bool = True) -> TopK:
     """The k largest entries along the axis, in falling order, and their positions. x: any shape, e.g. (N, K): (N, k).
 
     largest: False gives the k smallest, in rising order. Of equal entries the first comes first.
@@ -64,6 +65,7 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> TopK:
     >>> tg.topk(tg.Tensor([3.0, 1.0, 2.0]), 2)
     TopK(values=Tensor([3., 2.], float64), indices=Tensor([0, 2], int64))
     """
+    x = as_tensor(x)
     axis = position(axis, x.ndim, "topk")
     if not 0 <= k <= x.shape[axis]:
         raise ValueError(f"topk: expected k from 0 to {x.shape[axis]}, the size of axis {axis}; got {k}")
@@ -71,7 +73,7 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> TopK:
     return TopK(gather(x, at, axis), at)
 
 
-def median(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def median(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle entry in order over the axes, or the mean of the two middle ones. x: any shape, e.g. (N, K).
 
     A nan makes the result nan. Raises ValueError over an axis without entries.
@@ -79,6 +81,7 @@ def median(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> tg.median(tg.Tensor([3.0, 1.0, 2.0]))
     Tensor(2., float64)
     """
+    x = as_tensor(x)
     axes = _axes(x, axis, "the median")
     rest = [i for i in range(x.ndim) if i not in axes]
     rows = reshape(transpose(x, [*rest, *axes]) if x.ndim else x, (*[x.shape[i] for i in rest], -1))
@@ -90,7 +93,7 @@ def median(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _finish(reshape(y, _reduced(x, axes)), axes, keepdims)
 
 
-def searchsorted(a: Tensor, v: TensorLike, side: str = "left") -> Tensor:
+def searchsorted(a: TensorLike, v: TensorLike, side: str = "left") -> Tensor:
     """Where each entry of v would have to go to keep a in order, as integers without gradient. v: any shape.
 
     a: (N,), in rising order. side: "left" goes before equal entries, "right" behind them. Result: v's shape.
@@ -98,6 +101,7 @@ def searchsorted(a: Tensor, v: TensorLike, side: str = "left") -> Tensor:
     >>> tg.searchsorted(tg.Tensor([1.0, 2.0, 3.0]), [0.5, 2.0])
     Tensor([0, 1], int64)
     """
+    a = as_tensor(a)
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side {side!r} is neither 'left' nor 'right'")
     if a.ndim != 1:

@@ -26,7 +26,7 @@ def name(p: float) -> str:
 def length(x: Tensor, p: float) -> Tensor:
     """‖x‖_p over the last axis, which stays with size 1. x: (..., D)."""
     if p == 2:
-        return norm(x, -1, keepdims=True)
+        return norm(x, axis=-1, keepdims=True)
     size = abs(x)
     if p == 1:
         return sum(size, -1, keepdims=True)

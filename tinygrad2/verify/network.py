@@ -318,7 +318,7 @@ def _in_float64(net: Layer) -> Layer:
     """A copy of the network on the CPU with all parameters and buffers in float64; shared tensors stay shared."""
     copied = copy.deepcopy(net).to("cpu")
     old = {id(t): t for _, t in copied.named_tensors() if t.dtype.kind == "f"}
-    new = {i: Tensor(t.numpy().astype(np.float64), t.requires_grad, t.name) for i, t in old.items()}
+    new = {i: Tensor(t.numpy(), np.float64, requires_grad=t.requires_grad, name=t.name) for i, t in old.items()}
     for _, layer in copied.named_layers():
         replace(layer, new)
     return copied

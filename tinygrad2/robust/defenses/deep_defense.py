@@ -63,7 +63,7 @@ def deep_defense(
     size = sizes(x)
     found = walk(net, x, labels, mode, max_iter, overshoot)
     correct = argmax(found.logits) == check_labels(labels, *found.logits.shape)
-    rho = norm(reshape(found.delta, (n, -1)), 1) / size
+    rho = norm(reshape(found.delta, (n, -1)), axis=1) / size
     rate = Tensor(np.where(correct, -c, d).astype(x.dtype)).to(x.device)
     regularizer = sum(exp(rho * rate)) * (lam / n)
     fit = cross_entropy(found.logits, labels)

@@ -116,7 +116,7 @@ def _margins(trace: Trace) -> np.ndarray:
 
 def _frobenius(trace: Trace, rows: Tensor) -> np.ndarray:
     """√Σ_k ‖Jᵀu_k‖² of each image: (n,). rows: u, (K, n, K)."""
-    return norm(Tensor(_lengths(trace, rows)), 0).numpy()
+    return norm(Tensor(_lengths(trace, rows)), axis=0).numpy()
 
 
 def _lengths(trace: Trace, u: Tensor) -> np.ndarray:
@@ -127,7 +127,7 @@ def _lengths(trace: Trace, u: Tensor) -> np.ndarray:
     if ((squares > limits.tiny / limits.eps) & (squares < np.inf)).all():
         lengths: np.ndarray = np.sqrt(squares)
         return lengths
-    return norm(reshape(rev(u), (*squares.shape, -1)), -1).numpy()
+    return norm(reshape(rev(u), (*squares.shape, -1)), axis=-1).numpy()
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -59,4 +59,4 @@ def spectral_norm(trace: Trace, *, iterations: int = 10, rng: Rng = None, reduct
 
 def _unit(v: Tensor) -> Tensor:
     """v_i/‖v_i‖ of each sample, 0 where v_i is 0. v: (N, ...)."""
-    return ratio(v, norm(v, tuple(range(1, v.ndim)), keepdims=True))
+    return ratio(v, norm(v, axis=tuple(range(1, v.ndim)), keepdims=True))
