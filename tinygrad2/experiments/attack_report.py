@@ -45,6 +45,8 @@ class AttackReport:
             lines += [f"black box: crafted on {self.crafted_on}, tested on another network"]
         lines += [f"{right.sum():,} of {len(right):,} images were classified correctly; of these"]
         lines += [f"  fooled   {fooled.sum():,} ({100 * fooled.sum() / max(1, right.sum()):.2f} %)"]
+        if (goal := self.plan.options.get("targets")) is not None:
+            lines += [f"  took for class {goal}   {(fooled & (a['after'] == goal)).sum():,}"]
         if fooled.any():
             norms = a["norms"][fooled]
             spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinygrad2 import data, nn
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
@@ -75,4 +77,7 @@ def load_weights(net: Layer, name: str | os.PathLike[str]) -> Path:
         net.load_state_dict(nn.load(path))
     except ValueError as error:
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+    broken = [name for name, p in net.named_parameters() if not np.isfinite(p.numpy()).all()]
+    if broken:
+        raise ValueError(f"{path}: the weights {', '.join(broken)} are not finite; the training that wrote them failed")
     return path
