@@ -5,7 +5,7 @@ PYTHON = python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench soak lessons build-lessons test-lessons oracle build clean
+.PHONY: help demo test ptx gpu lint bench soak lessons build-lessons test-lessons oracle build clean
 
 help: ## show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,14 @@ TEST_THREADS = OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB
 
 test: .venv/.with-test ## run the tests (with TINYGRAD2_DATA=folder also those on the real MNIST images)
 	$(TEST_THREADS) $(BIN)/python -m pytest -n 2
+
+ptx: .venv/.with-test .venv/.with-ptx ## compile every CUDA kernel without a GPU, and run it on a simulator (130 MB)
+	TINYGRAD2_REQUIRE_PTX=1 $(TEST_THREADS) $(BIN)/python -m pytest tests/test_cuda.py
+
+# Where CuPy works already, as on a machine of a computing centre: make gpu PYTHON=... in its environment.
+gpu: ## on a machine with a GPU and the extra cuda12 or cuda13: run the GPU's tests, then measure beside PyTorch
+	TINYGRAD2_REQUIRE_GPU=1 $(PYTHON) -m pytest tests/test_gpu.py
+	$(PYTHON) -m benchmarks.gpu
 
 lint: .venv/.with-lint ## check the style, the types, and that packages import only from lower layers
 	$(BIN)/ruff check

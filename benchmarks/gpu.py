@@ -1,8 +1,8 @@
 """Steps of four networks on the GPU beside PyTorch on the same GPU, with the floors that the card sets.
 
 Both sides have the same parameters and batch, and are timed only where value and gradient agree. They take turns; a
-time is the median over turns of the mean of some steps, with one wait for the GPU at the end. All is float32: PyTorch's
-own default, convolutions in TF32, is a column of its own. Finished rows are on disk at once.
+time is the mean of the steps of a turn, with one wait for the GPU at the end, in the shortest of all turns. All is
+float32: PyTorch's own default, convolutions in TF32, is a column of its own. Finished rows are on disk at once.
 
 A floor is the arithmetic of the step over the rate of a large float32 product, measured in the same run. Of one more
 step, the GPU's activities are counted, and the share of the time in which it had any (by PyTorch's profiler).
@@ -11,8 +11,8 @@ step, the GPU's activities are counted, and the share of the time in which it ha
 from __future__ import annotations
 
 import argparse
+import gc
 import json
-import statistics
 import sys
 import time
 import traceback
@@ -188,16 +188,19 @@ def measure(sides: dict[str, Any], step: str, repeats: int) -> dict[str, Any]:
         except Exception as error:
             row["left_out"][name] = f"{type(error).__name__}: {error}"[:500]
             traceback.print_exc()
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()  # what the libraries keep forever need not be looked through in every turn
     about = {name: turn(todo, 1.0) for name, todo in steps.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats):
         for name, todo in steps.items():
             times[name].append(turn(todo, about[name]))
-    row["seconds"] = {name: statistics.median(found) for name, found in times.items()}
+    row["seconds"] = {name: min(found) for name, found in times.items()}
     torch.backends.cudnn.allow_tf32 = True
     for name in steps:
         if name != "tinygrad2":
-            row["tf32 seconds"][name] = statistics.median([turn(steps[name], about[name]) for _ in range(3)])
+            row["tf32 seconds"][name] = min(turn(steps[name], about[name]) for _ in range(3))
     torch.backends.cudnn.allow_tf32 = False
     for name, todo in steps.items():
         try:

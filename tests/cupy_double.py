@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -371,8 +371,8 @@ _linalg = _module(
     "cupy.linalg", **{name: _function(name, module=np.linalg) for name in ("det", "inv", "slogdet", "solve")}
 )
 _lib = _module("cupy.lib", stride_tricks=_stride_tricks)
-_runtime = _module("cupy.cuda.runtime", getDeviceCount=lambda: 1)
-_cuda = _module("cupy.cuda", runtime=_runtime)
+_runtime = _module("cupy.cuda.runtime", getDeviceCount=lambda: 1, getDevice=lambda: 0)
+_cuda = _module("cupy.cuda", runtime=_runtime, get_current_stream=lambda: SimpleNamespace(ptr=0))
 cupy = _module(
     "cupy",
     __path__=[],

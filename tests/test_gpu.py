@@ -5,6 +5,8 @@ Every test here skips with the reason where no CUDA device works; TINYGRAD2_REQU
 
 from __future__ import annotations
 
+import copy
+import re
 from typing import Any
 
 import cupy_double
@@ -28,7 +30,8 @@ from device_cases import (
 from nn_cases import MODELS
 
 import tinygrad2 as tg
-from tinygrad2 import nn
+from tinygrad2 import kernels, nn, robust
+from tinygrad2.kernels import choose, describe_gpu, why_no_cuda_kernels
 
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # the GPU adds in another order, and its exp and tanh round otherwise
@@ -125,13 +128,72 @@ def test_large_single_precision_products_are_not_rounded_to_tf32(cupy: Any) -> N
 
 
 @pytest.mark.gpu
+def test_numba_s_kernels_do_the_work(cupy: Any) -> None:
+    assert why_no_cuda_kernels() is None
+    assert choose.implementation(cupy.ndarray, np.dtype("float32")) is kernels.cuda
+    assert re.fullmatch(r".+, \d+ GB, compute capability \d+\.\d, driver for CUDA \d+\.\d", describe_gpu())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("columns", [1 << 12, 1 << 28])
+@pytest.mark.parametrize("name", ["lenet", "model_a", "model_b", "model_c", "convnet", "nin"])
+def test_the_jacobian_penalty_of_the_papers_networks_is_the_cpu_s_in_float32(
+    monkeypatch: pytest.MonkeyPatch, name: str, columns: int
+) -> None:
+    monkeypatch.setattr(kernels.cuda.conv, "COLUMNS", columns)  # images one by one, and all together
+    net = nn.models.build(name, rng=0).eval()
+    x = np.random.default_rng(1).uniform(size=(4, *MODELS[name][0])).astype(np.float32)
+
+    def gradients(device: str) -> list[np.ndarray[Any, Any]]:
+        there = copy.deepcopy(net).to(device)
+        trace = there.trace(tg.Tensor(x).to(device))
+        (tg.cross_entropy(trace.output, np.array([3, 1, 4, 1])) + robust.jacobian_frobenius(trace)).backward()
+        return [p.grad.numpy() for p in there.parameters() if p.grad is not None]
+
+    for here, gpu in zip(gradients("cpu"), gradients("cuda"), strict=True):
+        assert np.linalg.norm(gpu - here) <= 1e-4 * np.linalg.norm(here)
+
+
+def gradient_of_overlapping_windows(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    t = leaf(x, "cuda", "float32")
+    (g,) = tg.autograd.grad(loss_of(tg.max_pool2d(t, 3, 1)), t)
+    return g.numpy()
+
+
+@pytest.mark.gpu
 def test_two_runs_on_the_gpu_agree_to_rounding(cupy: Any) -> None:
-    """Scatter-adds use atomics, whose order is not fixed: equal to rounding is all that is promised."""
+    """Windows that overlap add with atomics, whose order is not fixed: equal to rounding is all that is promised."""
     x = real(8, 3, 16, 16)
+    first, second = (gradient_of_overlapping_windows(x) for _ in range(2))
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
 
-    def gradient() -> np.ndarray[Any, Any]:
-        t = leaf(x, "cuda", "float32")
-        (g,) = tg.autograd.grad(loss_of(tg.max_pool2d(t, 3, 1)), t)
-        return g.numpy()
 
-    np.testing.assert_allclose(gradient(), gradient(), rtol=1e-5, atol=1e-5)
+@pytest.mark.gpu
+def test_two_deterministic_runs_on_the_gpu_are_equal_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD2_DETERMINISTIC", "1")
+    x = real(64, 8, 32, 32)
+    first = gradient_of_overlapping_windows(x)
+    for _ in range(5):
+        np.testing.assert_array_equal(gradient_of_overlapping_windows(x), first)
+
+
+@pytest.mark.gpu
+def test_the_work_goes_to_cupy_s_current_stream(cupy: Any) -> None:
+    x, w = real(8, 3, 16, 16), real(4, 3, 3, 3)
+    expected = tg.conv2d(leaf(x, "cpu", "float64"), leaf(w, "cpu", "float64"), padding=1).detach().numpy()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        y = tg.relu(tg.conv2d(leaf(x, "cuda", "float64"), leaf(w, "cuda", "float64"), padding=1) * 3.0 + 0.5)
+        done = stream.record()
+    done.synchronize()
+    np.testing.assert_allclose(y.detach().numpy(), np.maximum(expected * 3 + 0.5, 0), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.gpu
+def test_too_large_an_array_is_an_error_that_says_what_to_do(cupy: Any) -> None:
+    free, _ = cupy.cuda.runtime.memGetInfo()
+    row = tg.Tensor(cupy.ones((1, 1 << 16), "float32"))
+    column = tg.Tensor(cupy.ones((2 * free // (4 << 16), 1), "float32"))
+    with pytest.raises(MemoryError, match="smaller batch"):
+        _ = column * row
+    assert (row * 2.0).numpy()[0, 0] == 2  # and the GPU goes on

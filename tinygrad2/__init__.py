@@ -10,6 +10,7 @@ from tinygrad2 import nn as nn
 from tinygrad2 import ops as ops
 from tinygrad2 import robust as robust
 from tinygrad2 import verify as verify
+from tinygrad2 import view as view
 from tinygrad2.autodiff import Tensor as Tensor
 from tinygrad2.autodiff import autograd as autograd
 from tinygrad2.autodiff import habits as _habits
@@ -31,7 +32,7 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad2\.
 if _typing.TYPE_CHECKING:
     from tinygrad2 import experiments as experiments  # it is imported when it is first used: it takes a while
 else:
-    __all__ = _public(globals(), "autodiff", "autograd", "data", "nn", "ops", "robust", "verify")
+    __all__ = _public(globals(), "autodiff", "autograd", "data", "nn", "ops", "robust", "verify", "view")
     _habits.answers(globals(), __all__)
 
     # A type checker would take every wrong name for right.

@@ -20,7 +20,7 @@ import numpy as np
 from tinygrad2.autodiff.errors import NoRule
 from tinygrad2.autodiff.node import Node, is_recording
 from tinygrad2.autodiff.tensor import Tensor, wrap
-from tinygrad2.kernels.arrays import Array, device_of, to_device
+from tinygrad2.kernels.arrays import Array, constant, device_of
 
 __all__ = ["REGISTRY", "Primitive", "VariadicPrimitive", "zero"]
 
@@ -141,7 +141,7 @@ class Primitive:
             _check(self, arrays, self._floats)
         try:
             out = self.fn(*arrays, *consts)
-        except (ValueError, IndexError, ArithmeticError, RuntimeWarning) as error:
+        except (ValueError, IndexError, ArithmeticError, RuntimeWarning, MemoryError) as error:
             raise _named(self.name, arrays, error) from error
         if type(out) is np.ndarray:
             out.setflags(False)  # type: ignore[call-arg]  # read-only; by position: half as long as by name
@@ -235,7 +235,7 @@ class VariadicPrimitive(Primitive):
         _check(self, arrays, () if whole else range(len(tensors)))
         try:
             out = owned(self.fn(arrays, *consts))
-        except (ValueError, IndexError, ArithmeticError, RuntimeWarning) as error:
+        except (ValueError, IndexError, ArithmeticError, RuntimeWarning, MemoryError) as error:
             raise _named(self.name, arrays, error) from error
         if whole:
             return _without_gradient(self, out, sources)
@@ -328,6 +328,8 @@ def _named(name: str, arrays: Sequence[Array], error: Exception) -> Exception:
     if str(error).startswith(f"{name}: "):
         return error
     shapes = "" if "shape" in str(error) else f" (shapes {', '.join(str(a.shape) for a in arrays)})"
+    if isinstance(error, MemoryError):
+        return MemoryError(f"{name}: {error}{shapes}; a smaller batch needs less memory, in proportion")
     kind = type(error) if len(error.args) == 1 else ValueError
     return kind(f"{name}: {error}{shapes}".rstrip())
 
@@ -349,7 +351,7 @@ def _constant(name: str, i: int, value: Any, like: Array | None) -> Tensor:
     if like is None or not isinstance(value, _NUMBERS) or value is True or value is False:
         return Tensor(value)
     number = np.asarray(value, like.dtype if like.dtype.kind in "fc" else np.result_type(like.dtype, value))
-    return wrap(owned(number if type(like) is np.ndarray else to_device(number, device_of(like))), None)
+    return wrap(owned(number if type(like) is np.ndarray else constant(number, device_of(like))), None)
 
 
 def owned(out: Array) -> Array:

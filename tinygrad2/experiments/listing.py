@@ -17,7 +17,7 @@ from tinygrad2.experiments.brought import Catalogue
 from tinygrad2.experiments.catalogues import ATTACKS, DATA, DEFENSES, MODELS, PENALTIES
 from tinygrad2.experiments.config import FIELDS, recipe_summary, recipes
 from tinygrad2.experiments.report import versions
-from tinygrad2.kernels import why_no_gpu, why_no_numba
+from tinygrad2.kernels import describe_gpu, why_no_cuda_kernels, why_no_gpu, why_no_numba
 from tinygrad2.nn import OPTIMIZERS, schedules
 from tinygrad2.nn.layer import nearest
 from tinygrad2.robust import metrics
@@ -31,7 +31,8 @@ def info() -> str:
     """Versions, devices, threads, data sets, and every name that commands take, as text."""
     rows = {
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items() if name != "cores"),
-        "GPU": why_no_gpu() or "works",
+        "GPU": why_no_gpu() or describe_gpu(),
+        "GPU kernels": why_no_cuda_kernels() or "work",
         "Numba": why_no_numba() or "works",
         "threads": ", ".join(
             [f"{os.cpu_count()} cores", *(f"{v}={os.environ[v]}" for v in THREADS if v in os.environ)]

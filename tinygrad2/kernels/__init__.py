@@ -6,6 +6,7 @@ values `reference.py` defines.
 
 from tinygrad2.kernels.arrays import (
     Array,
+    describe_gpu,
     device_of,
     freeze,
     index_add,
@@ -34,6 +35,7 @@ __all__ = [
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
+    "describe_gpu",
     "device_of",
     "freeze",
     "index_add",

@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinygrad2.kernels.once import once
+
 Array: TypeAlias = Any
 """A `numpy.ndarray` or a `cupy.ndarray` (typed Any: CuPy need not be installed, and its types are not NumPy's)."""
 
@@ -70,6 +72,24 @@ def to_device(a: Array, device: str) -> Array:
     return cupy.array(a)
 
 
+def constant(number: NDArray, device: str) -> Array:
+    """A number, an array of shape (), on the device. The same one is copied to a GPU once, and nobody writes to it."""
+    if device == "cpu":
+        return number
+    import cupy
+
+    # Another stream may not see it yet.
+    where = (cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr)
+    return _copied(number.tobytes(), number.dtype, where)
+
+
+@once
+def _copied(number: bytes, dtype: np.dtype[Any], where: tuple[int, int]) -> Array:
+    import cupy
+
+    return cupy.array(np.frombuffer(number, dtype)[0])
+
+
 @functools.cache
 def why_no_gpu() -> str | None:
     """None if a CUDA device computes correctly through CuPy, else the reason why not; probed once."""
@@ -89,6 +109,19 @@ def why_no_gpu() -> str | None:
     if product.tolist() != [[2, 3], [6, 11]]:
         return f"the CUDA device multiplies wrongly: [[0,1],[2,3]] squared came out as {product.tolist()}"
     return None
+
+
+def describe_gpu() -> str:
+    """The GPU that works here: its name, memory, compute capability, and the CUDA version that its driver speaks."""
+    import cupy
+
+    runtime = cupy.cuda.runtime
+    found = runtime.getDeviceProperties(runtime.getDevice())
+    driver = runtime.driverGetVersion()
+    return (
+        f"{found['name'].decode()}, {found['totalGlobalMem'] / 1e9:.0f} GB, compute capability "
+        f"{found['major']}.{found['minor']}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
+    )
 
 
 def _old_driver(cupy: Any) -> str | None:

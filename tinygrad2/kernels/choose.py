@@ -66,6 +66,18 @@ class Implementation(Convolution, Protocol):
     def avg_unpool2d(self, g: Array, geo: Geometry) -> Array:
         """g: (N, C, OH, OW) -> (N, C, H, W)."""
 
+    def softmax(self, x: Array, axis: int) -> Array:
+        """x: any shape -> y, the same shape."""
+
+    def log_softmax(self, x: Array, axis: int) -> Array:
+        """x: any shape -> log y, the same shape."""
+
+    def centered(self, x: Array, g: Array, axis: int) -> Array:
+        """x, g: one shape -> g - Σ y g."""
+
+    def unmixed(self, x: Array, u: Array, axis: int) -> Array:
+        """x, u: one shape -> u - y Σ u."""
+
 
 @once
 def implementation(kind: type, *dtypes: np.dtype[Any]) -> Implementation:

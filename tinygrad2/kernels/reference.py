@@ -12,6 +12,24 @@ from collections.abc import Iterator
 from tinygrad2.kernels.arrays import Array, index_add, xp
 from tinygrad2.kernels.geometry import Geometry
 from tinygrad2.kernels.pattern import Mask, Pattern
+from tinygrad2.kernels.softmax import centered, log_softmax, softmax, unmixed
+
+__all__ = [
+    "avg_pool2d",
+    "avg_unpool2d",
+    "centered",
+    "conv2d",
+    "conv2d_input",
+    "conv2d_weight",
+    "log_softmax",
+    "masked",
+    "pool_argmax",
+    "pool_gather",
+    "pool_scatter",
+    "product",
+    "softmax",
+    "unmixed",
+]
 
 
 def offsets(geo: Geometry) -> Iterator[tuple[int, int, tuple[slice, slice]]]:

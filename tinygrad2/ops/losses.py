@@ -11,6 +11,7 @@ from tinygrad2.autodiff import Tensor
 from tinygrad2.kernels.arrays import device_of, to_device, to_numpy
 from tinygrad2.ops import targets
 from tinygrad2.ops.elementwise import add, divide, multiply, negative, subtract, where
+from tinygrad2.ops.families import pool_gather
 from tinygrad2.ops.reduce import mean, sum
 from tinygrad2.ops.shape import gather, reshape
 from tinygrad2.ops.softmax import log_softmax, logsumexp
@@ -35,6 +36,16 @@ def check_labels(labels: Any, *shape: int) -> np.ndarray[Any, Any]:
     if bad.size:
         raise ValueError(f"labels[{bad[0]}] is {y[bad[0]]}: labels of {classes} classes run from 0 to {classes - 1}")
     return y.astype(np.int64)
+
+
+def _at_labels(x: Tensor, labels: np.ndarray[Any, Any]) -> Tensor:
+    """The entry of each row at its label. x: (N, K); labels: (N, 1). Result: (N,)."""
+    n, k = x.shape
+    if x.device == "cpu":
+        return reshape(gather(x, labels, 1), (n,))
+    # One kernel, as for a pool that chooses an entry of its window, and one upload; an index on a GPU takes many.
+    at = Tensor(to_device(labels.astype(np.int32).reshape(n, 1, 1), x.device))
+    return reshape(pool_gather(reshape(x, (n, 1, k)), at, (1, k)), (n,))
 
 
 # fmt: off
@@ -77,7 +88,7 @@ def cross_entropy(
             loss = add(loss, multiply(sum(subtract(z_t, logits), 1), label_smoothing / logits.shape[1]))
         return REDUCTIONS[reduction](loss)
     log_p = log_softmax(logits, 1)
-    loss = negative(reshape(gather(log_p, t, 1), (-1,)))
+    loss = negative(_at_labels(log_p, t))
     if label_smoothing:
         uniform = negative(mean(log_p, 1))
         loss = add(multiply(loss, 1.0 - label_smoothing), multiply(uniform, label_smoothing))

@@ -9,11 +9,10 @@ runs, `install` puts these functions on Tensor itself, so that `x + y` takes no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from types import FunctionType, NoneType
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad2.autodiff import Tensor, TensorLike, algebra
@@ -178,15 +177,8 @@ class TensorMethods:
         """self[key] for every kind of NumPy key. Any shape. An entry taken twice gets the sum of both cotangents."""
         return shapes.index(self, key)
 
-    def __array_ufunc__(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """NumPy asks this for an elementwise function, as in np.exp(self) or array * self. Any shapes."""
-        return numpy_protocol.array_ufunc(self, ufunc, method, *inputs, **kwargs)
-
-    def __array_function__(
-        self: Tensor, function: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """NumPy asks this for its other functions, as in np.sum(self). Any shapes."""
-        return numpy_protocol.array_function(self, function, types, args, kwargs)
+    __array_ufunc__ = numpy_protocol.array_ufunc
+    __array_function__ = numpy_protocol.array_function
 
     def exp(self: Tensor) -> Tensor:
         """The exponential function of each entry. Any shape."""

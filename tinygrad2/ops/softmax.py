@@ -1,23 +1,10 @@
-"""softmax, its logarithm and the logarithm of the sum, exact to the last places of float32 for logits of any size.
-
-A difference of two large float32 numbers is rounded, and its exponential multiplies that error by the difference. So
-the work is done in float64, after the largest logit has been subtracted, which changes no result:
-
-    y_i = e^(x_i - m) / Σ e^(x_j - m),   log y_i = (x_i - m) - log Σ e^(x_j - m),   m = max x.
-
-The term of the maximum is 1, and the sum of the others, `rest`, can be much smaller than 1. It is never added to 1
-where that would lose it: log(1 + rest) is log1p(rest), and 1 - y_m is rest / (1 + rest). So p - 1 is exact for a
-confident net.
-"""
+"""softmax, its logarithm and the logarithm of the sum; `kernels/softmax.py` says how they stay exact."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from tinygrad2.autodiff import Primitive, Tensor
-from tinygrad2.kernels.arrays import Array, xp
+from tinygrad2.kernels import rows
+from tinygrad2.kernels import softmax as formulas
 from tinygrad2.ops.elementwise import multiply, negative
 from tinygrad2.ops.reduce import _axes, _finish, _reduced, sum
 from tinygrad2.ops.shape import Axis, reshape, transpose
@@ -25,90 +12,24 @@ from tinygrad2.ops.shape import Axis, reshape, transpose
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
 
-class _Shifted(NamedTuple):
-    """x - m along an axis, in float64 (or complex128, for the complex step)."""
-
-    is_max: Array  # bools, x's shape: True at the first maximum only
-    top: Array  # m, with 1 along the axis
-    below: Array  # x - m
-    e: Array  # exp(x - m), 1 at the maximum
-    rest: Array  # the sum of the other entries of e
-
-
-def _wide(a: Array) -> Array:
-    return a if a.dtype.kind == "c" else a.astype(np.float64)
-
-
-def _as(a: Array, like: Array) -> Array:
-    """a in the dtype of `like`; complex numbers stay complex."""
-    return a if a.dtype.kind == "c" else a.astype(like.dtype)
-
-
-def _shifted(x: Array, axis: int) -> _Shifted:
-    module = xp(x)
-    wide = _wide(x)
-    shape = [1] * x.ndim
-    shape[axis] = x.shape[axis]
-    is_max = module.arange(x.shape[axis]).reshape(shape) == np.expand_dims(x.real.argmax(axis), axis)
-    top = np.where(is_max, wide, 0).sum(axis, keepdims=True)
-    with np.errstate(invalid="ignore"):  # inf - inf is nan, as it should be
-        below = wide - top
-    e = np.exp(below)
-    return _Shifted(is_max, top, below, e, np.where(is_max, 0, e).sum(axis, keepdims=True))
-
-
-def _softmax_array(x: Array, axis: int) -> Array:
-    s = _shifted(x, axis)
-    return _as(s.e / (1 + s.rest), x)
-
-
-def _log_softmax_array(x: Array, axis: int) -> Array:
-    s = _shifted(x, axis)
-    return _as(s.below - np.log1p(s.rest), x)
-
-
-def _logsumexp_array(x: Array, axis: int) -> Array:
-    s = _shifted(x, axis)
-    return _as(np.where(np.isfinite(s.top), s.top + np.log1p(s.rest), s.top), x)
-
-
-def _centered_array(x: Array, g: Array, axis: int) -> Array:
-    """g - Σ y g. Around g at the maximum, which has most of the weight, so that little cancels."""
-    s = _shifted(x, axis)
-    with np.errstate(invalid="ignore"):
-        d = _wide(g) - np.where(s.is_max, _wide(g), 0).sum(axis, keepdims=True)
-        y = np.where(s.is_max, 0, s.e / (1 + s.rest))
-        return _as(d - np.where(y == 0, 0, y * d).sum(axis, keepdims=True), g)
-
-
-def _unmixed_array(x: Array, u: Array, axis: int) -> Array:
-    """u - y Σ u, as (1 - y) u - y (Σ u - u)."""
-    s = _shifted(x, axis)
-    y = s.e / (1 + s.rest)
-    others = np.where(s.is_max, s.rest / (1 + s.rest), 1 - y)
-    wide = _wide(u)
-    with np.errstate(invalid="ignore"):
-        return _as(others * wide - y * (wide.sum(axis, keepdims=True) - wide), u)
-
-
 # With y = softmax(x): ∂y_i/∂x_j = y_i (δ_ij - y_j), so Jᵀg = y (g - Σ y g), which is J g too. The logarithm has
 # ∂log y_i/∂x_j = δ_ij - y_j: its Jᵀu is u - y Σ u, "unmixed", and J g is g - Σ y g, "centered". These two linear maps
 # are adjoint, and both depend on x only through y, so their rules need nothing else.
 # fmt: off
-_softmax: Primitive = Primitive("softmax", _softmax_array).defvjp(
+_softmax: Primitive = Primitive("softmax", rows.softmax).defvjp(
     lambda g, y, x, axis: multiply(_softmax(x, axis), _centered(x, g, axis)),
 )
-_log_softmax: Primitive = Primitive("log_softmax", _log_softmax_array).defvjp(
+_log_softmax: Primitive = Primitive("log_softmax", rows.log_softmax).defvjp(
     lambda g, y, x, axis: _unmixed(x, g, axis),
 )
-_logsumexp: Primitive = Primitive("logsumexp", _logsumexp_array).defvjp(
+_logsumexp: Primitive = Primitive("logsumexp", formulas.logsumexp).defvjp(
     lambda g, y, x, axis: multiply(g, _softmax(x, axis)),
 )
-_centered: Primitive = Primitive("centered", _centered_array).defvjp(
+_centered: Primitive = Primitive("centered", rows.centered).defvjp(
     lambda h, z, x, g, axis: negative(multiply(_bent(x, g, axis), sum(h, axis, keepdims=True))),
     lambda h, z, x, g, axis: _unmixed(x, h, axis),
 )
-_unmixed: Primitive = Primitive("unmixed", _unmixed_array).defvjp(
+_unmixed: Primitive = Primitive("unmixed", rows.unmixed).defvjp(
     lambda h, z, x, u, axis: negative(multiply(_bent(x, h, axis), sum(u, axis, keepdims=True))),
     lambda h, z, x, u, axis: _centered(x, h, axis),
 )

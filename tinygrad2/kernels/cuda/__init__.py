@@ -7,18 +7,23 @@ from tinygrad2.kernels.arrays import Array
 from tinygrad2.kernels.cuda.conv import conv2d, conv2d_input, conv2d_weight
 from tinygrad2.kernels.cuda.pool import avg_pool2d, avg_unpool2d, pool_argmax, pool_gather, pool_scatter
 from tinygrad2.kernels.cuda.select import masked
+from tinygrad2.kernels.cuda.softmax import centered, log_softmax, softmax, unmixed
 
 __all__ = [
     "avg_pool2d",
     "avg_unpool2d",
+    "centered",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
+    "log_softmax",
     "masked",
     "pool_argmax",
     "pool_gather",
     "pool_scatter",
     "product",
+    "softmax",
+    "unmixed",
 ]
 
 

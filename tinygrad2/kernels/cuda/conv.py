@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any
 
 from tinygrad2.kernels import reference
 from tinygrad2.kernels.arrays import Array, xp
@@ -21,7 +20,7 @@ from tinygrad2.kernels.cuda.window import numbers
 from tinygrad2.kernels.geometry import Geometry
 from tinygrad2.kernels.pattern import Mask, Pattern
 
-COLUMNS = 1 << 26  # bytes of columns of a part of the images
+COLUMNS = 1 << 28  # bytes of columns of a part of the images: with fewer, an H100 waits for the next kernel
 
 
 def conv2d(x: Array, w: Array, geo: Geometry, pattern: Pattern | None = None) -> Array:
@@ -114,15 +113,13 @@ def _unfolded(x: Array, geo: Geometry) -> Array:
     n, channels = x.shape[:2]
     pixels = math.prod(geo.output)
     columns = xp(x).empty((geo.groups, channels // geo.groups * math.prod(geo.kernel), n * pixels), x.dtype)
-    run("unfold", channels * n * pixels, x, columns, channels, n, n * pixels, pixels, *numbers(geo))
+    run("unfold", (channels, *numbers(geo)), channels * n * pixels, (x, columns), n)
     return columns
 
 
 def _fold(columns: Array, x: Array, geo: Geometry) -> None:
     """columns (groups, C/groups*kh*kw, n*OH*OW) -> x: (n, C, H, W), the adjoint of `_unfolded` (col2im)."""
-    n, channels = x.shape[:2]
-    pixels = math.prod(geo.output)
-    run("fold", x.size, columns, x, channels, n, n * pixels, pixels, *numbers(geo))
+    run("fold", (x.shape[1], *numbers(geo)), x.size, (columns, x), len(x))
 
 
 def _packed(g: Array, geo: Geometry, pattern: Pattern | None, start: int) -> Array:
@@ -136,7 +133,7 @@ def _packed(g: Array, geo: Geometry, pattern: Pattern | None, start: int) -> Arr
         place(g, pattern.at, packed, pixels, n * pixels, start)
     else:
         packed = module.empty((outputs, n, pixels), g.dtype)
-        run("pack", g.size, g, *_mask(g, pattern, packed, outputs, n, pixels, start))
+        _move("pack", g, packed, pattern, (n, outputs, pixels), start)
     return packed.reshape(geo.groups, outputs // geo.groups, n * pixels)
 
 
@@ -147,12 +144,14 @@ def _unpack(packed: Array, y: Array, geo: Geometry, pattern: Pattern | None, sta
     if pattern is not None and not isinstance(pattern, Mask):
         pick(packed, pattern.at, y, pixels, n * pixels, start)
     else:
-        run("unpack", y.size, packed, *_mask(packed, pattern, y, outputs, n, pixels, start))
+        _move("unpack", packed, y, pattern, (n, outputs, pixels), start)
 
 
-def _mask(like: Array, mask: Mask | None, to: Array, outputs: int, n: int, pixels: int, start: int) -> tuple[Any, ...]:
-    """What `pack` and `unpack` take after their first argument. Without a mask any address will do in its place."""
+def _move(name: str, a: Array, to: Array, mask: Mask | None, sizes: tuple[int, int, int], start: int) -> None:
+    """Bring planes from one order into the other. sizes: images, channels, pixels; start: the first image."""
+    n, outputs, pixels = sizes
     if mask is None:
-        return like, to, outputs, n, pixels, 0, 0
-    at = xp(to).ascontiguousarray(mask.at)
-    return at, to, outputs, n, pixels, at.size, start * outputs * pixels % at.size
+        run(name, (outputs, pixels, 0), to.size, (a, a, to), n, 0, 0)  # any address will do where no mask is
+    else:
+        at = xp(to).ascontiguousarray(mask.at)
+        run(name, (outputs, pixels, 1), to.size, (a, at, to), n, at.size, start * outputs * pixels % at.size)

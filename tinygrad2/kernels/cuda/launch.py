@@ -14,18 +14,20 @@ from tinygrad2.kernels.arrays import Array
 from tinygrad2.kernels.once import once
 
 BLOCK = 256  # threads
-MOST = 1 << 32  # numbers in a result: the kernels divide with 32 bits
+MOST = 1 << 32  # results: the kernels divide with 32 bits
 
-Launch = Callable[[int, tuple[Any, ...]], None]
+Launch = Callable[..., None]
 
 
-def run(name: str, size: int, *arguments: Any) -> None:
-    """Start the kernel with one thread for each of `size` results. arguments: those before and after `size`."""
-    if size >= MOST:
+def run(name: str, constants: tuple[int, ...], size: int, memory: tuple[Array, ...], *numbers: int) -> None:
+    """Start the kernel made for the constants, with one thread for each of `size` results.
+
+    memory: its arrays, contiguous, the first one of the kernel's dtype; numbers: the whole numbers after `size`.
+    """
+    if 0 < size < MOST:
+        launch(name, constants, memory[0].dtype, device())(memory, size, numbers)
+    elif size:
         raise ValueError(f"a GPU kernel makes fewer than 2**32 numbers at once, not {size}: use a smaller batch")
-    if size:
-        first = arguments[0]
-        launch(name, first.dtype, device())(size, arguments)
 
 
 def device() -> int:
@@ -36,26 +38,23 @@ def device() -> int:
 
 
 @once
-def launch(name: str, dtype: np.dtype[Any], device: int) -> Launch:
-    """A function that starts the kernel for numbers of this dtype on this device; compiled on first use."""
+def launch(name: str, constants: tuple[int, ...], dtype: np.dtype[Any], device: int) -> Launch:
+    """A function that starts the kernel on this device; it is compiled now."""
     import cupy
 
     from tinygrad2.kernels.cuda import source
 
     capability = cupy.cuda.Device(device).compute_capability  # such as "90"
-    entry, text = source.ptx(name, dtype, (int(capability[:-1]), int(capability[-1])))
+    entry, text = source.ptx(name, constants, dtype, (int(capability[:-1]), int(capability[-1])))
     module = cupy.cuda.function.Module()
     module.load(text.encode())
     function = module.get_function(entry)
-    memory = source.KERNELS[name].memory
-    before = len(memory)
-    array = memory.find("A")
+    array = source.KERNELS[name].memory.find("A")
 
-    def start(size: int, arguments: tuple[Any, ...]) -> None:
-        given = arguments[:before]
+    def start(memory: tuple[Array, ...], size: int, numbers: tuple[int, ...]) -> None:
         if array >= 0:
-            given = (*given[:array], *_fields(given[array]), *given[array + 1 :])
-        function((-(-size // BLOCK),), (BLOCK,), (*given, size, *arguments[before:]))
+            memory = (*memory[:array], *_fields(memory[array]), *memory[array + 1 :])
+        function((-(-size // BLOCK),), (BLOCK,), (*memory, size, *numbers))
 
     return start
 

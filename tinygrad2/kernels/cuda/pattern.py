@@ -6,7 +6,6 @@ Positions at: (N, M, ...) in planes, -1 for none, shared by K*N images of M plan
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from tinygrad2.kernels.arrays import Array, xp
 from tinygrad2.kernels.cuda.launch import run
@@ -17,17 +16,17 @@ def pick(a: Array, at: Array, y: Array, image: int, channel: int, start: int = 0
 
     image, channel: how far apart in a the planes of neighbour images and channels are.
     """
-    at, *sizes = _sizes(y, at, image, channel, start)
-    run("pick", y.size, a, at, y, *sizes)
+    constants, at, numbers = _sizes(y, at, start)
+    run("pick", constants, y.size, (a, at, y), image, channel, *numbers)
 
 
 def place(g: Array, at: Array, a: Array, image: int, channel: int, start: int = 0) -> None:
     """The adjoint of `pick`: g: (images, M, ...), contiguous, is added to planes a, which are 0."""
-    at, *sizes = _sizes(g, at, image, channel, start)
+    constants, at, numbers = _sizes(g, at, start)
     if deterministic():
-        run("place_in_order", g.shape[0] * g.shape[1], g, at, a, *sizes)
+        run("place_in_order", constants, g.shape[0] * g.shape[1], (g, at, a), image, channel, *numbers)
     else:
-        run("place", g.size, g, at, a.reshape(a.size), *sizes)
+        run("place", constants, g.size, (g, at, a.reshape(a.size)), image, channel, *numbers)
 
 
 def deterministic() -> bool:
@@ -35,9 +34,9 @@ def deterministic() -> bool:
     return os.environ.get("TINYGRAD2_DETERMINISTIC", "0") == "1"
 
 
-def _sizes(values: Array, at: Array, image: int, channel: int, start: int) -> tuple[Any, ...]:
-    """at, contiguous int32; and the whole numbers that both kernels take after the number of results."""
+def _sizes(values: Array, at: Array, start: int) -> tuple[tuple[int, int], Array, tuple[int, int]]:
+    """Channels and wanted entries of a plane; the positions, contiguous int32; their number, and where they start."""
     images, channels = values.shape[:2]
     wanted = values.size // (images * channels)
     at = xp(values).ascontiguousarray(at.astype("int32", copy=False))
-    return at, channels, wanted, image, channel, at.size, start * channels * wanted % at.size
+    return (channels, wanted), at, (at.size, start * channels * wanted % at.size)

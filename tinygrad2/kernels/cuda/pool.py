@@ -12,7 +12,7 @@ from tinygrad2.kernels.geometry import Geometry
 def pool_argmax(x: Array, geo: Geometry) -> Array:
     """x: (N, C, H, W) -> (N, C, OH, OW) int32 positions in H*W; the first maximum wins, a NaN is a maximum."""
     idx = xp(x).empty((*x.shape[:2], *geo.output), "int32")
-    run("argmax", idx.size, xp(x).ascontiguousarray(x), idx, *numbers(geo))
+    run("argmax", numbers(geo), idx.size, (xp(x).ascontiguousarray(x), idx))
     return idx
 
 
@@ -35,12 +35,12 @@ def pool_scatter(g: Array, idx: Array, size: int) -> Array:
 def avg_pool2d(x: Array, geo: Geometry) -> Array:
     """x: (N, C, H, W) -> (N, C, OH, OW): window means, padding counted as zeros."""
     y = xp(x).empty((*x.shape[:2], *geo.output), x.dtype)
-    run("average", y.size, xp(x).ascontiguousarray(x), y, *numbers(geo))
+    run("average", numbers(geo), y.size, (xp(x).ascontiguousarray(x), y))
     return y
 
 
 def avg_unpool2d(g: Array, geo: Geometry) -> Array:
     """g: (N, C, OH, OW) -> (N, C, H, W): the adjoint of `avg_pool2d`."""
     x = xp(g).empty((*g.shape[:2], *geo.input), g.dtype)
-    run("spread", x.size, xp(g).ascontiguousarray(g), x, *numbers(geo))
+    run("spread", numbers(geo), x.size, (xp(g).ascontiguousarray(g), x))
     return x

@@ -16,5 +16,5 @@ def masked(g: Array, m: Array) -> Array:
         return reference.masked(g, m)
     module = xp(g)
     y = module.empty(g.shape, g.dtype)
-    run("select", y.size, module.ascontiguousarray(g), module.ascontiguousarray(m), y, m.size)
+    run("select", (), y.size, (module.ascontiguousarray(g), module.ascontiguousarray(m), y), m.size)
     return y
