@@ -45,8 +45,10 @@ class AttackReport:
             lines += [f"black box: crafted on {self.crafted_on}, tested on another network"]
         lines += [f"{right.sum():,} of {len(right):,} images were classified correctly; of these"]
         lines += [f"  fooled   {fooled.sum():,} ({100 * fooled.sum() / max(1, right.sum()):.2f} %)"]
-        if (goal := self.plan.options.get("targets")) is not None:
-            lines += [f"  took for class {goal}   {(fooled & (a['after'] == goal)).sum():,}"]
+        if "targets" in a:
+            taken = fooled & (a["after"] == a["targets"])
+            share = 100 * taken.sum() / max(1, right.sum())
+            lines += [f"  taken for the target ({self.plan.targets})   {taken.sum():,} ({share:.2f} %)"]
         if fooled.any():
             norms = a["norms"][fooled]
             spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"
