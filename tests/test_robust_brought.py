@@ -197,7 +197,9 @@ def test_targets_have_their_usual_names(world: Path) -> None:
         right = found["before"] == labels
         fooled = right & (found["after"] != labels)
         taken = fooled & (found["after"] == targets)
-        assert re.search(rf"taken for the target \({option[1].removeprefix('targets=')}\) +{taken.sum()} \(", said)
+        shown = option[1].removeprefix("targets=")
+        could = (right & (labels != targets)).sum()
+        assert re.search(rf"taken for the target \({shown}\) +{taken.sum()} of {could} \(", said)
         assert taken.sum() > 20 and (found["after"] != targets)[right].sum() < 40
         # the same as the attack that is given these targets
         net = affine(weights["fc.weight"], weights["fc.bias"])

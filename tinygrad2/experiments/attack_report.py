@@ -46,9 +46,10 @@ class AttackReport:
         lines += [f"{right.sum():,} of {len(right):,} images were classified correctly; of these"]
         lines += [f"  fooled   {fooled.sum():,} ({100 * fooled.sum() / max(1, right.sum()):.2f} %)"]
         if "targets" in a:
-            taken = fooled & (a["after"] == a["targets"])
-            share = 100 * taken.sum() / max(1, right.sum())
-            lines += [f"  taken for the target ({self.plan.targets})   {taken.sum():,} ({share:.2f} %)"]
+            could = right & (a["labels"] != a["targets"])
+            taken = (could & (a["after"] == a["targets"])).sum()
+            share = f"{taken:,} of {could.sum():,} ({100 * taken / max(1, could.sum()):.2f} %)"
+            lines += [f"  taken for the target ({self.plan.targets})   {share}, without those of that label"]
         if fooled.any():
             norms = a["norms"][fooled]
             spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"

@@ -173,9 +173,8 @@ class Task:
             found.append(SOFTMAX)
         if _one_probability(self.logits):
             found.append(SIGMOID)
-        own = 0 if self.aim.targets is None else int((self.aim.targets == labels).sum())
-        if own:
-            found.append(f"{own} of {len(labels)} images have the target as their label; they do not count as fooled")
+        if self.aim.targets is not None and (self.aim.targets == labels).any():
+            found.append("images whose label is their target do not count as fooled")
         return Diagnostic(float(flat[right].mean()) if right.any() else 0.0, now - before, warnings=tuple(found))
 
 
