@@ -199,27 +199,6 @@ def campaign(name: str, count: int) -> dict[str, Any]:
     return {"networks": count, "refused": found.count("overflow"), "faults": faults}
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else SOAK
-    names = sys.argv[2:] or list(ATTACKS)
-    failed = False
-    for name in names:
-        start = time.perf_counter()
-        report = campaign(name, count)
-        failed |= bool(report["faults"])
-        seconds = time.perf_counter() - start
-        print(
-            f"{name}: {report['networks']:,} networks, of which {report['refused']:,} refused because their logits "
-            f"overflow; {len(report['faults'])} faults {report['faults'][:5]} ({seconds:.0f} s)",
-            flush=True,
-        )
-    sys.exit(failed)
-
-
-if __name__ == "__main__":
-    main()
-
-
 def main(count: int = SOAK, names: list[str] | None = None) -> int:
     """A line for each attack; the exit code is 1 where something does not hold."""
     wrong = 0

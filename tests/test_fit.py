@@ -134,7 +134,8 @@ def test_the_command_line_reads_what_it_can_and_says_what_it_cannot(
     assert main(["compare", str(out)]) == 0
     assert "smooth" in capsys.readouterr().out
     assert main(["report", str(out)]) == 0
-    line = error("evaluate", out)
+    assert main(["evaluate", str(out)]) == 0
+    line = error("train", "--out", out, "--resume")
     assert "was given to tg.experiments.fit, and only it can go on: fit(..., resume=True)" in line
 
 

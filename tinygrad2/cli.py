@@ -78,6 +78,7 @@ EXAMPLES = {
           tinygrad2 attack runs/demo --attack jsma --box 0 255 --resume        go on after Ctrl-C: the same bits
           tinygrad2 attack runs/demo --attack fgsm --epsilon 20 --from runs/other    black box: crafted on another net
           tinygrad2 attack runs/demo --attack mine.py:walk --epsilon 20 --option passes=3    your own
+          tinygrad2 attack runs/demo --attack bim --epsilon 20 --targets next    also a class, least-likely, file.npy
           tinygrad2 attack --model lenet --weights lenet-reference.npz --data mnist --n 500 --attack deepfool
 
         It writes adversarial.png and adversarial.npz: images, adversarial, labels, classes before and after, norms,
@@ -119,11 +120,12 @@ EXAMPLES = {
         derivation's failure. The file runs with your rights.
         """,
     "verify": """
-        example:
+        examples:
           tinygrad2 verify runs/demo                    every layer of both networks of a run
+          tinygrad2 verify --model mine.py:net --weights mine-weights.npz --data mine.npz
 
         Layer by layer, on test images: reverse layer against tape, both orders against differences, distance to the
-        nearest kink, dtype. Exit code 1 if a layer is wrong.
+        nearest kink, dtype. On two images unless --n says more. Exit code 1 if a layer is wrong.
         """,
     "info": """
         example:
@@ -184,7 +186,9 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def attack(args: argparse.Namespace) -> None:
     """Attack the test images, and keep the images that fool the network."""
-    options = {name: getattr(args, name) for name in ex.attack_options()} | ex.parse_options(args.option)
+    own = [text for text in args.set if "." not in text.partition("=")[0]]  # settings of a run have a dot
+    args.set = [text for text in args.set if text not in own]
+    options = {name: getattr(args, name) for name in ex.attack_options()} | ex.parse_options([*args.option, *own])
     plan = ex.AttackPlan(args.attack, ex.choose(args.attack, options), args.seed, args.batch_size, args.probe)
     trained = _networks(args)
     out = Path(args.out or Path(args.run or "runs", f"attack-{ex.short(args.attack)}"))
@@ -214,6 +218,8 @@ def list_(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> int:
     """Check the derivations that a file declares: right or wrong, where, and what the mistake is."""
+    if Path(args.file, "config.toml").is_file():
+        raise ValueError(f"{args.file} is the folder of a run; check its networks by: tinygrad2 verify {args.file}")
     options = checking.Options(args.k, args.order, args.seed, args.timeout)
     if args.csv or Path(args.file).is_dir():
         if args.json:
@@ -224,7 +230,7 @@ def check(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Check every layer of the networks of a run against measured derivatives."""
-    trained = ex.from_run(args.run, args.n)
+    trained = _networks(args)
     reports = [verify_network(net, trained.dataset.x_test[: args.n]) for net in trained.nets.values()]
     for name, report in zip(trained.nets, reports, strict=True):
         print(f"{name}\n{report}\n")
@@ -266,8 +272,6 @@ def parser() -> argparse.ArgumentParser:
         "--timeout", type=float, default=checking.LIMIT, metavar="SECONDS", help="for each derivation (default: 60)"
     )
     made["lessons"].add_argument("folder", metavar="DIR", help="folder of the course; made if it is not there")
-    made["verify"].add_argument("run", metavar="RUN", help="the folder of a finished run")
-    made["verify"].add_argument("--n", type=int, default=2, metavar="N", help="on the first N test images (default: 2)")
 
     p = made["compare"]
     p.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
@@ -293,14 +297,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/ and the recipe's name)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
 
-    for name in ("evaluate", "attack"):
+    for name in ("evaluate", "attack", "verify"):
         p = made[name]
         p.add_argument("run", nargs="?", metavar="RUN", help="the folder of a finished run")
         p.add_argument("--model", metavar="NAME", help="without a run: the network")
         p.add_argument("--weights", metavar="FILE", help="without a run: its parameters, .npz or .safetensors")
         p.add_argument("--data", metavar="NAME", help="without a run: the data set")
         p.add_argument("--n", type=int, metavar="N", help="only the first N test images")
-        _settings(p)
+        _settings(p, "; without a dot an option of the attack: steps=20" if name == "attack" else "")
+    made["verify"].set_defaults(n=2)
     p = made["evaluate"]
     p.add_argument("--mode", metavar="MODE", help="DeepFool's norms: coded (as the authors' code) or corrected")
     p.add_argument("--saturating", action="store_true", help="let p - 1 round to 0 in FGS, as usual float32 code does")
@@ -335,13 +340,13 @@ def _command(
     return p
 
 
-def _settings(p: argparse.ArgumentParser) -> None:
+def _settings(p: argparse.ArgumentParser, more: str = "") -> None:
     p.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="a.b=1",
-        help="one setting, as TOML; may be repeated; see tinygrad2 list settings",
+        help="one setting, as TOML; may be repeated; see tinygrad2 list settings" + more,
     )
 
 

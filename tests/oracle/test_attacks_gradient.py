@@ -150,6 +150,94 @@ def test_the_best_step_fools_no_fewer_than_the_oracles_last(lenet: Problem) -> N
     assert (ours.success >= (robust.predict(lenet.net, theirs) != lenet.y)).all()
 
 
+# --- Targeted
+
+
+def targets(problem: Problem) -> Array:
+    return (problem.y + 3) % 10
+
+
+def test_targeted_fgsm(lenet: Problem) -> None:
+    t = targets(lenet)
+    ours = robust.fgsm(lenet.net, lenet.x, lenet.y, EPSILON, box=UNIT, targets=t)
+    fgm = package("cleverhans.torch.attacks.fast_gradient_method").fast_gradient_method
+    theirs = fgm(lenet.twin, lenet.torch[0], EPSILON, np.inf, *UNIT, y=torch.tensor(t), targeted=True)
+    same(ours, theirs.numpy(force=True))
+
+
+def test_targeted_bim(lenet: Problem) -> None:
+    t = targets(lenet)
+    options: dict[str, Any] = {"steps": STEPS, "step_size": STEP, "box": UNIT, "keep": "last"}
+    ours = robust.bim(lenet.net, lenet.x, lenet.y, EPSILON, targets=t, **options)
+    pgd = package("cleverhans.torch.attacks.projected_gradient_descent").projected_gradient_descent
+    theirs = pgd(
+        lenet.twin, lenet.torch[0], EPSILON, STEP, STEPS, np.inf, *UNIT, y=torch.tensor(t), targeted=True,
+        rand_init=False,
+    )  # fmt: skip
+    same(ours, theirs.numpy(force=True))
+    np.testing.assert_array_equal(ours.success, robust.predict(lenet.net, ours.adversarial.numpy()) == t)
+    assert ours.success.any()
+
+
+@pytest.mark.parametrize(("p", "name", "epsilon", "step"), [(np.inf, "LinfPGD", EPSILON, STEP), (2, "L2PGD", 1.5, 0.4)])
+def test_targeted_pgd_from_the_same_starts(p: float, name: str, epsilon: float, step: float, lenet: Problem) -> None:
+    start = lenet.x + epsilon * uniform(np.random.default_rng(5), lenet.x.shape, p)
+    foolbox = package("foolbox")
+
+    class SameStart(getattr(foolbox.attacks, name)):  # type: ignore[misc]
+        def get_random_start(self, x0: Any, epsilon: float) -> Any:
+            return type(x0)(torch.tensor(start))
+
+    t = targets(lenet)
+    options: dict[str, Any] = {"steps": STEPS, "step_size": step, "rng": 5, "box": UNIT, "keep": "last"}
+    ours = robust.pgd(lenet.net, lenet.x, lenet.y, epsilon, p=p, targets=t, **options)
+    model = foolbox.PyTorchModel(lenet.twin, bounds=UNIT, device="cpu")
+    attack = SameStart(abs_stepsize=step, steps=STEPS, random_start=True)
+    wanted = foolbox.criteria.TargetedMisclassification(torch.tensor(t))
+    theirs = attack.run(model, lenet.torch[0], wanted, epsilon=epsilon).numpy(force=True)
+    same(ours, theirs)
+
+
+def test_targeted_cw_l2_needs_no_larger_perturbation_than_foolboxs(lenet: Problem) -> None:
+    few = lenet.first(12)
+    t = targets(few)
+    foolbox = package("foolbox")
+    attack = foolbox.attacks.L2CarliniWagnerAttack(steps=60, stepsize=0.1, binary_search_steps=7)
+    model = foolbox.PyTorchModel(few.twin, bounds=UNIT, device="cpu")
+    wanted = foolbox.criteria.TargetedMisclassification(torch.tensor(t))
+    theirs = np.linalg.norm((attack.run(model, few.torch[0], wanted).numpy(force=True) - few.x).reshape(12, -1), axis=1)
+    ours = robust.cw_l2(few.net, few.x, few.y, targets=t, steps=60, step_size=0.1, searches=7, box=UNIT)
+    assert ours.success.all()
+    assert np.median(ours.norms) <= 1.02 * np.median(theirs)
+
+
+def test_targeted_cw_linf_is_its_steps_in_pytorch(lenet: Problem) -> None:
+    t, few = targets(lenet), lenet.first(20)
+    x, y = few.torch[0], few.torch[0].clone()
+    for _ in range(STEPS):
+        y.requires_grad_()
+        z = few.twin(y)
+        goal = z.gather(1, torch.tensor(t[:20])[:, None])[:, 0]
+        rival = z.scatter(1, torch.tensor(t[:20])[:, None], -torch.inf).max(1)[0]
+        (g,) = torch.autograd.grad(-torch.relu(rival - goal + 50.0).sum(), y)
+        y = (y + STEP * g.sign()).detach().clamp(x - EPSILON, x + EPSILON).clamp(0, 1)
+    options: dict[str, Any] = {"steps": STEPS, "step_size": STEP, "box": UNIT, "keep": "last"}
+    same(robust.cw_linf(few.net, few.x, few.y, EPSILON, targets=t[:20], **options), y.numpy())
+
+
+# --- Auto-PGD
+
+
+@pytest.mark.parametrize("loss", ["ce", "dlr"])
+def test_apgd_leaves_what_torchattacks_leaves(loss: str, lenet: Problem) -> None:
+    for epsilon in (0.1, 0.15):
+        ours = robust.apgd(lenet.net, lenet.x, lenet.y, epsilon, loss=loss, steps=50, box=UNIT)
+        theirs = package("torchattacks").APGD(lenet.twin, eps=epsilon, steps=50, loss=loss)(*lenet.torch)
+        fooled = robust.predict(lenet.net, theirs.numpy(force=True)) != lenet.y
+        assert abs(int(ours.success.sum()) - int(fooled.sum())) <= 1
+        assert 0.1 < ours.success.mean() < 0.95
+
+
 # --- Carlini & Wagner
 
 

@@ -9,9 +9,13 @@ from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin
 
 from tinygrad2.experiments.catalogues import find_attack
+from tinygrad2.experiments.fields import TYPES
 from tinygrad2.nn.layer import nearest
 from tinygrad2.robust import lp
 from tinygrad2.robust.attacks.registry import ATTACKS, MEANINGS
+
+TARGETS = "targets"
+WORDS: dict[type, str] = {**TYPES, tuple: "two numbers, lowest and highest"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ class AttackPlan:
         """The norm that sizes are measured in."""
         p = self.options.get("p")
         return find_attack(self.attack).norm if p is None else lp.name(p)
+
+    @property
+    def targets(self) -> str | None:
+        """The name of the classes to reach, as `find_targets` takes it; None where any wrong class will do."""
+        name = self.options.get(TARGETS)
+        return None if name is None else str(name)
 
     def __str__(self) -> str:
         options = ", ".join(f"{name} {value}" for name, value in self.options.items() if name != "box")
@@ -78,6 +88,8 @@ def attack_options() -> dict[str, Option]:
 
 def kind_of(parameter: Parameter) -> type[Any] | None:
     """What a command line takes for the parameter: float, int, str, bool or tuple; None where it can take nothing."""
+    if parameter.name == TARGETS:
+        return str  # see `find_targets`
     kind = parameter.annotation
     if isinstance(kind, UnionType):
         kind = get_args(kind)[0]
@@ -97,10 +109,23 @@ def choose(attack: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in options:
             flag = f"--{name.replace('_', '-')}"
             raise ValueError(f"the attack {attack!r} takes no {flag}{nearest(name, options)}; it takes {taken}")
+    chosen = {name: _fitting(options[name], value) for name, value in chosen.items()}
     for name, option in options.items():
         if option.takers[attack] is Parameter.empty and name not in chosen:
             raise ValueError(f"the attack {attack!r} needs {option.flag}: {MEANINGS[name]}")
     return chosen
+
+
+def _fitting(option: Option, value: Any) -> Any:
+    """The value as the attack takes it. Raises TypeError for one of another type."""
+    if option.kind is float and type(value) is int:
+        return float(value)
+    if option.name == TARGETS and type(value) is int:
+        return str(value)
+    pair = option.kind is tuple and type(value) is tuple and [type(v) in (int, float) for v in value] == [True, True]
+    if not (pair or type(value) is option.kind is not tuple):
+        raise TypeError(f"{option.name}: expected {WORDS[option.kind]}, got {value!r}")
+    return value
 
 
 def _checked(attack: str, own: Mapping[str, Parameter], chosen: dict[str, Any]) -> dict[str, Any]:

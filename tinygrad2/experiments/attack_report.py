@@ -45,6 +45,11 @@ class AttackReport:
             lines += [f"black box: crafted on {self.crafted_on}, tested on another network"]
         lines += [f"{right.sum():,} of {len(right):,} images were classified correctly; of these"]
         lines += [f"  fooled   {fooled.sum():,} ({100 * fooled.sum() / max(1, right.sum()):.2f} %)"]
+        if "targets" in a:
+            could = right & (a["labels"] != a["targets"])
+            taken = (could & (a["after"] == a["targets"])).sum()
+            share = f"{taken:,} of {could.sum():,} ({100 * taken / max(1, could.sum()):.2f} %)"
+            lines += [f"  taken for the target ({self.plan.targets})   {share}, without those of that label"]
         if fooled.any():
             norms = a["norms"][fooled]
             spread = f"mean {norms.mean():.4g}, median {np.median(norms):.4g}, largest {norms.max():.4g}"

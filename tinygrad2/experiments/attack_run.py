@@ -22,13 +22,14 @@ from tinygrad2 import nn, robust
 from tinygrad2.autodiff import Tensor
 from tinygrad2.data import Dataset
 from tinygrad2.experiments import attack_report, figures, jsonfile
-from tinygrad2.experiments.attack_options import AttackPlan
+from tinygrad2.experiments.attack_options import TARGETS, AttackPlan
 from tinygrad2.experiments.attack_report import RESULT, AttackReport
 from tinygrad2.experiments.catalogues import ATTACKS, find_attack
 from tinygrad2.experiments.config import difference
 from tinygrad2.experiments.folder import ELSEWHERE, alone
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
 from tinygrad2.experiments.progress import Track, say
+from tinygrad2.experiments.targets import find_targets
 from tinygrad2.nn import Layer
 from tinygrad2.nn.reverse import ReverseIdentity
 from tinygrad2.robust import AttackResult, Diagnostic
@@ -74,19 +75,21 @@ def attack(
     whole = find_attack(plan.attack).whole
     size = len(x) if whole else plan.batch_size
     slices = [slice(i, i + size) for i in range(0, len(x), size)]
-    record = _record(plan, crafted_on, net, dataset)
+    targets = _targets(plan, victim, x, dataset)
+    record = _record(plan, crafted_on, net, dataset, targets)
     # An attack on all images at once has no batch after which it could stop: Ctrl-C ends it at once.
     stopping: AbstractContextManager[list[int]] = nullcontext([]) if whole else stop_requests()
     with _opened(Path(out), record, resume) as folder, stopping as stop:
         parts = [folder / f"part-{i:05}.npz" for i in range(len(slices))]
         left = [i for i, part in enumerate(parts) if not part.exists()]
         for i in Track(left, len(slices), plan.attack, len(slices) - len(left)):
-            found = _run(plan, i, victim, x[slices[i]], dataset.y_test[slices[i]])
+            given = {name: values[slices[i]] for name, values in targets.items()}
+            found = _run(plan, i, victim, x[slices[i]], dataset.y_test[slices[i]], given)
             _save(folder, record, parts[i], found)
             if stop and i != left[-1]:
                 done = sum(part.exists() for part in parts)
                 raise Interrupted(f"{done} of {len(parts)} batches are saved in {folder}; go on by adding --resume")
-        report = _collect(net, dataset, plan, [_load(part) for part in parts], shift, name)
+        report = _collect(net, dataset, plan, [_load(part) for part in parts], shift, name, targets)
         if plan.probes:
             report = _probed(report, victim, x, shift)
         attack_report.write(report, net, dataset, folder)
@@ -95,9 +98,18 @@ def attack(
     return report
 
 
-def _run(plan: AttackPlan, i: int, net: Layer, x: np.ndarray, labels: np.ndarray) -> AttackResult:
+def _targets(plan: AttackPlan, net: Layer, x: np.ndarray, dataset: Dataset) -> dict[str, np.ndarray]:
+    """The class that each image is to reach, (N,), under its name; nothing where any wrong class will do."""
+    if plan.targets is None:
+        return {}
+    return {TARGETS: find_targets(plan.targets, net, x, dataset.y_test, dataset.classes)}
+
+
+def _run(
+    plan: AttackPlan, i: int, net: Layer, x: np.ndarray, labels: np.ndarray, targets: Mapping[str, np.ndarray]
+) -> AttackResult:
     known = find_attack(plan.attack)
-    options = dict(plan.options)
+    options = {**plan.options, **targets}
     if "rng" in known.options:
         options["rng"] = np.random.default_rng([plan.seed, i])
     if "progress" in known.options:
@@ -142,6 +154,7 @@ def _collect(
     parts: Sequence[Mapping[str, np.ndarray]],
     shift: np.ndarray,
     name: str | None,
+    targets: Mapping[str, np.ndarray],
 ) -> AttackReport:
     """All batches as one."""
     x = dataset.x_test
@@ -150,7 +163,7 @@ def _collect(
     found["adversarial"] = found["adversarial"] - shift
     before = robust.predict(net, x)
     after = robust.predict(net, found["adversarial"])
-    arrays = {"images": x, **found, "labels": y, "before": before, "after": after}
+    arrays = {"images": x, **found, "labels": y, **targets, "before": before, "after": after}
     if dataset.mean is not None:
         arrays["mean"] = dataset.mean  # images + mean: pixels 0-255
     notes = [_diagnostic(json.loads(str(part["diagnostic"]))) for part in parts]
@@ -177,13 +190,16 @@ def _diagnostic(note: dict[str, Any] | None) -> Diagnostic | None:
     return None if note is None else Diagnostic(**{**note, "warnings": tuple(note["warnings"])})
 
 
-def _record(plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset) -> dict[str, Any]:
+def _record(
+    plan: AttackPlan, crafted_on: Layer, net: Layer, dataset: Dataset, targets: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
     """What must be the same when a stopped attack goes on, as it is read back from JSON."""
     record = {
         **asdict(plan),
         "network": _digest(*net.state_dict().values()),
         "crafted on": _digest(*crafted_on.state_dict().values()),
         "images": _digest(dataset.x_test, dataset.y_test),
+        **{name: _digest(values) for name, values in targets.items()},
         **ATTACKS.digests(plan.attack),
     }
     as_read: dict[str, Any] = json.loads(json.dumps(record))

@@ -73,12 +73,17 @@ class Catalogue(Collection[str]):
             package = self.installed[name].dist
             return {} if package is None else {package.name: package.version}
         found = IN_A_FILE.fullmatch(name)
-        return {found["path"]: digest(_content(Path(found["path"])))} if found else {}
+        return {found["path"]: digest_of(found["path"])} if found else {}
+
+
+def is_given(name: str) -> bool:
+    """Whether the name stands for what was given to `fit`."""
+    return name.startswith(FROM_PYTHON)
 
 
 def is_brought(name: str) -> bool:
     """Whether the name stands for a function of the user's: in a file, or given to `fit`."""
-    return name.startswith(FROM_PYTHON) or IN_A_FILE.fullmatch(name) is not None
+    return is_given(name) or IN_A_FILE.fullmatch(name) is not None
 
 
 def short(name: str) -> str:
@@ -92,7 +97,7 @@ def short(name: str) -> str:
 
 def load(name: str) -> Any:
     """The function (or class) in the file. Raises FileNotFoundError, and ValueError for what is wrong in the file."""
-    if name.startswith(FROM_PYTHON):
+    if is_given(name):
         what = name.removeprefix(FROM_PYTHON)
         raise ValueError(f"{what!r} was given to tg.experiments.fit, and only it can go on: fit(..., resume=True)")
     found = IN_A_FILE.fullmatch(name)
@@ -132,6 +137,11 @@ def called(name: str, function: Callable[..., Any], available: Mapping[str, Any]
 def digest(*contents: bytes) -> str:
     """The SHA-256 of the bytes."""
     return hashlib.sha256(b"".join(contents)).hexdigest()
+
+
+def digest_of(path: str) -> str:
+    """The SHA-256 of a file. Raises FileNotFoundError."""
+    return digest(_content(Path(path)))
 
 
 def _content(path: Path) -> bytes:

@@ -8,14 +8,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinygrad2 import data, nn
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
-from tinygrad2.experiments.catalogues import MODELS, build_model, load_dataset
+from tinygrad2.experiments.catalogues import MODELS, build_model, find_weights, load_dataset
 from tinygrad2.experiments.settings import Config
 from tinygrad2.kernels import why_no_gpu
 from tinygrad2.nn import Layer
 from tinygrad2.robust.defenses.total_loss import parameters_of
+from tinygrad2.robust.evaluation import inside, two_logits
 
 
 def load_data(config: Config) -> Dataset:
@@ -50,6 +53,8 @@ def build_net(config: Config, dataset: Dataset) -> Layer:
     if config.run.device == "cuda" and (reason := why_no_gpu()):
         raise ValueError(f"run.device: no GPU can be used: {reason}")
     net = build_model(m.name, {"rng": config.run.seed, **options}).to(config.run.device)
+    if m.two_logits:
+        net = two_logits(net)
     parameters_of(net, config.defense.layers or ())
     try:
         with no_grad():
@@ -58,21 +63,39 @@ def build_net(config: Config, dataset: Dataset) -> Layer:
         raise ValueError(f"model {m.name!r} does not take the images {shape} of {dataset.name!r}: {error}") from None
     if logits.ndim != 2 or logits.shape[1] != len(dataset.classes):
         k = len(dataset.classes)
-        raise ValueError(f"model {m.name!r}: expected logits (N, {k}), one for each class, got shape {logits.shape}")
+        binary = ""
+        if k == 2 and logits.size == 1:
+            binary = "; if the one output is positive for the second class, a logit and no probability, give "
+            binary += "model.two_logits=true"
+        raise ValueError(
+            f"model {m.name!r}: expected logits (N, {k}), one for each class, got shape {logits.shape}{binary}"
+        )
     return net
 
 
+def first_weights(config: Config) -> str | None:
+    """The file of weights that the run begins with. Raises ValueError where two are named."""
+    if config.model.weights is not None and config.reference.weights is not None:
+        raise ValueError(
+            "model.weights and reference.weights both name the weights to begin with; give one: model.weights to train "
+            "the reference network from there, reference.weights to take it as it is"
+        )
+    return config.model.weights or config.reference.weights
+
+
 def load_weights(net: Layer, name: str | os.PathLike[str]) -> Path:
-    """Parameters from a file in the current folder or in the one that TINYGRAD2_DATA names. Result: its path."""
-    places = [Path(name)]
-    if (folder := os.environ.get("TINYGRAD2_DATA")) and not places[0].is_absolute():
-        places.append(Path(folder, name))
-    path = next((p for p in places if p.is_file()), None)
-    if path is None:
-        hint = "" if folder else " (TINYGRAD2_DATA, a folder that is searched too, is not set)"
-        raise FileNotFoundError(f"no such file of weights: {' or '.join(map(str, places))}{hint}")
+    """Parameters from a file in the current folder or in the one that TINYGRAD2_DATA names. Result: its path.
+
+    A network of two logits takes the weights of the network of one output that is in it, too.
+    """
+    path = find_weights(name)
     try:
-        net.load_state_dict(nn.load(path))
+        state = nn.load(path)
+        inner = inside(net)
+        (inner if inner.state_dict().keys() == state.keys() else net).load_state_dict(state)
     except ValueError as error:
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+    broken = [name for name, p in net.named_parameters() if not np.isfinite(p.numpy()).all()]
+    if broken:
+        raise ValueError(f"{path}: the weights {', '.join(broken)} are not finite; the training that wrote them failed")
     return path

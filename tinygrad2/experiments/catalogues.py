@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad2 import data, nn
 from tinygrad2.autodiff import Tensor
 from tinygrad2.data import Dataset
-from tinygrad2.experiments.brought import Catalogue, called, digest
+from tinygrad2.experiments.brought import Catalogue, called, digest, is_given
 from tinygrad2.nn import Layer
 from tinygrad2.robust import DEFENSES as OUR_DEFENSES
 from tinygrad2.robust import PENALTIES as OUR_PENALTIES
@@ -35,7 +35,7 @@ SIZED_ATTACKS = Catalogue("attacks", {n: a for n, a in registry.ATTACKS.items() 
 
 def load_dataset(name: str, **options: Any) -> Dataset:
     """The data set of that name, file or folder. Raises ValueError, TypeError and FileNotFoundError."""
-    if name in data.LOADERS or data.is_path(name):
+    if name in data.LOADERS or _is_path(name):
         return data.load(name, **options)
     dataset = called(name, DATA.find(name), options)
     if not isinstance(dataset, Dataset):
@@ -43,14 +43,33 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     return dataset
 
 
+def _is_path(name: str) -> bool:
+    """Whether it is a file or folder of the user's, and not what was given to `fit` under the name of one."""
+    return data.is_path(name) and not is_given(name)
+
+
 def data_digests(name: str) -> dict[str, str]:
     """The hashes of the files that a data set of the user's comes from."""
-    if name in data.LOADERS or not data.is_path(name):
+    if name in data.LOADERS or not _is_path(name):
         return DATA.digests(name)
     path = Path(name)
+    if not path.exists():
+        raise FileNotFoundError(f"no such file of data: {path} (looked for in {Path.cwd()})")
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     parts = (part for p in files for part in (os.fsencode(p.relative_to(path).as_posix()), p.read_bytes()))
     return {name: digest(*parts)}
+
+
+def find_weights(name: str | os.PathLike[str]) -> Path:
+    """The file of weights, in the current folder or in the one that TINYGRAD2_DATA names. Raises FileNotFoundError."""
+    places = [Path(name)]
+    if (folder := os.environ.get("TINYGRAD2_DATA")) and not places[0].is_absolute():
+        places.append(Path(folder, name))
+    path = next((p for p in places if p.is_file()), None)
+    if path is None:
+        hint = "" if folder else " (TINYGRAD2_DATA, a folder that is searched too, is not set)"
+        raise FileNotFoundError(f"no such file of weights: {' or '.join(map(str, places))}{hint}")
+    return path
 
 
 def build_model(name: str, options: dict[str, Any]) -> Layer:

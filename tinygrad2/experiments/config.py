@@ -16,8 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tinygrad2.experiments.brought import is_brought, short
-from tinygrad2.experiments.catalogues import ATTACKS, DEFENSES, MODELS, PENALTIES, data_digests
+from tinygrad2.experiments.brought import digest, is_brought, short
+from tinygrad2.experiments.catalogues import ATTACKS, DEFENSES, MODELS, PENALTIES, data_digests, find_weights
 from tinygrad2.experiments.fields import Field, fields_of, toml
 from tinygrad2.experiments.settings import Config, PhaseSettings
 from tinygrad2.nn import OPTIMIZERS
@@ -129,6 +129,8 @@ def brought(config: Config) -> dict[str, str]:
     named += [(ATTACKS, name) for name in (config.adversarial.attack, *config.eval.attacks)]
     for catalogue, name in named:
         found |= {} if name == "none" else catalogue.digests(name)
+    if (weights := config.model.weights) is not None:
+        found[weights] = digest(find_weights(weights).read_bytes())
     return found
 
 

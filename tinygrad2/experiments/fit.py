@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad2 import nn
 from tinygrad2.autodiff import Tensor
 from tinygrad2.data import Dataset
-from tinygrad2.experiments.brought import FROM_PYTHON, digest
+from tinygrad2.experiments import given
+from tinygrad2.experiments.brought import FROM_PYTHON, digest, digest_of
+from tinygrad2.experiments.building import load_weights
 from tinygrad2.experiments.config import from_values, label
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.phases import Phase
@@ -23,6 +24,10 @@ from tinygrad2.experiments.training import Experiment, run
 from tinygrad2.nn import Layer
 from tinygrad2.robust import Penalty
 from tinygrad2.robust.defenses import Defense, Objective
+
+# What the arguments say already.
+GIVEN = {"model.name", "model.weights", "model.two_logits", "data.name", "reference.weights"}
+GIVEN |= {"defense.name", "penalty.name"}
 
 Aim: TypeAlias = Objective | Defense | Callable[..., Tensor]
 
@@ -49,6 +54,9 @@ def fit(
     seed: of the order of the images, and of a penalty's or defense's random choices
     settings: others by their names in `tinygrad2 list settings`, such as {"penalty.lam": 0.1, "eval.epsilons": [0.1]}
     resume: go on with a run that was stopped; give the same network, images and objective
+
+    The test images and how the network is built are kept too, so that `tinygrad2 evaluate`, `attack` and `verify` take
+    the run. A class of layers of your own must stand in a file that can be imported, not in the script itself.
     Result: the table of the run. Raises Interrupted after Ctrl-C, when all is saved.
 
     >>> from tempfile import mkdtemp
@@ -71,7 +79,8 @@ def fit(
     brought = _digests(net, dataset, objective)
     again = f"tg.experiments.fit(..., out={str(out)!r}, resume=True)"
     seconds = run(Experiment(config, dataset, net, phases, brought, again), folder, resume)
-    net.eval().load_state_dict(nn.load(folder / "final.npz"))
+    load_weights(net.eval(), folder / "final.npz")
+    given.keep(folder.path, net, dataset)
     return measure(folder, TrainedNetworks(config, dataset, {title_of(config): net}), seconds, brought)
 
 
@@ -88,7 +97,7 @@ def _config(
 ) -> Config:
     """The settings of the run. What is given from Python has a name that only `fit` can read."""
     named = {} if objective is None else {_section(objective): f"{FROM_PYTHON}{_name(objective)}"}
-    if taken := settings.keys() & {"model.name", "data.name", "defense.name", "penalty.name"}:
+    if taken := settings.keys() & GIVEN:
         raise ValueError(f"fit: {min(taken)} is what fit is given as an argument; leave it out of the settings")
     return from_values(
         {
@@ -137,7 +146,7 @@ def _defense(objective: Aim | None, config: Config, rng: np.random.Generator) ->
 
 
 def _digests(net: Layer, dataset: Dataset, objective: Aim | None) -> dict[str, str]:
-    """The hashes of what was given: the layers and shapes, the images, and the source of the objective."""
+    """The hashes of what was given: layers and shapes, images, the source of the objective, the files of classes."""
     shapes = [f"{name} {a.shape} {a.dtype}" for name, a in net.state_dict().items()]
     arrays = (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)
     found = {
@@ -146,7 +155,7 @@ def _digests(net: Layer, dataset: Dataset, objective: Aim | None) -> dict[str, s
     }
     if objective is not None:
         found["the objective"] = digest(_source(objective).encode())
-    return found
+    return found | {name: digest_of(name) for name in given.files(net)}
 
 
 def _source(objective: Aim) -> str:

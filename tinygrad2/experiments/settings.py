@@ -62,6 +62,10 @@ class ModelSettings:
         None
     )
     dropout: Annotated[float | None, AtLeast(0), Below(1), "share of the units that dropout sets to 0"] = None
+    weights: Annotated[str | None, "file of weights that the network begins with"] = None
+    two_logits: Annotated[
+        bool, "the network gives one output, positive for the second of two classes; it becomes the logits (0, output)"
+    ] = False
 
 
 @dataclass(frozen=True)

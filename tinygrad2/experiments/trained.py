@@ -6,11 +6,14 @@ import dataclasses
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from tinygrad2.data import Dataset
-from tinygrad2.experiments.building import build_net, load_data, load_weights
+from tinygrad2.experiments import given
+from tinygrad2.experiments.brought import digest_of, is_given
+from tinygrad2.experiments.building import build_net, first_weights, load_data, load_weights
 from tinygrad2.experiments.config import brought, label, resolve
 from tinygrad2.experiments.folder import Folder
 from tinygrad2.experiments.progress import say
@@ -29,7 +32,7 @@ def networks(config: Config) -> dict[str, str]:
     """The networks that a run leaves, by their titles, in the order of the table."""
     r = config.reference
     found = {}
-    if r.epochs or r.weights is not None or not config.defense.epochs:
+    if r.epochs or first_weights(config) is not None or not config.defense.epochs:
         found["Reference"] = "reference.npz"
     if config.defense.epochs:
         found[title_of(config)] = "final.npz"
@@ -66,15 +69,22 @@ def from_run(
                 f"{path} holds no {file}: the run is not finished; tinygrad2 train --out {path} --resume"
             )
     _warn_of_changes(folder, config)
-    return _load(_first(config, n), {name: str(folder / file) for name, file in left.items()}, dataset)
+    return _load(_first(config, n), {name: str(folder / file) for name, file in left.items()}, dataset, folder.path)
 
 
 def _warn_of_changes(folder: Folder, config: Config) -> None:
     """Say which file of the user's is not the one that the run was trained with."""
-    saved = folder.load_state() if (now := brought(config)) else None
+    try:
+        now = brought(config)
+        if is_given(config.model.name):
+            now |= {name: digest_of(name) for name in given.files_of(folder.path)}
+    except FileNotFoundError as error:
+        say(f"warning: {error}")
+        return
+    saved = folder.load_state() if now else None
     then = saved[1]["made_of"] if saved else now
     for name in now:
-        if then.get(name) != now[name]:
+        if name in then and then[name] != now[name]:
             say(f"warning: {name} has changed since {folder.path} was trained")
 
 
@@ -113,11 +123,26 @@ def _first(config: Config, n: int | None) -> Config:
     return config if n is None else dataclasses.replace(config, data=dataclasses.replace(config.data, n_test=n))
 
 
-def _load(config: Config, files: dict[str, str], dataset: Dataset | None = None) -> TrainedNetworks:
+def _load(
+    config: Config, files: dict[str, str], dataset: Dataset | None = None, run: Path | None = None
+) -> TrainedNetworks:
+    """run: the folder that holds what was given to `fit`."""
     if dataset is None:
-        dataset = load_data(config)
+        dataset = _images(config, run)
     nets = {}
     for name, file in files.items():
-        nets[name] = build_net(config, dataset).eval()
+        nets[name] = _network(config, dataset, run)
         load_weights(nets[name], file)
     return TrainedNetworks(config, dataset, nets)
+
+
+def _images(config: Config, run: Path | None) -> Dataset:
+    if run is None or not is_given(config.data.name):
+        return load_data(config)
+    return given.images(run).subset(n_test=config.data.n_test)
+
+
+def _network(config: Config, dataset: Dataset, run: Path | None) -> Layer:
+    if run is None or not is_given(config.model.name):
+        return build_net(config, dataset).eval()
+    return given.network(run).to(config.run.device).eval()

@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad2 import data, nn, robust
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.data import Dataset
-from tinygrad2.experiments.building import build_net, load_data, load_weights
+from tinygrad2.experiments.building import build_net, first_weights, load_data, load_weights
 from tinygrad2.experiments.config import brought, difference, to_values
 from tinygrad2.experiments.folder import AFRESH, Folder, Journal
 from tinygrad2.experiments.interrupts import Interrupted, stop_requests
@@ -28,6 +28,7 @@ from tinygrad2.experiments.settings import Config
 from tinygrad2.nn import Layer
 from tinygrad2.nn.rng import plain, rng_state, set_rng_state
 from tinygrad2.nn.schedules import plateau, settled, step
+from tinygrad2.robust.evaluation import inside
 
 
 class Diverged(ValueError):
@@ -80,8 +81,9 @@ def train(
         dataset = load_data(config)
     net = build_net(config, dataset)
     planned = phases(config, dataset.box)
-    if config.reference.weights is not None and folder.load_state() is None:
-        load_weights(net, config.reference.weights)
+    weights = first_weights(config)
+    if weights is not None and folder.load_state() is None:
+        load_weights(net, weights)
     return run(Experiment(config, dataset, net, planned, brought(config), GO_ON.format(out)), folder, resume)
 
 
@@ -133,7 +135,7 @@ class _Training:
     def _keep(self, phase: Phase) -> None:
         """Write the network that a phase ends with."""
         name = "reference.npz" if phase.name == "reference" else "final.npz"
-        nn.save(self.folder / name, self.net.state_dict())
+        nn.save(self.folder / name, inside(self.net).state_dict())
 
     def _epoch(self, phase: Phase) -> None:
         """The rest of the current epoch, then its measurements and a checkpoint."""

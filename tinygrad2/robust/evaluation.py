@@ -74,6 +74,13 @@ def two_logits(net: Layer) -> Sequential:
     return Sequential(net, TwoLogits())
 
 
+def inside(net: Layer) -> Layer:
+    """The network of one output that `two_logits` was given; any other network is its own."""
+    if isinstance(net, Sequential) and len(net) == 2 and isinstance(net[1], TwoLogits):
+        return net[0]
+    return net
+
+
 def accept(net: Layer, x: Images, box: Box | None = None) -> Tensor:
     """The batch as a constant Tensor on the net's device; raises TypeError or ValueError for what a net cannot take."""
     x = x.detach() if isinstance(x, Tensor) else Tensor(x)

@@ -29,6 +29,11 @@ SOFTMAX = (
     "the network's outputs are probabilities: it ends in a softmax, where the gradient vanishes as the network grows "
     "sure; attack its logits, the same network without the last layer"
 )
+SIGMOID = (
+    "the network's one output is between 0 and 1 for every image: if it ends in a sigmoid, the second class always "
+    "wins; leave the sigmoid out, for two logits are made of the number before it"
+)
+FEW = 10  # images of which an honest output may well be between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -166,9 +171,10 @@ class Task:
         found = [*warnings]
         if _probabilities(self.logits):
             found.append(SOFTMAX)
-        own = 0 if self.aim.targets is None else int((self.aim.targets == labels).sum())
-        if own:
-            found.append(f"{own} of {len(labels)} images have the target as their label; they do not count as fooled")
+        if _one_probability(self.logits):
+            found.append(SIGMOID)
+        if self.aim.targets is not None and (self.aim.targets == labels).any():
+            found.append("images whose label is their target do not count as fooled")
         return Diagnostic(float(flat[right].mean()) if right.any() else 0.0, now - before, warnings=tuple(found))
 
 
@@ -182,6 +188,13 @@ def _probabilities(z: Tensor) -> bool:
     rows = z.numpy()
     off = np.abs(rows.sum(1, dtype=np.float64) - 1)
     return bool((rows >= 0).all() and (off <= 4 * rows.shape[1] * np.finfo(rows.dtype).eps).all())
+
+
+def _one_probability(z: Tensor) -> bool:
+    """Whether every row looks like what `two_logits` makes of the result of a sigmoid: (0, p). z: (N, K)."""
+    rows = z.numpy()
+    binary = len(rows) >= FEW and rows.shape[1] == 2 and (rows[:, 0] == 0).all()
+    return bool(binary and ((rows >= 0) & (rows <= 1)).all())
 
 
 def check_epsilon(epsilon: float) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad2.autodiff import Tensor, no_grad
 from tinygrad2.nn import Layer
 from tinygrad2.nn.init import Rng
-from tinygrad2.robust.attacks.base import Task, boxed, check_count, check_epsilon
+from tinygrad2.robust.attacks.base import Task, check_count, check_epsilon
 from tinygrad2.robust.attacks.best import Best
 from tinygrad2.robust.attacks.result import AttackResult
 from tinygrad2.robust.evaluation import evaluated
@@ -49,7 +49,8 @@ def random_noise(
     best = Best(task.x)
     with no_grad():
         for k in range(1, samples + 1):
-            y = _moved(task.x, rng.choice([-1.0, 1.0], task.x.shape), epsilon, box)
+            noise = rng.choice([-1.0, 1.0], task.x.shape)
+            y = Tensor(_moved(task.x.numpy(), noise, epsilon, box)).to(task.x.device)
             logits = net(y)
             best.offer(y, task.aim.lead(logits).numpy(), task.aim.reached(logits), k)
     return task.conclude(best.points, start, np.inf, best.steps)
@@ -66,10 +67,11 @@ def square(
     x: (N, C, H, W), starting from vertical stripes, or (N, D), which is taken for an image of one row
     labels: (N,), or None for the classes that the net gives
     epsilon: l∞ size, in the units of x
-    steps: queries of the net, at most; a sample that is fooled stays as it is. rng: a seed or a generator
+    steps: squares, at most; one that changes no pixel asks the net nothing, and a sample that is fooled stays as it is
+    rng: a seed or a generator
     box: lowest and highest pixel; the result is clipped to it if it is given
 
-    Norms are l∞; iterations are the queries until a sample was fooled.
+    Norms are l∞; iterations are the squares until a sample was fooled.
     Source: Andriushchenko et al. 2020, algorithms 1 and 2.
 
     >>> robust.square(nn.Flatten(), np.array([[2.0, 1.0]]), [0], 0.6).success
@@ -80,37 +82,44 @@ def square(
     task = Task(net, x, labels, box)
     rng = np.random.default_rng(rng)
     start = task.at_x(task.aim.lead)
-    shape = task.x.shape
-    n, c, h, w = shape if len(shape) == 4 else (shape[0], 1, 1, shape[1])
+    x = task.x.numpy()
+    n, c, h, w = x.shape if x.ndim == 4 else (len(x), 1, 1, x.shape[1])
     signs = np.zeros((n, c, h, w))
+    points = x.copy()
     leads = np.full(n, -np.inf)
     going = np.ones(n, bool)
-    queries = np.zeros(n, np.int64)
+    tries = np.zeros(n, np.int64)
     with no_grad():
         for k in range(steps):
             if k == 0:
                 tried = np.broadcast_to(rng.choice([-1.0, 1.0], (n, c, 1, w)), signs.shape)
             else:
                 tried = np.where(_windows(rng, n, h, w, area(k / steps)), rng.choice([-1.0, 1.0], (n, c, 1, 1)), signs)
-            at = np.flatnonzero(going)
+            tries[going] += 1
+            moved = _moved(x, tried, epsilon, box)
+            new = (moved != points).reshape(n, -1).any(1)  # the others would get the answer that they have
+            at = np.flatnonzero(going & new)
+            if not at.size:
+                continue
             aim = task.aim.some(at)
-            logits = net(_moved(task.x[at], tried[at], epsilon, box))
+            logits = net(Tensor(moved[at]).to(task.x.device))
             now = aim.lead(logits).numpy()
             fooled = aim.reached(logits)
             higher = fooled | (now > leads[at])
-            signs[at[higher]] = tried[at[higher]]
-            leads[at[higher]] = now[higher]
-            queries[at] += 1
+            kept = at[higher]
+            signs[kept] = tried[kept]
+            points[kept] = moved[kept]
+            leads[kept] = now[higher]
             going[at[fooled]] = False
             if not going.any():
                 break
-        adversarial = _moved(task.x, signs, epsilon, box)
-    return task.conclude(adversarial, start, np.inf, queries)
+    return task.conclude(Tensor(points).to(task.x.device), start, np.inf, tries)
 
 
-def _moved(x: Tensor, signs: np.ndarray, epsilon: float, box: Box | None) -> Tensor:
-    """x + epsilon · signs, in the box."""
-    return boxed(x + Tensor(signs.reshape(x.shape).astype(x.dtype)).to(x.device) * epsilon, box)
+def _moved(x: np.ndarray, signs: np.ndarray, epsilon: float, box: Box | None) -> np.ndarray:
+    """x + epsilon · signs, in the box. x: (N, ...), signs: as many numbers."""
+    moved: np.ndarray = x + x.dtype.type(epsilon) * signs.reshape(x.shape).astype(x.dtype)
+    return moved if box is None else moved.clip(*box)
 
 
 def _windows(rng: np.random.Generator, n: int, h: int, w: int, share: float) -> Flags:

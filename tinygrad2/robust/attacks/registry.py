@@ -84,7 +84,7 @@ MEANINGS = {
     "softmax": "saliency of the probabilities instead of the logits",
     "step_size": "size of a step; within a ball 2.5 epsilon / steps unless given",
     "steps": "steps, at most",
-    "targets": "number of the class to reach; by default any wrong class will do",
+    "targets": "the class to reach: its name or number, next, least-likely, or an .npy file; by default any wrong one",
     "theta": "what is added to a pixel; negative darkens (default: the whole box)",
 }
 
